@@ -1,0 +1,189 @@
+//! The body of a request: where it ends (RFC 9112 sections 6 and 7).
+//!
+//! This server answers without looking at the content, but it has to know where it ends, because the next request on
+//! the connection begins there. The chunked coding is read to the letter: carriage return and line feed, hexadecimal
+//! digits and nothing else, because whatever two readers could read differently, somebody will use to smuggle a request.
+
+use super::{Fault, MAX_BODY, MAX_CHUNK_OVERHEAD, is_field_value, is_token};
+
+/// How the end of a body is told (RFC 9112 section 6.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Framing {
+    /// By its length in bytes; 0 is no body.
+    Length(u64),
+    /// By chunks, each with its own length; one of length 0 is the last.
+    Chunked,
+}
+
+/// A body on its way: takes bytes as they come and says when it has ended.
+#[derive(Debug)]
+pub struct Body {
+    state: State,
+    /// How many bytes of content the chunks have announced so far.
+    content: u64,
+    /// How many bytes of extensions and trailers have come so far.
+    overhead: usize,
+}
+
+/// What the next byte of a body is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Content, of which so many bytes are left.
+    Length(u64),
+    /// A digit of a chunk's size, or what ends it; `digits` have been read.
+    Size {
+        size: u64,
+        digits: u8,
+    },
+    /// A blank after the size, which only an extension may follow.
+    BlankAfterSize {
+        size: u64,
+    },
+    /// A chunk extension, which nobody here understands (RFC 9112 section 7.1.1: then it is ignored).
+    Extension {
+        size: u64,
+    },
+    /// The line feed of a size line.
+    SizeLineFeed {
+        size: u64,
+    },
+    /// Content of a chunk, of which so many bytes are left.
+    Chunk(u64),
+    /// The carriage return behind a chunk, then its line feed.
+    ChunkCarriageReturn,
+    ChunkLineFeed,
+    /// The first byte of a trailer field's line, or of the empty line that ends the body.
+    TrailerStart,
+    TrailerName,
+    TrailerValue,
+    TrailerLineFeed,
+    FinalLineFeed,
+    /// Nothing: the body has ended.
+    End,
+}
+
+/// As many hexadecimal digits as a size may have: leading zeros beyond that serve nobody.
+const MAX_SIZE_DIGITS: u8 = 16;
+
+impl Body {
+    /// A body that has not begun. A length beyond [`MAX_BODY`] is refused at once, before anybody sends it.
+    pub fn new(framing: Framing) -> Result<Self, Fault> {
+        let state = match framing {
+            Framing::Length(length) if length > MAX_BODY => return Err(Fault::BodyTooLong),
+            Framing::Length(0) => State::End,
+            Framing::Length(length) => State::Length(length),
+            Framing::Chunked => State::Size { size: 0, digits: 0 },
+        };
+        Ok(Body { state, content: 0, overhead: 0 })
+    }
+
+    /// Whether the body has ended.
+    pub fn is_complete(&self) -> bool {
+        self.state == State::End
+    }
+
+    /// Takes as many of `bytes` as belong to this body and says how many those were: all of them, unless it has ended.
+    pub fn take(&mut self, bytes: &[u8]) -> Result<usize, Fault> {
+        let mut used = 0;
+        while used < bytes.len() && self.state != State::End {
+            used += self.step(&bytes[used..])?;
+        }
+        Ok(used)
+    }
+
+    /// Takes one byte, or as much content as there is. `bytes` is not empty.
+    fn step(&mut self, bytes: &[u8]) -> Result<usize, Fault> {
+        let byte = bytes[0];
+        self.state = match self.state {
+            State::Length(left) | State::Chunk(left) => {
+                let taken = left.min(bytes.len() as u64);
+                let left = left - taken;
+                self.state = match self.state {
+                    State::Length(_) if left == 0 => State::End,
+                    State::Length(_) => State::Length(left),
+                    _ if left == 0 => State::ChunkCarriageReturn,
+                    _ => State::Chunk(left),
+                };
+                return Ok(taken as usize);
+            }
+            State::Size { size, digits } => match (byte, char::from(byte).to_digit(16)) {
+                (_, Some(digit)) if digits < MAX_SIZE_DIGITS => {
+                    State::Size { size: size << 4 | u64::from(digit), digits: digits + 1 }
+                }
+                _ if digits == 0 => return Err(Fault::Chunk),
+                (b'\r', _) => State::SizeLineFeed { size },
+                (b';', _) => State::Extension { size },
+                (b' ' | b'\t', _) => State::BlankAfterSize { size },
+                _ => return Err(Fault::Chunk),
+            },
+            State::BlankAfterSize { size } => match byte {
+                b' ' | b'\t' => self.state,
+                b';' => State::Extension { size },
+                _ => return Err(Fault::Chunk),
+            },
+            State::Extension { size } => match byte {
+                b'\r' => State::SizeLineFeed { size },
+                byte if is_field_value(byte) => self.state,
+                _ => return Err(Fault::Chunk),
+            },
+            State::SizeLineFeed { size } => match (byte, size) {
+                (b'\n', 0) => State::TrailerStart,
+                (b'\n', size) => {
+                    self.content = self.content.saturating_add(size);
+                    if self.content > MAX_BODY {
+                        return Err(Fault::BodyTooLong);
+                    }
+                    State::Chunk(size)
+                }
+                _ => return Err(Fault::Chunk),
+            },
+            State::ChunkCarriageReturn => match byte {
+                b'\r' => State::ChunkLineFeed,
+                _ => return Err(Fault::Chunk),
+            },
+            State::ChunkLineFeed => match byte {
+                b'\n' => State::Size { size: 0, digits: 0 },
+                _ => return Err(Fault::Chunk),
+            },
+            State::TrailerStart => match byte {
+                b'\r' => State::FinalLineFeed,
+                byte if is_token(byte) => State::TrailerName,
+                _ => return Err(Fault::Trailer),
+            },
+            State::TrailerName => match byte {
+                b':' => State::TrailerValue,
+                byte if is_token(byte) => State::TrailerName,
+                _ => return Err(Fault::Trailer),
+            },
+            State::TrailerValue => match byte {
+                b'\r' => State::TrailerLineFeed,
+                byte if is_field_value(byte) => State::TrailerValue,
+                _ => return Err(Fault::Trailer),
+            },
+            State::TrailerLineFeed => match byte {
+                b'\n' => State::TrailerStart,
+                _ => return Err(Fault::Trailer),
+            },
+            State::FinalLineFeed => match byte {
+                b'\n' => State::End,
+                _ => return Err(Fault::Trailer),
+            },
+            State::End => return Ok(0),
+        };
+        // Everything that is neither content nor a bare size line can be piled up without an end.
+        if matches!(
+            self.state,
+            State::BlankAfterSize { .. }
+                | State::Extension { .. }
+                | State::TrailerName
+                | State::TrailerValue
+                | State::TrailerLineFeed
+        ) {
+            self.overhead += 1;
+            if self.overhead > MAX_CHUNK_OVERHEAD {
+                return Err(Fault::ChunkOverheadTooLong);
+            }
+        }
+        Ok(1)
+    }
+}

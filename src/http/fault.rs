@@ -1,0 +1,274 @@
+//! Everything that can be wrong with a request, one variant a cause, each with its status, a sentence for somebody who
+//! is learning, and the section that says so.
+
+use super::{ALLOW, Response};
+
+/// Why a request is refused. Each becomes a reply in one place, [`Fault::response`], and the connection is closed after
+/// it: once a message is not understood, nobody can tell where the next one begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Fault {
+    /// The first bytes are the start of a TLS handshake: somebody typed `https://`.
+    Tls,
+    /// A second empty line where the request line should be.
+    EmptyRequestLine,
+    /// The method has a character that no method may have, or there is none.
+    Method,
+    /// The method is longer than [`super::MAX_METHOD`].
+    MethodTooLong,
+    /// The request line has no version: HTTP/0.9, or a forgotten one.
+    VersionMissing,
+    /// The request line has more, or other, parts than method, target and version with one space between them.
+    RequestLine,
+    /// The last part of the request line is not of the form `HTTP/1.1`.
+    Version,
+    /// A well-formed version whose major number is not 1.
+    VersionNotSupported,
+    /// The target has a blank, a control byte or a byte beyond ASCII.
+    TargetByte,
+    /// The target carries a fragment (`#`), which is never sent.
+    TargetFragment,
+    /// The target has none of the four forms, or one that does not go with the method.
+    TargetForm,
+    /// The target is longer than [`super::MAX_TARGET`].
+    TargetTooLong,
+    /// The target is an address that is not served here: `https://`, or one for a proxy.
+    Misdirected,
+    /// CONNECT or TRACE, which this server does not do.
+    MethodNotAllowed,
+    /// The head is longer than [`super::MAX_HEAD`].
+    HeadTooLong,
+    /// More field lines than [`super::MAX_FIELDS`].
+    TooManyFields,
+    /// A field line continued on the next line.
+    ObsoleteFold,
+    /// A blank between a field's name and its colon.
+    BlankBeforeColon,
+    /// A field line whose name is no token, or without a colon.
+    FieldName,
+    /// A field value with a control byte in it.
+    FieldValue,
+    /// A carriage return without its line feed.
+    BareCarriageReturn,
+    /// HTTP/1.1 without `Host`.
+    HostMissing,
+    /// More than one `Host`.
+    HostRepeated,
+    /// A `Host` that is no host and port.
+    HostMalformed,
+    /// A `Content-Length` that is no number, or one too large to count.
+    ContentLength,
+    /// Two `Content-Length`s that differ.
+    ContentLengthsDiffer,
+    /// `Content-Length` together with `Transfer-Encoding`.
+    LengthAndCoding,
+    /// `Transfer-Encoding` in HTTP/1.0.
+    CodingInHttp10,
+    /// A `Transfer-Encoding` that does not end in `chunked`, or has it twice.
+    ChunkedNotLast,
+    /// A transfer coding other than `chunked`.
+    CodingUnknown,
+    /// An `Expect` other than `100-continue`.
+    Expectation,
+    /// The content is longer than [`super::MAX_BODY`].
+    BodyTooLong,
+    /// A chunk whose size line or end is malformed.
+    Chunk,
+    /// A trailer field line that is malformed.
+    Trailer,
+    /// More chunk extensions and trailers than [`super::MAX_CHUNK_OVERHEAD`].
+    ChunkOverheadTooLong,
+    /// The client stopped in the middle of its request and waited too long.
+    Timeout,
+    /// The client finished sending in the middle of its request.
+    Incomplete,
+}
+
+impl Fault {
+    /// The status code of the reply (RFC 9110 section 15).
+    pub fn status(self) -> u16 {
+        match self {
+            Fault::MethodNotAllowed => 405,
+            Fault::Timeout => 408,
+            Fault::BodyTooLong => 413,
+            Fault::TargetTooLong => 414,
+            Fault::Expectation => 417,
+            Fault::Misdirected => 421,
+            Fault::HeadTooLong | Fault::TooManyFields | Fault::ChunkOverheadTooLong => 431,
+            Fault::MethodTooLong | Fault::CodingUnknown => 501,
+            Fault::VersionNotSupported => 505,
+            _ => 400,
+        }
+    }
+
+    /// What was wrong and what to do about it, in a sentence or two of HTML, and the section that says so.
+    fn explain(self) -> (&'static str, &'static str) {
+        match self {
+            Fault::Tls => (
+                "These bytes are the start of a TLS handshake: somebody called <code>https://</code>, but this server \
+                 speaks plain HTTP. Type <code>http://</code>.",
+                "RFC 9110 section 4.2.2",
+            ),
+            Fault::EmptyRequestLine => {
+                ("A request begins with its request line, but there were only empty lines.", "RFC 9112 section 2.2")
+            }
+            Fault::Method => (
+                "A request begins with a method: a word such as <code>GET</code>, made of letters, digits and a few \
+                 signs, and one space after it.",
+                "RFC 9110 section 9.1",
+            ),
+            Fault::MethodTooLong => ("The method is longer than any that this server knows.", "RFC 9112 section 3"),
+            Fault::VersionMissing => (
+                "The request line ends without a version. Write three parts, as in <code>GET / HTTP/1.1</code>.",
+                "RFC 9112 section 3",
+            ),
+            Fault::RequestLine => (
+                "The request line has three parts with exactly one space between them: method, target, version, as in \
+                 <code>GET / HTTP/1.1</code>. A space inside a target is written <code>%20</code>.",
+                "RFC 9112 section 3",
+            ),
+            Fault::Version => (
+                "The request line ends with the version, written in capitals and digits: <code>HTTP/1.1</code> or \
+                 <code>HTTP/1.0</code>.",
+                "RFC 9112 section 2.3",
+            ),
+            Fault::VersionNotSupported => (
+                "This server speaks HTTP/1.1 and HTTP/1.0, and this request is in another version.",
+                "RFC 9110 section 15.6.6",
+            ),
+            Fault::TargetByte => (
+                "A target is written in visible ASCII characters; any other byte is percent-encoded, as in \
+                 <code>%C3%A9</code> for &eacute;.",
+                "RFC 9112 section 3.2",
+            ),
+            Fault::TargetFragment => (
+                "The part of an address from <code>#</code> on stays with the browser and is never sent.",
+                "RFC 9110 section 7.1",
+            ),
+            Fault::TargetForm => (
+                "A target is a path that begins with <code>/</code>, or a whole address such as \
+                 <code>http://localhost:9000/</code>; <code>*</code> goes with OPTIONS only.",
+                "RFC 9112 section 3.2",
+            ),
+            Fault::TargetTooLong => {
+                ("The target is longer than the 8 KiB that this server reads.", "RFC 9110 section 15.5.15")
+            }
+            Fault::Misdirected => (
+                "This server answers for <code>http://</code> addresses only: <code>https://</code> needs an encrypted \
+                 connection, and anything else a proxy.",
+                "RFC 9110 section 7.4",
+            ),
+            Fault::MethodNotAllowed => (
+                "CONNECT asks for a tunnel and TRACE for an echo, and this server gives neither. <code>Allow</code> \
+                 lists what may be asked.",
+                "RFC 9110 section 15.5.6",
+            ),
+            Fault::HeadTooLong => (
+                "The request line and the fields together are longer than the 16 KiB that this server reads.",
+                "RFC 6585 section 5",
+            ),
+            Fault::TooManyFields => ("The request has more than 100 field lines.", "RFC 6585 section 5"),
+            Fault::ObsoleteFold => (
+                "A field line begins with a blank. Long ago that continued the line before; today each field stands on \
+                 one line.",
+                "RFC 9112 section 5.2",
+            ),
+            Fault::BlankBeforeColon => (
+                "There is a blank between a field's name and its colon. Write <code>Host: localhost</code>, not \
+                 <code>Host : localhost</code>.",
+                "RFC 9112 section 5.1",
+            ),
+            Fault::FieldName => (
+                "After the request line each line is a field, a name, a colon and a value, as in <code>Host: \
+                 localhost</code>; then comes an empty line.",
+                "RFC 9112 section 5",
+            ),
+            Fault::FieldValue => ("A field's value has a control byte in it.", "RFC 9110 section 5.5"),
+            Fault::BareCarriageReturn => (
+                "A carriage return stands alone: a line ends with both, carriage return and line feed (or, typed by \
+                 hand, with the line feed).",
+                "RFC 9112 section 2.2",
+            ),
+            Fault::HostMissing => (
+                "HTTP/1.1 wants a <code>Host</code> field, because one machine may answer for many names. Add a line \
+                 <code>Host: localhost</code>.",
+                "RFC 9112 section 3.2",
+            ),
+            Fault::HostRepeated => (
+                "There is more than one <code>Host</code>, and nobody can tell which is meant.",
+                "RFC 9112 section 3.2",
+            ),
+            Fault::HostMalformed => (
+                "<code>Host</code> is a name or address and perhaps a port, as in <code>localhost:9000</code>.",
+                "RFC 9110 section 7.2",
+            ),
+            Fault::ContentLength => (
+                "<code>Content-Length</code> is a number of bytes in plain digits, without sign or blank.",
+                "RFC 9110 section 8.6",
+            ),
+            Fault::ContentLengthsDiffer => (
+                "Two different <code>Content-Length</code>s: nobody can tell where the request ends.",
+                "RFC 9112 section 6.3",
+            ),
+            Fault::LengthAndCoding => (
+                "<code>Content-Length</code> and <code>Transfer-Encoding</code> together say twice, and perhaps \
+                 differently, where the request ends.",
+                "RFC 9112 section 6.1",
+            ),
+            Fault::CodingInHttp10 => (
+                "HTTP/1.0 has no <code>Transfer-Encoding</code>, so where this request ends is anyone's guess.",
+                "RFC 9112 section 6.1",
+            ),
+            Fault::ChunkedNotLast => (
+                "<code>chunked</code> has to be the last transfer coding, once and without parameters, or nobody can \
+                 tell where the request ends.",
+                "RFC 9112 section 6.3",
+            ),
+            Fault::CodingUnknown => {
+                ("This server knows one transfer coding, <code>chunked</code>.", "RFC 9112 section 6.1")
+            }
+            Fault::Expectation => {
+                ("The only thing a client may expect is <code>100-continue</code>.", "RFC 9110 section 10.1.1")
+            }
+            Fault::BodyTooLong => {
+                ("The content is longer than the 1 MiB that this server takes.", "RFC 9110 section 15.5.14")
+            }
+            Fault::Chunk => (
+                "A chunk is its size in hexadecimal digits, a line end, that many bytes, and a line end (both of them \
+                 carriage return and line feed).",
+                "RFC 9112 section 7.1",
+            ),
+            Fault::Trailer => (
+                "After the last chunk come fields, each on one line, and then an empty line.",
+                "RFC 9112 section 7.1.2",
+            ),
+            Fault::ChunkOverheadTooLong => {
+                ("The chunks carry more than 16 KiB of extensions and trailers.", "RFC 9112 section 7.1.1")
+            }
+            Fault::Timeout => (
+                "The client must speak first, and this one stopped in the middle of its request. The server has waited \
+                 long enough and hangs up.",
+                "RFC 9110 section 15.5.9",
+            ),
+            Fault::Incomplete => (
+                "The request ends in the middle. A head ends with an empty line, and a body has the length it promises.",
+                "RFC 9112 section 8",
+            ),
+        }
+    }
+
+    /// The reply: a small page that says what was wrong, which section says so, and, with 405, what is allowed.
+    pub fn response(self) -> Response {
+        let status = self.status();
+        let (sentence, section) = self.explain();
+        let title = format!("{status} {}", super::response::reason(status));
+        let page = format!(
+            "<!DOCTYPE html>\r\n<html lang=\"en\"><head><title>{title}</title></head>\r\n\
+             <body><h1>{title}</h1>\r\n<p>{sentence}</p>\r\n<p><small>{section}</small></p></body></html>\r\n"
+        );
+        let response = Response::html(status, page);
+        match self {
+            Fault::MethodNotAllowed => response.with_field("Allow", ALLOW),
+            _ => response,
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! The protocol: HTTP/1.1 and HTTP/1.0 as RFC 9110 (what messages mean) and RFC 9112 (how they look on the wire) have it.
+//!
+//! Everything in this room is pure: bytes in, facts out. No socket, no clock, nothing to wait for, so every rule can be
+//! tested with a literal, natively and inside the sandbox alike.
+//!
+//! | file | what it knows |
+//! |---|---|
+//! | [`request`] | where the head of a request ends and what it says |
+//! | [`body`] | where the body of a request ends |
+//! | [`response`] | what the reply looks like on the wire |
+//! | [`fault`] | everything that can be wrong with a request, and the words for it |
+
+pub mod body;
+pub mod fault;
+pub mod request;
+pub mod response;
+
+pub use body::{Body, Framing};
+pub use fault::Fault;
+pub use request::{Parsed, Request, Target, Version, is_silence, parse};
+pub use response::{Persistence, Response};
+
+/// The most bytes a request's head (request line and field lines) may have.
+/// A longer one is answered with 431. Default is 16 KiB, and there is no option for it.
+pub const MAX_HEAD: usize = 16 * 1024;
+
+/// The most field lines a head may have. One more is answered with 431. Default is 100.
+pub const MAX_FIELDS: usize = 100;
+
+/// The most bytes a request target may have. A longer one is answered with 414 (RFC 9110 section 15.5.15).
+/// Default is 8 KiB, as RFC 9112 section 3 recommends at the least (8000).
+pub const MAX_TARGET: usize = 8 * 1024;
+
+/// The most bytes a method may have. A longer one is answered with 501, as RFC 9112 section 3 asks.
+/// Default is 32; the longest registered method, `UPDATEREDIRECTREF`, has 17.
+pub const MAX_METHOD: usize = 32;
+
+/// The most bytes of content a request may carry; it is read and thrown away. More is answered with 413
+/// (RFC 9110 section 15.5.14). Default is 1 MiB.
+pub const MAX_BODY: u64 = 1024 * 1024;
+
+/// The most bytes of chunk extensions and trailer fields a chunked body may carry around its content.
+/// More is answered with 431. Default is 16 KiB, as for a head.
+pub const MAX_CHUNK_OVERHEAD: usize = 16 * 1024;
+
+/// The methods that the reply to OPTIONS, and a 405, name in `Allow` (RFC 9110 section 10.2.1).
+/// Other well-formed methods are answered too: the lecture's server answers whatever it is asked.
+pub const ALLOW: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
+
+/// Whether `byte` may stand in a token, such as a method or a field name (RFC 9110 section 5.6.2).
+pub(crate) fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+/// Whether `byte` may stand in a field value: visible characters, blanks, and the obsolete rest above ASCII
+/// (RFC 9110 section 5.5).
+pub(crate) fn is_field_value(byte: u8) -> bool {
+    matches!(byte, b'\t' | b' '..=b'~' | 0x80..)
+}

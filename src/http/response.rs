@@ -1,0 +1,159 @@
+//! The reply: what it says, and what that looks like on the wire (RFC 9112 section 4).
+
+use std::borrow::Cow;
+
+/// A reply, as [`crate::hello::answer`] gives it: a status, some fields, a body.
+///
+/// What belongs to the wire and not to the answer (`Content-Length`, `Date`, `Connection`) is added by
+/// [`encode`](Response::encode).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Response {
+    status: u16,
+    content_type: &'static str,
+    fields: Vec<(&'static str, Cow<'static, str>)>,
+    body: Cow<'static, [u8]>,
+}
+
+/// What becomes of the connection after a reply (RFC 9112 section 9.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Persistence {
+    /// It stays open: what HTTP/1.1 does when nobody says anything.
+    Keep,
+    /// It stays open, and the reply says so, because the client speaks HTTP/1.0 and asked for it.
+    KeepAndSay,
+    /// It is closed, and the reply says so.
+    Close,
+}
+
+/// The fields that are written for every reply, as it needs them.
+pub const OWN_FIELDS: [&str; 5] = ["Connection", "Content-Length", "Content-Type", "Date", "Transfer-Encoding"];
+
+impl Response {
+    /// A reply with `body`, which is of the media type `content_type`, such as `text/plain; charset=utf-8`. `status` is a
+    /// final status code (200 to 599).
+    pub fn new(status: u16, content_type: &'static str, body: impl Into<Cow<'static, [u8]>>) -> Self {
+        Response { status, content_type, fields: Vec::new(), body: body.into() }
+    }
+
+    /// A page: `body` is HTML in UTF-8.
+    pub fn html(status: u16, body: impl Into<Cow<'static, str>>) -> Self {
+        let body: Cow<'static, [u8]> = match body.into() {
+            Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
+            Cow::Owned(text) => Cow::Owned(text.into_bytes()),
+        };
+        Response::new(status, "text/html; charset=utf-8", body)
+    }
+
+    /// A reply with nothing to show, such as the one to `OPTIONS *`.
+    pub fn empty(status: u16) -> Self {
+        Response::new(status, "", &b""[..])
+    }
+
+    /// The same reply with one more field.
+    ///
+    /// A control byte in the value becomes a blank, so that nothing that came from a request can end the line and begin
+    /// another. What says where the reply ends and what becomes of the connection is not for an answer to say: a field
+    /// of such a name ([`OWN_FIELDS`]) is left out.
+    #[must_use]
+    pub fn with_field(mut self, name: &'static str, value: impl Into<Cow<'static, str>>) -> Self {
+        if OWN_FIELDS.iter().any(|own| name.eq_ignore_ascii_case(own)) {
+            return self;
+        }
+        let mut value = value.into();
+        if value.bytes().any(|byte| byte.is_ascii_control()) {
+            value = Cow::Owned(value.replace(|c: char| c.is_ascii_control(), " "));
+        }
+        self.fields.push((name, value));
+        self
+    }
+
+    /// The status code.
+    pub fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// The body, whether or not it will be sent.
+    pub fn body(&self) -> &[u8] {
+        &self.body
+    }
+
+    /// Writes the reply as it goes on the wire to the end of `out`.
+    ///
+    /// `to_head` leaves the body out but keeps the fields, as the reply to HEAD does (RFC 9110 section 9.3.2). `date`
+    /// is the time of the reply as an HTTP date (RFC 9110 section 5.6.7). Returns how many bytes of body were written.
+    pub fn encode(&self, out: &mut Vec<u8>, to_head: bool, persistence: Persistence, date: &str) -> usize {
+        let mut text = |text: &str| out.extend_from_slice(text.as_bytes());
+        text("HTTP/1.1 ");
+        text(itoa::Buffer::new().format(self.status));
+        text(" ");
+        text(reason(self.status));
+        text("\r\n");
+        let mut field = |name: &str, value: &str| {
+            text(name);
+            text(": ");
+            text(value);
+            text("\r\n");
+        };
+        if !self.content_type.is_empty() {
+            field("Content-Type", self.content_type);
+        }
+        // RFC 9110 section 8.6: 204 has no Content-Length, and in 304 it would be the length of another reply.
+        let bodiless = matches!(self.status, 204 | 304);
+        if !bodiless {
+            field("Content-Length", itoa::Buffer::new().format(self.body.len()));
+        }
+        field("Date", date);
+        match persistence {
+            Persistence::Keep => {}
+            Persistence::KeepAndSay => field("Connection", "keep-alive"),
+            Persistence::Close => field("Connection", "close"),
+        }
+        for (name, value) in &self.fields {
+            field(name, value);
+        }
+        text("\r\n");
+        if to_head || bodiless {
+            return 0;
+        }
+        out.extend_from_slice(&self.body);
+        self.body.len()
+    }
+}
+
+/// The interim reply to `Expect: 100-continue` (RFC 9110 section 15.2.1): "go on, I am listening".
+pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+
+/// The reason phrase that goes with a status code, or nothing for one that is not in the list.
+pub(crate) fn reason(status: u16) -> &'static str {
+    match status {
+        200 => "OK",
+        201 => "Created",
+        202 => "Accepted",
+        204 => "No Content",
+        301 => "Moved Permanently",
+        302 => "Found",
+        303 => "See Other",
+        304 => "Not Modified",
+        307 => "Temporary Redirect",
+        308 => "Permanent Redirect",
+        400 => "Bad Request",
+        403 => "Forbidden",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        408 => "Request Timeout",
+        410 => "Gone",
+        413 => "Content Too Large",
+        414 => "URI Too Long",
+        417 => "Expectation Failed",
+        418 => "I'm a teapot",
+        421 => "Misdirected Request",
+        422 => "Unprocessable Content",
+        429 => "Too Many Requests",
+        431 => "Request Header Fields Too Large",
+        500 => "Internal Server Error",
+        501 => "Not Implemented",
+        503 => "Service Unavailable",
+        505 => "HTTP Version Not Supported",
+        _ => "",
+    }
+}
