@@ -2,3 +2,5 @@
 
 pub mod hello;
 pub mod http;
+pub mod options;
+pub mod server;

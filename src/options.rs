@@ -1,0 +1,184 @@
+//! The command line: what the server may be told, and the words for a mistake.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::server::{Format, Limits};
+
+/// What `--help` prints.
+pub const HELP: &str = "\
+hello-server: answers Hello World to every request, from inside a WebAssembly sandbox
+
+Usage: hello-server [options]
+
+Where it listens
+  --listen ADDR:PORT      listen there; may be given several times
+                          (default 127.0.0.1:9000 and [::1]:9000, which together are localhost)
+  --port N                the same pair on another port; 0 takes a free one
+  --backlog N             callers that the system keeps waiting in line (default 1024)
+
+What it puts up with
+  --max-connections N     connections at a time; more wait in line (default 10000)
+  --header-timeout SECS   for a client to send its request, and as long again for the body (default 60)
+  --idle-timeout SECS     for a client that says nothing, at first or after a reply (default 60)
+  --write-timeout SECS    for a client to take its answer (default 30)
+
+What it says
+  --log FORMAT            a line a request: common, json or off (default common)
+  --check-options         look at these options, and leave
+  --help, --version
+";
+
+/// What the command line asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// To serve, with these options.
+    Serve(Options),
+    /// To do nothing, because the options were only to be looked at and are right.
+    CheckOptions,
+    /// To print [`HELP`].
+    Help,
+    /// To print the version.
+    Version,
+}
+
+/// How to serve.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// Where to listen.
+    pub place: Place,
+    /// How many callers wait in line. Default is 1024; the system may keep fewer (`net.core.somaxconn` on Linux).
+    pub backlog: u64,
+    /// How much the server puts up with.
+    pub limits: Limits,
+    /// What a line of the log looks like. Default is [`Format::Common`].
+    pub log: Format,
+}
+
+/// Where to listen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// On both loopback addresses, so that `localhost` works whichever of them a client tries first. A machine
+    /// without IPv6 gets the other one only.
+    Loopback {
+        /// The port of both; 0 takes one that is free on both.
+        port: u16,
+    },
+    /// On these addresses, and all of them.
+    Addresses(Vec<SocketAddr>),
+}
+
+impl Place {
+    /// The default: port 9000, as in the lecture.
+    pub const DEFAULT: Place = Place::Loopback { port: 9000 };
+}
+
+/// A command line that cannot be followed, in one line for the one who typed it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UsageError(String);
+
+impl fmt::Display for UsageError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for UsageError {}
+
+impl From<lexopt::Error> for UsageError {
+    fn from(error: lexopt::Error) -> Self {
+        UsageError(error.to_string())
+    }
+}
+
+/// Reads the command line; `arguments` are those behind the program's name.
+pub fn parse<A>(arguments: A) -> Result<Command, UsageError>
+where
+    A: IntoIterator,
+    A::Item: Into<OsString>,
+{
+    use lexopt::prelude::*;
+
+    let mut listen = Vec::new();
+    let mut port = None;
+    let mut check = false;
+    let mut options = Options { place: Place::DEFAULT, backlog: 1024, limits: Limits::default(), log: Format::Common };
+    let limits = &mut options.limits;
+    let mut parser = lexopt::Parser::from_args(arguments);
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Long("help" | "version") | Short('h' | 'V') if check => {
+                return Ok(Command::CheckOptions);
+            }
+            Long("help") | Short('h') => return Ok(Command::Help),
+            Long("version") | Short('V') => return Ok(Command::Version),
+            Long("check-options") => check = true,
+            Long("listen") => {
+                let address = address(parser.value()?)?;
+                if address.port() != 0 && listen.contains(&address) {
+                    return Err(UsageError(format!("--listen {address} is given twice")));
+                }
+                listen.push(address);
+            }
+            Long("port") => port = Some(number("--port", parser.value()?, 0, 65_535)? as u16),
+            Long("backlog") => options.backlog = number("--backlog", parser.value()?, 1, 65_535)?,
+            Long("max-connections") => {
+                limits.connections = number("--max-connections", parser.value()?, 1, 1_000_000)? as usize;
+            }
+            Long("header-timeout") => {
+                limits.header_timeout = seconds("--header-timeout", parser.value()?)?;
+            }
+            Long("idle-timeout") => {
+                limits.idle_timeout = seconds("--idle-timeout", parser.value()?)?;
+            }
+            Long("write-timeout") => {
+                limits.write_timeout = seconds("--write-timeout", parser.value()?)?;
+            }
+            Long("log") => options.log = format(parser.value()?)?,
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    options.place = match (listen.is_empty(), port) {
+        (true, None) => Place::DEFAULT,
+        (true, Some(port)) => Place::Loopback { port },
+        (false, None) => Place::Addresses(listen),
+        (false, Some(_)) => {
+            return Err(UsageError("--port and --listen both say where to listen: give one of them".into()));
+        }
+    };
+    Ok(match check {
+        true => Command::CheckOptions,
+        false => Command::Serve(options),
+    })
+}
+
+fn address(value: OsString) -> Result<SocketAddr, UsageError> {
+    let text = value.to_string_lossy();
+    text.parse().map_err(|_| {
+        UsageError(format!("--listen takes an address and a port, such as 127.0.0.1:9000 or [::1]:9000, not {text:?}"))
+    })
+}
+
+fn number(option: &str, value: OsString, least: u64, most: u64) -> Result<u64, UsageError> {
+    let text = value.to_string_lossy();
+    match text.parse() {
+        Ok(number) if (least..=most).contains(&number) => Ok(number),
+        _ => Err(UsageError(format!("{option} takes a whole number from {least} to {most}, not {text:?}"))),
+    }
+}
+
+/// A timeout: whole seconds, up to a day.
+fn seconds(option: &str, value: OsString) -> Result<Duration, UsageError> {
+    number(option, value, 1, 86_400).map(Duration::from_secs)
+}
+
+fn format(value: OsString) -> Result<Format, UsageError> {
+    match value.to_str() {
+        Some("common") => Ok(Format::Common),
+        Some("json") => Ok(Format::Json),
+        Some("off") => Ok(Format::Off),
+        _ => Err(UsageError(format!("--log takes common, json or off, not {:?}", value.to_string_lossy()))),
+    }
+}

@@ -1,0 +1,352 @@
+//! One peer's conversation, as the lecture tells it: the client must speak first; answer; hang up.
+
+use std::convert::Infallible;
+use std::future::pending;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::input::Input;
+use super::places::Place;
+use super::{Either, Elapsed, Event, Exchange, Gone, Observer, Runtime, Server, Stream, either, within};
+use crate::hello;
+use crate::http::response::CONTINUE;
+use crate::http::{ALLOW, Body, Fault, Parsed, Persistence, Request, Response, Target};
+
+/// How much is read at first: what a head usually needs. The host sets aside, and clears, what is asked for.
+const READ: usize = 2 * 1024;
+
+/// How much is read at a time from a peer that has filled a whole [`READ`]: it pipelines, or sends a body.
+const READ_MORE: usize = 16 * 1024;
+
+/// How much reply is put together for one write, at most about.
+const WRITE: usize = 32 * 1024;
+
+/// After the last reply the connection stays open for reading until the peer hangs up too, but no longer than this
+/// time and this many bytes. Closing at once, with bytes unread, would make the kernel send a reset, and the reset can
+/// overtake the reply (RFC 9112 section 9.6).
+const LINGER_TIME: Duration = Duration::from_secs(30);
+const LINGER_BYTES: usize = 16 * 1024 * 1024;
+
+/// And no longer than this without a byte from the peer.
+const LINGER_SILENCE: Duration = Duration::from_secs(2);
+
+/// How long a peer that has just called, and says nothing, is taken for one that is about to speak. From then on it may
+/// be asked to make room, as one that has been answered and says nothing may be at once.
+const SILENCE: Duration = Duration::from_secs(1);
+
+/// Why a conversation is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    /// The last reply has been sent, and says that it is the last.
+    Answered,
+    /// The peer has finished sending, between requests.
+    Finished,
+    /// Nothing more is to be said: the peer is gone, or does not take its replies, or was idle for too long.
+    Abandoned,
+}
+
+/// Why there is no next request.
+enum Trouble {
+    /// What came is none; that will be said.
+    Fault(Fault),
+    /// The conversation is over.
+    Over(Ending),
+}
+
+impl From<Fault> for Trouble {
+    fn from(fault: Fault) -> Self {
+        Trouble::Fault(fault)
+    }
+}
+
+impl From<Ending> for Trouble {
+    fn from(ending: Ending) -> Self {
+        Trouble::Over(ending)
+    }
+}
+
+/// What came of waiting for the peer.
+enum Heard {
+    Bytes(Vec<u8>),
+    /// It has finished sending.
+    Finished,
+    /// It took too long, or was idle and asked to make room.
+    Enough,
+}
+
+/// Talks to one peer until one of both hangs up. Holds its place until the connection is really gone.
+pub async fn converse<S, R, O>(server: Rc<Server<R, O>>, stream: S, peer: SocketAddr, place: Place)
+where
+    S: Stream,
+    R: Runtime,
+    O: Observer,
+{
+    let now = server.runtime.now();
+    let mut connection = Connection {
+        server: &server,
+        stream,
+        peer,
+        place,
+        replies: Vec::new(),
+        read: READ,
+        deadline: None,
+        idle_from: now + SILENCE,
+    };
+    let ending = connection.talk().await;
+    connection.hang_up(ending).await;
+}
+
+/// One connection, and what is on its way out. The stream is dropped before the place is given back.
+struct Connection<'s, S, R, O> {
+    server: &'s Server<R, O>,
+    stream: S,
+    peer: SocketAddr,
+    place: Place,
+    /// Replies that have not been sent: they go out together, when the peer waits for them.
+    replies: Vec<u8>,
+    /// How much to ask for when reading.
+    read: usize,
+    /// Until when the peer has to have begun a request, or to have ended its head; `None` until somebody waits for it.
+    deadline: Option<Duration>,
+    /// From when on it may be asked to make room if it says nothing. Who has just called is about to speak; who has been
+    /// answered may never speak again.
+    idle_from: Duration,
+}
+
+impl<S: Stream, R: Runtime, O: Observer> Connection<'_, S, R, O> {
+    /// The conversation, to its end.
+    async fn talk(&mut self) -> Ending {
+        let mut input = Input::default();
+        loop {
+            match self.exchange(&mut input).await {
+                Ok(()) => {}
+                // The one place where a fault becomes words; and then it is over.
+                Err(Trouble::Fault(fault)) => return self.refuse(fault, input.unread()).await,
+                Err(Trouble::Over(ending)) => return ending,
+            }
+        }
+    }
+
+    /// One request and its reply.
+    async fn exchange(&mut self, input: &mut Input) -> Result<(), Trouble> {
+        // The client must speak first.
+        let (request, head) = loop {
+            match input.parse()? {
+                Parsed::Complete(request, head) => break (request, head),
+                Parsed::Incomplete => self.listen(input).await?,
+            }
+        };
+        let (body, next) = self.skip_body(&request, &input.unread()[head..]).await?;
+        self.answer(&request);
+        if request.persistence == Persistence::Close {
+            self.flush().await?;
+            return Err(Ending::Answered.into());
+        }
+        input.consume(head + body);
+        if let Some(next) = next {
+            input.add(next);
+        }
+        self.idle_from = self.server.runtime.now();
+        self.deadline = None;
+        match self.replies.len() < WRITE {
+            true => Ok(()),
+            false => Ok(self.flush().await?),
+        }
+    }
+
+    /// Waits for more of a request.
+    async fn listen(&mut self, input: &mut Input) -> Result<(), Trouble> {
+        input.shrink();
+        // What the peer waits for is sent first: until it has that, no time of its own passes.
+        self.flush().await?;
+        let silence = input.is_silence();
+        let timeout = match silence {
+            true => self.server.limits.idle_timeout,
+            false => self.server.limits.header_timeout,
+        };
+        let deadline = self.deadline.unwrap_or(self.after(timeout));
+        self.deadline = Some(deadline);
+        match self.hear(deadline, silence).await? {
+            Heard::Bytes(bytes) => {
+                if silence {
+                    self.deadline = None;
+                }
+                input.add(bytes);
+                Ok(())
+            }
+            Heard::Finished if silence => Err(Ending::Finished.into()),
+            Heard::Finished => Err(Fault::Incomplete.into()),
+            Heard::Enough if silence => Err(Ending::Abandoned.into()),
+            Heard::Enough => Err(Fault::Timeout.into()),
+        }
+    }
+
+    /// The moment when `timeout` will have passed.
+    fn after(&self, timeout: Duration) -> Duration {
+        self.server.runtime.now() + timeout
+    }
+
+    /// Waits for bytes; everything there is to say has been said. In a `silence` between requests the peer may be asked to
+    /// make room.
+    async fn hear(&mut self, deadline: Duration, silence: bool) -> Result<Heard, Ending> {
+        let asked_to_leave = async {
+            if !silence {
+                return pending().await;
+            }
+            self.server.runtime.sleep_until(self.idle_from).await;
+            self.place.idle();
+            self.place.asked_to_leave().await;
+        };
+        let bytes = either(self.stream.read(self.read), asked_to_leave);
+        let heard = within(&self.server.runtime, deadline, bytes).await;
+        if !matches!(heard, Ok(Either::Second(()))) {
+            self.place.busy();
+        }
+        match heard {
+            Ok(Either::First(Ok(bytes))) if bytes.is_empty() => Ok(Heard::Finished),
+            Ok(Either::First(Ok(bytes))) => {
+                self.read = match bytes.len() < self.read {
+                    true => READ,
+                    false => READ_MORE,
+                };
+                Ok(Heard::Bytes(bytes))
+            }
+            Ok(Either::First(Err(Gone))) => Err(Ending::Abandoned),
+            Ok(Either::Second(())) | Err(Elapsed) => Ok(Heard::Enough),
+        }
+    }
+
+    /// Reads the body of `request` and throws it away, because the next request comes behind it. `received` is what has
+    /// come behind the head already. Says how much of that was the body; and, if more had to be read, what came behind
+    /// the body then.
+    async fn skip_body(&mut self, request: &Request<'_>, received: &[u8]) -> Result<(usize, Option<Vec<u8>>), Trouble> {
+        let mut body = Body::new(request.framing)?;
+        let used = body.take(received)?;
+        if body.is_complete() {
+            return Ok((used, None));
+        }
+        // RFC 9110 section 10.1.1: whoever has begun to send does not wait for a word.
+        if request.expects_continue && received.is_empty() {
+            self.replies.extend_from_slice(CONTINUE);
+        }
+        self.flush().await?;
+        let deadline = self.after(self.server.limits.header_timeout);
+        loop {
+            let mut bytes = match self.hear(deadline, false).await? {
+                Heard::Bytes(bytes) => bytes,
+                Heard::Finished => return Err(Fault::Incomplete.into()),
+                Heard::Enough => return Err(Fault::Timeout.into()),
+            };
+            let used = body.take(&bytes)?;
+            if body.is_complete() {
+                bytes.drain(..used);
+                return Ok((received.len(), Some(bytes)));
+            }
+        }
+    }
+
+    /// Answers a request.
+    fn answer(&mut self, request: &Request<'_>) {
+        let mut response = match request.target {
+            // The question is about the server, not about a page of it.
+            Target::Asterisk => Response::empty(200),
+            _ => hello::answer(request),
+        };
+        if request.method == "OPTIONS" {
+            response = response.with_field("Allow", ALLOW);
+        }
+        let to_head = request.method == "HEAD";
+        self.reply(&response, request.line, to_head, request.persistence);
+    }
+
+    /// Answers bytes that are no request.
+    async fn refuse(&mut self, fault: Fault, bytes: &[u8]) -> Ending {
+        let line = first_line(bytes);
+        let to_head = line.starts_with(b"HEAD ");
+        self.reply(&fault.response(), line, to_head, Persistence::Close);
+        match self.flush().await {
+            Ok(()) => Ending::Answered,
+            Err(ending) => ending,
+        }
+    }
+
+    fn reply(&mut self, response: &Response, line: &[u8], to_head: bool, persistence: Persistence) {
+        let date = self.server.date.now(&self.server.runtime);
+        let bytes = response.encode(&mut self.replies, to_head, persistence, &date);
+        self.server.observer.observe(Event::Answered(Exchange {
+            peer: self.peer,
+            date: &date,
+            line,
+            status: response.status(),
+            bytes,
+        }));
+    }
+
+    /// Sends the replies, all in one write.
+    async fn flush(&mut self) -> Result<(), Ending> {
+        if self.replies.is_empty() {
+            return Ok(());
+        }
+        let deadline = self.after(self.server.limits.write_timeout);
+        let written = within(&self.server.runtime, deadline, self.stream.write(&self.replies));
+        let written = written.await;
+        self.replies.clear();
+        // What a burst needed is not kept for a silence.
+        self.replies.shrink_to(READ);
+        match written {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(Gone)) | Err(Elapsed) => Err(Ending::Abandoned),
+        }
+    }
+
+    /// Hangs up, gently: the last reply must arrive.
+    async fn hang_up(mut self, ending: Ending) {
+        self.replies = Vec::new();
+        let runtime = &self.server.runtime;
+        let deadline = self.after(LINGER_TIME);
+        let said_all = match ending {
+            Ending::Answered | Ending::Finished => within(runtime, deadline, self.stream.written()).await.is_ok(),
+            Ending::Abandoned => false,
+        };
+        if said_all {
+            self.stream.finish();
+        }
+        if said_all && ending == Ending::Answered {
+            // Nobody is going to say anything any more: it is idle like others.
+            self.place.idle();
+            let drained = drain(runtime, &mut self.stream);
+            let drained = either(drained, self.place.asked_to_leave());
+            let _ = within(runtime, deadline, drained).await;
+        }
+        // Who has to stay, because a write is still on its way, makes no room.
+        let staying = async {
+            self.place.busy();
+            pending::<Infallible>().await
+        };
+        either(self.stream.written(), staying).await;
+    }
+}
+
+/// Reads and throws away what a peer still sends, until it has finished, or falls silent, or sends too much.
+async fn drain(runtime: &impl Runtime, stream: &mut impl Stream) {
+    let mut left = LINGER_BYTES;
+    while left > 0 {
+        let deadline = runtime.now() + LINGER_SILENCE;
+        match within(runtime, deadline, stream.read(READ_MORE)).await {
+            Ok(Ok(bytes)) if !bytes.is_empty() => left = left.saturating_sub(bytes.len()),
+            _ => return,
+        }
+    }
+}
+
+/// As much of `bytes` as a log shows of a request that could not be read: the first line, within reason.
+fn first_line(bytes: &[u8]) -> &[u8] {
+    let bytes = bytes.strip_prefix(b"\r\n").or(bytes.strip_prefix(b"\n")).unwrap_or(bytes);
+    let line = bytes.split(|&byte| byte == b'\n').next().unwrap_or_default();
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    &line[..line.len().min(LOGGED_LINE)]
+}
+
+/// The most bytes of a broken request line that the log shows.
+const LOGGED_LINE: usize = 1024;

@@ -1,0 +1,60 @@
+//! What a peer has sent and nobody has used yet.
+
+use crate::http::{Fault, Parsed, is_silence, parse};
+
+/// Bytes as they came: the rest of one request, the beginning of another, several of them.
+#[derive(Debug, Default)]
+pub struct Input {
+    bytes: Vec<u8>,
+    /// Where the next request begins.
+    start: usize,
+    /// How many bytes from there on are known to be no whole head.
+    seen: usize,
+}
+
+impl Input {
+    /// What has not been used.
+    pub fn unread(&self) -> &[u8] {
+        &self.bytes[self.start..]
+    }
+
+    /// Takes the head of the next request; see [`parse`].
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn parse(&self) -> Result<Parsed<'_>, Fault> {
+        parse(self.unread(), self.seen)
+    }
+
+    /// Whether the next request has not begun.
+    pub fn is_silence(&self) -> bool {
+        is_silence(self.unread())
+    }
+
+    /// The first `length` bytes have been used.
+    pub fn consume(&mut self, length: usize) {
+        self.start += length;
+        self.seen = 0;
+    }
+
+    /// More has come, behind what was no whole head.
+    pub fn add(&mut self, bytes: Vec<u8>) {
+        self.seen = self.unread().len();
+        match self.seen {
+            // What was read for us is ours.
+            0 => self.bytes = bytes,
+            _ => {
+                self.bytes.drain(..self.start);
+                self.bytes.extend_from_slice(&bytes);
+            }
+        }
+        self.start = 0;
+    }
+
+    /// Gives back memory that is not needed while nobody speaks: nobody knows how long that will be.
+    pub fn shrink(&mut self) {
+        if self.unread().is_empty() {
+            *self = Input::default();
+        }
+    }
+}

@@ -1,0 +1,247 @@
+//! The conversation: pick up, listen, answer, hang up.
+//!
+//! | file | its one job |
+//! |---|---|
+//! | [`accept`] | pick up the phone, as long as there is a place free |
+//! | [`connection`] | talk to one peer |
+//! | [`input`] | what a peer has sent and nobody has used yet |
+//! | [`places`] | how many may be on the line at a time, and who makes room |
+//! | [`log`] | a line a request |
+//!
+//! Nothing here knows WASI. The room is generic over the three traits below; `crate::wasi` implements them on the
+//! real thing, the tests in memory and with a clock that they turn by hand.
+
+use std::cell::{Cell, RefCell};
+use std::future::{Future, poll_fn};
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::{Duration, SystemTime};
+
+pub mod accept;
+pub mod connection;
+pub mod input;
+pub mod log;
+pub mod places;
+
+pub use log::Format;
+use places::Places;
+
+/// What the server puts up with. Each limit has an option on the command line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Connections at a time. Whoever calls beyond that waits in the kernel's queue until somebody hangs up, or the
+    /// connection that has been idle for the longest time is asked to make room. Default is 10,000.
+    pub connections: usize,
+    /// How long a client may take for the head of a request, counted from its first byte; and as long again for the
+    /// body. Who is not done by then gets a 408. Default is 60 seconds: people type requests by hand.
+    pub header_timeout: Duration,
+    /// How long a client may say nothing, before its first request and after each reply; then it is hung up on without
+    /// a word, as RFC 9112 section 9.5 allows. Default is 60 seconds.
+    pub idle_timeout: Duration,
+    /// How long a client may take to make room for its replies; then it is hung up on. Default is 30 seconds.
+    pub write_timeout: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            connections: 10_000,
+            header_timeout: Duration::from_secs(60),
+            idle_timeout: Duration::from_secs(60),
+            write_timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+/// The peer is gone: it reset the connection, or the network lost it. Nobody is there to be told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Gone;
+
+/// One connection: bytes in, bytes out.
+pub trait Stream {
+    /// The bytes that have come, at most `most` of them; waits while there are none. An empty answer is the end: the
+    /// peer has finished sending, and may still be reading. May be dropped while it waits, and nothing is lost.
+    fn read(&mut self, most: usize) -> impl Future<Output = Result<Vec<u8>, Gone>>;
+
+    /// Hands all of `bytes` over for sending; waits while the peer does not make room.
+    fn write(&mut self, bytes: &[u8]) -> impl Future<Output = Result<(), Gone>>;
+
+    /// Says that nothing more will be written, behind what already is.
+    fn finish(&mut self);
+
+    /// Waits until nothing that was written is still on its way out of this program, or never will be. Until then the
+    /// stream must not be dropped; see `wasi/tcp.rs` for why.
+    fn written(&mut self) -> impl Future<Output = ()>;
+}
+
+/// What came of picking up.
+#[derive(Debug)]
+pub enum Call<S> {
+    /// A caller, and where it calls from.
+    From(S, SocketAddr),
+    /// A caller who hung up before the call was picked up.
+    Gone,
+    /// Nobody is waiting.
+    None,
+}
+
+/// A place where callers come in.
+pub trait Listener {
+    /// What a call becomes once it is picked up.
+    type Stream: Stream + 'static;
+
+    /// Picks up the next call.
+    ///
+    /// # Errors
+    /// A sentence on why no caller can be picked up for the time being.
+    fn accept(&mut self) -> Result<Call<Self::Stream>, String>;
+
+    /// Waits until a caller may be waiting.
+    fn ready(&mut self) -> impl Future<Output = ()>;
+}
+
+/// What the server needs of the world besides its connections: time, and a way to do several things at once.
+pub trait Runtime: Clone + 'static {
+    /// The time since some moment in the past, by a clock that is never set. It may stand still while a task runs.
+    fn now(&self) -> Duration;
+
+    /// The time of day.
+    fn wall_clock(&self) -> SystemTime;
+
+    /// Waits until [`now`](Runtime::now) has reached `deadline`.
+    fn sleep_until(&self, deadline: Duration) -> impl Future<Output = ()>;
+
+    /// Starts `task` beside the others.
+    fn spawn(&self, task: impl Future<Output = ()> + 'static);
+}
+
+/// Something that happened, for whoever listens.
+#[derive(Debug, Clone, Copy)]
+pub enum Event<'e> {
+    /// A request was answered.
+    Answered(Exchange<'e>),
+    /// Picking up fails, and has not for a while; it will be tried again until it works.
+    AcceptFailed {
+        /// The listener's own sentence.
+        cause: &'e str,
+    },
+}
+
+/// One request and its reply, as far as a log is concerned.
+#[derive(Debug, Clone, Copy)]
+pub struct Exchange<'e> {
+    /// Who asked.
+    pub peer: SocketAddr,
+    /// When it was answered, as an HTTP date (RFC 9110 section 5.6.7).
+    pub date: &'e str,
+    /// The request line, byte for byte as it came: anything at all may stand in it.
+    pub line: &'e [u8],
+    /// The status code of the reply.
+    pub status: u16,
+    /// How many bytes of body the reply has on the wire.
+    pub bytes: usize,
+}
+
+/// Listens to what happens. The access log is the first of its kind.
+pub trait Observer {
+    /// Takes note of `event`. Called in the middle of a conversation: it must not wait.
+    fn observe(&self, event: Event<'_>);
+}
+
+/// Two listeners hear everything, one after the other.
+impl<A: Observer, B: Observer> Observer for (A, B) {
+    fn observe(&self, event: Event<'_>) {
+        self.0.observe(event);
+        self.1.observe(event);
+    }
+}
+
+/// A shared one hears for all who share it.
+impl<O: Observer> Observer for Rc<O> {
+    fn observe(&self, event: Event<'_>) {
+        O::observe(self, event);
+    }
+}
+
+/// What all conversations share.
+#[derive(Debug)]
+pub struct Server<R, O> {
+    runtime: R,
+    observer: O,
+    limits: Limits,
+    places: Places,
+    date: HttpDate,
+}
+
+impl<R: Runtime, O: Observer> Server<R, O> {
+    /// A server that has not picked up any call yet.
+    pub fn new(runtime: R, observer: O, limits: Limits) -> Rc<Self> {
+        Rc::new(Server {
+            places: Places::new(limits.connections),
+            runtime,
+            observer,
+            limits,
+            date: HttpDate::default(),
+        })
+    }
+
+    /// How many connections are open.
+    pub fn connections(&self) -> usize {
+        self.places.taken()
+    }
+}
+
+/// The deadline has passed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Elapsed;
+
+/// What `future` comes to, unless `deadline` passes first.
+async fn within<R: Runtime, F: Future>(runtime: &R, deadline: Duration, future: F) -> Result<F::Output, Elapsed> {
+    match either(future, runtime.sleep_until(deadline)).await {
+        Either::First(output) => Ok(output),
+        Either::Second(()) => Err(Elapsed),
+    }
+}
+
+/// What came first.
+enum Either<A, B> {
+    First(A),
+    Second(B),
+}
+
+/// Waits for one of two; the first one has precedence, and the other is not even asked when it is done.
+async fn either<A: Future, B: Future>(first: A, second: B) -> Either<A::Output, B::Output> {
+    let (mut first, mut second) = (pin!(first), pin!(second));
+    poll_fn(|context| match first.as_mut().poll(context) {
+        Poll::Ready(output) => Poll::Ready(Either::First(output)),
+        Poll::Pending => second.as_mut().poll(context).map(Either::Second),
+    })
+    .await
+}
+
+/// The time of day as an HTTP date, written anew only when the second has changed: the clock of the runtime stands
+/// still while tasks run, so a turn of the loop asks for the time of day once, however many requests it answers.
+#[derive(Debug, Default)]
+struct HttpDate {
+    asked_at: Cell<Option<Duration>>,
+    second: Cell<u64>,
+    text: RefCell<String>,
+}
+
+impl HttpDate {
+    fn now<R: Runtime>(&self, runtime: &R) -> std::cell::Ref<'_, str> {
+        let now = runtime.now();
+        if self.asked_at.replace(Some(now)) != Some(now) {
+            let time = runtime.wall_clock();
+            let second = time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+            if self.second.replace(second) != second || self.text.borrow().is_empty() {
+                // A clock before 1970 or after 9999 has no HTTP date; the nearest one is still a date.
+                let second = Duration::from_secs(second.min(253_402_300_799));
+                *self.text.borrow_mut() = httpdate::fmt_http_date(SystemTime::UNIX_EPOCH + second);
+            }
+        }
+        std::cell::Ref::map(self.text.borrow(), String::as_str)
+    }
+}
