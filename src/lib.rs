@@ -1,6 +1,19 @@
 //! The world's simplest web server, as a WebAssembly component that opens its own sockets through WASI 0.2.
+//!
+//! Bytes flow one way through the house:
+//!
+//! `wasi::tcp` -> [`http::request`] -> [`hello`] -> [`http::response`] -> one write -> [`server::log`]
+//!
+//! | room | what lives there |
+//! |---|---|
+//! | [`hello`] | what the server says: the one file to edit to say something else |
+//! | [`http`] | the protocol, pure: bytes in, facts out |
+//! | [`server`] | the conversation: pick up, listen, answer, hang up |
+//! | [`wasi`] | the only room that touches WASI: reactor, executor, sockets, clocks, output |
+//! | [`options`] | the command line |
 
 pub mod hello;
 pub mod http;
 pub mod options;
 pub mod server;
+pub mod wasi;

@@ -84,6 +84,48 @@ pub enum Fault {
 }
 
 impl Fault {
+    /// Every one of them, for the tests.
+    #[cfg(test)]
+    pub(crate) const ALL: &[Fault] = &[
+        Fault::Tls,
+        Fault::EmptyRequestLine,
+        Fault::Method,
+        Fault::MethodTooLong,
+        Fault::VersionMissing,
+        Fault::RequestLine,
+        Fault::Version,
+        Fault::VersionNotSupported,
+        Fault::TargetByte,
+        Fault::TargetFragment,
+        Fault::TargetForm,
+        Fault::TargetTooLong,
+        Fault::Misdirected,
+        Fault::MethodNotAllowed,
+        Fault::HeadTooLong,
+        Fault::TooManyFields,
+        Fault::ObsoleteFold,
+        Fault::BlankBeforeColon,
+        Fault::FieldName,
+        Fault::FieldValue,
+        Fault::BareCarriageReturn,
+        Fault::HostMissing,
+        Fault::HostRepeated,
+        Fault::HostMalformed,
+        Fault::ContentLength,
+        Fault::ContentLengthsDiffer,
+        Fault::LengthAndCoding,
+        Fault::CodingInHttp10,
+        Fault::ChunkedNotLast,
+        Fault::CodingUnknown,
+        Fault::Expectation,
+        Fault::BodyTooLong,
+        Fault::Chunk,
+        Fault::Trailer,
+        Fault::ChunkOverheadTooLong,
+        Fault::Timeout,
+        Fault::Incomplete,
+    ];
+
     /// The status code of the reply (RFC 9110 section 15).
     pub fn status(self) -> u16 {
         match self {

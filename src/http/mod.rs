@@ -15,6 +15,11 @@ pub mod fault;
 pub mod request;
 pub mod response;
 
+#[cfg(test)]
+mod cases;
+#[cfg(test)]
+mod tests;
+
 pub use body::{Body, Framing};
 pub use fault::Fault;
 pub use request::{Parsed, Request, Target, Version, is_silence, parse};

@@ -8,7 +8,7 @@
 //! | [`places`] | how many may be on the line at a time, and who makes room |
 //! | [`log`] | a line a request |
 //!
-//! Nothing here knows WASI. The room is generic over the three traits below; `crate::wasi` implements them on the
+//! Nothing here knows WASI. The room is generic over the three traits below; [`crate::wasi`] implements them on the
 //! real thing, the tests in memory and with a clock that they turn by hand.
 
 use std::cell::{Cell, RefCell};
@@ -24,6 +24,8 @@ pub mod connection;
 pub mod input;
 pub mod log;
 pub mod places;
+#[cfg(test)]
+mod tests;
 
 pub use log::Format;
 use places::Places;

@@ -1,0 +1,258 @@
+//! Requests as literals, and what becomes of them: status, and connection. Each goes through the whole conversation in
+//! memory, once in one piece, once split in two at every byte, and once byte by byte, and the answer is the same.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::future::{Future, pending, poll_fn};
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, SystemTime};
+
+use super::cases::{CASES, Case};
+use super::{Fault, Parsed, Persistence, Response, parse};
+use crate::server::places::Places;
+use crate::server::{Event, Gone, Limits, Observer, Runtime, Server, Stream, connection};
+
+/// A peer that says what it has to say, piece by piece, and then waits.
+#[derive(Default)]
+struct Script {
+    pieces: VecDeque<Vec<u8>>,
+    replies: Vec<u8>,
+    finished: bool,
+}
+
+struct Line(Rc<RefCell<Script>>);
+
+impl Stream for Line {
+    async fn read(&mut self, most: usize) -> Result<Vec<u8>, Gone> {
+        poll_fn(|_| {
+            let pieces = &mut self.0.borrow_mut().pieces;
+            match pieces.pop_front() {
+                Some(mut piece) => {
+                    if piece.len() > most {
+                        pieces.push_front(piece.split_off(most));
+                    }
+                    Poll::Ready(Ok(piece))
+                }
+                None => Poll::Pending,
+            }
+        })
+        .await
+    }
+
+    async fn write(&mut self, bytes: &[u8]) -> Result<(), Gone> {
+        self.0.borrow_mut().replies.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn finish(&mut self) {
+        self.0.borrow_mut().finished = true;
+    }
+
+    async fn written(&mut self) {}
+}
+
+/// No time passes.
+#[derive(Clone)]
+struct Still;
+
+impl Runtime for Still {
+    fn now(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    fn wall_clock(&self) -> SystemTime {
+        SystemTime::UNIX_EPOCH
+    }
+
+    async fn sleep_until(&self, _: Duration) {
+        pending().await
+    }
+
+    fn spawn(&self, _: impl Future<Output = ()> + 'static) {
+        unreachable!("a conversation starts nothing");
+    }
+}
+
+struct Deaf;
+
+impl Observer for Deaf {
+    fn observe(&self, _: Event<'_>) {}
+}
+
+/// What the server says to these pieces: its replies, and whether it hangs up.
+fn converse(pieces: impl IntoIterator<Item = Vec<u8>>) -> (Vec<u8>, bool) {
+    let script = Rc::new(RefCell::new(Script {
+        pieces: pieces.into_iter().filter(|piece| !piece.is_empty()).collect(),
+        ..Script::default()
+    }));
+    let server = Server::new(Still, Deaf, Limits::default());
+    let place = Places::new(1).try_take().expect("a free place");
+    let peer = SocketAddr::from(([127, 0, 0, 1], 50_000));
+    let conversation = connection::converse(server, Line(Rc::clone(&script)), peer, place);
+    // A stream that is always ready or never needs to be asked once only.
+    let _ = pin!(conversation).poll(&mut Context::from_waker(Waker::noop()));
+    let script = script.take();
+    (script.replies, script.finished)
+}
+
+/// The replies in short: their status codes, which fault the page of a refusal is about, and `open` or `closed` for the
+/// connection behind them.
+fn summary(replies: &[u8], closed: bool, request: &[u8]) -> String {
+    let mut words = Vec::new();
+    let mut rest = replies;
+    while !rest.is_empty() {
+        let mut fields = [httparse::EMPTY_HEADER; 16];
+        let mut reply = httparse::Response::new(&mut fields);
+        let Ok(httparse::Status::Complete(head)) = reply.parse(rest) else {
+            panic!("not a reply: {}", rest.escape_ascii());
+        };
+        let status = reply.code.expect("complete");
+        words.push(status.to_string());
+        let field = |name: &str| {
+            let found = reply.headers.iter().find(|field| field.name.eq_ignore_ascii_case(name));
+            found.map(|field| String::from_utf8_lossy(field.value).into_owned())
+        };
+        rest = &rest[head..];
+        if status == 100 {
+            continue;
+        }
+        if let Some(fault) = Fault::ALL.iter().find(|fault| rest == fault.response().body()) {
+            words.push(format!("{fault:?}"));
+        }
+        assert!(field("date").is_some(), "every final reply has a date");
+        let length: usize = field("content-length").expect("a length").parse().expect("a number");
+        // A reply to HEAD has the fields and not the body.
+        if !request.starts_with(b"HEAD ") {
+            rest = &rest[length..];
+        }
+        let last = rest.is_empty();
+        let says_close = field("connection").is_some_and(|value| value == "close");
+        assert_eq!(says_close, last && closed, "the last reply, and no other, says that it is the last");
+        if status == 405 {
+            assert!(field("allow").is_some(), "RFC 9110 section 15.5.6");
+        }
+    }
+    words.push(if closed { "closed" } else { "open" }.into());
+    words.join(" ")
+}
+
+fn check(case: &Case, pieces: impl IntoIterator<Item = Vec<u8>>, how: &str) {
+    let Case { section, request, outcome } = case;
+    let (replies, closed) = converse(pieces);
+    let found = summary(&replies, closed, request);
+    assert_eq!(&found, outcome, "{section}, {how}: {}", request.get(..200).unwrap_or(request).escape_ascii());
+}
+
+#[test]
+fn every_fault_has_a_page_of_its_own_that_names_its_status_and_section() {
+    let pages: Vec<Vec<u8>> = Fault::ALL.iter().map(|fault| fault.response().body().to_vec()).collect();
+    for (fault, page) in Fault::ALL.iter().zip(&pages) {
+        assert_eq!(pages.iter().filter(|other| *other == page).count(), 1, "{fault:?}");
+        let text = String::from_utf8_lossy(page);
+        assert!(text.contains(&format!("<h1>{} ", fault.status())), "{text}");
+        assert!(text.contains("<small>RFC ") && text.contains(" section "), "{text}");
+    }
+}
+
+#[test]
+fn there_are_at_least_150_cases() {
+    assert!(CASES.len() >= 150, "{}", CASES.len());
+}
+
+#[test]
+fn every_request_has_its_outcome() {
+    for case in CASES {
+        check(case, [case.request.to_vec()], "in one piece");
+    }
+}
+
+#[test]
+fn it_does_not_matter_where_a_request_is_split() {
+    for case in CASES.iter().filter(|case| case.request.len() < 600) {
+        for at in 1..case.request.len() {
+            let (first, second) = case.request.split_at(at);
+            check(case, [first.to_vec(), second.to_vec()], &format!("split at {at}"));
+        }
+    }
+}
+
+#[test]
+fn it_does_not_matter_that_a_request_comes_byte_by_byte() {
+    for case in CASES {
+        let bytes = case.request.iter().map(|&byte| vec![byte]);
+        check(case, bytes, "byte by byte");
+    }
+}
+
+#[test]
+fn what_follows_a_request_is_the_next_one() {
+    // Whatever leaves the connection open has ended where the server thinks it has: the next request is found.
+    const NEXT: &[u8] = b"GET /next HTTP/1.1\r\nHost: a\r\n\r\n";
+    for case in CASES {
+        if case.whole() && !case.request.starts_with(b"HEAD ") {
+            let both = [case.request, NEXT].concat();
+            let (replies, closed) = converse([both]);
+            let found = summary(&replies, closed, case.request);
+            let outcome = case.outcome.replace("open", "200 open");
+            // Whoever has begun to send its body is not told to go on.
+            let outcome = outcome.replace("100 ", "");
+            assert_eq!(found.replace("100 ", ""), outcome, "{}", case.request.escape_ascii());
+        }
+    }
+}
+
+/// A reply on the wire, as text.
+fn encoded(response: &Response, to_head: bool) -> String {
+    let mut bytes = Vec::new();
+    response.encode(&mut bytes, to_head, Persistence::Keep, "now");
+    String::from_utf8(bytes).expect("text")
+}
+
+#[test]
+fn a_reply_says_how_long_it_is() {
+    let text = Response::new(201, "text/plain", &b"made"[..]);
+    assert_eq!(
+        encoded(&text, false),
+        "HTTP/1.1 201 Created\r\nContent-Type: text/plain\r\nContent-Length: 4\r\nDate: now\r\n\r\nmade"
+    );
+    assert!(encoded(&text, true).ends_with("Content-Length: 4\r\nDate: now\r\n\r\n"));
+    let nothing = encoded(&Response::empty(204), false);
+    assert_eq!(nothing, "HTTP/1.1 204 No Content\r\nDate: now\r\n\r\n");
+}
+
+#[test]
+fn no_field_of_an_answer_ends_its_line_or_says_where_the_reply_ends() {
+    let answer = Response::empty(200)
+        .with_field("X-Path", "/a\r\nSet-Cookie: b\n".to_owned())
+        .with_field("content-length", "1000")
+        .with_field("Transfer-Encoding", "chunked");
+    assert_eq!(
+        encoded(&answer, false),
+        "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nDate: now\r\nX-Path: /a  Set-Cookie: b \r\n\r\n"
+    );
+}
+
+#[test]
+fn a_path_is_a_target_without_scheme_authority_and_query() {
+    for (target, path) in [
+        ("/", "/"),
+        ("/romeo.txt?act=2&scene=2", "/romeo.txt"),
+        ("/a//b?", "/a//b"),
+        ("http://127.0.0.1/romeo.txt", "/romeo.txt"),
+        ("http://127.0.0.1:9000/a?b=http://c/d", "/a"),
+        ("http://a", "/"),
+        ("http://a?b/c", "/"),
+        ("*", "*"),
+    ] {
+        let bytes = format!("OPTIONS {target} HTTP/1.0\r\nX: 1\r\nx: 2\r\n\r\n");
+        let Ok(Parsed::Complete(request, length)) = parse(bytes.as_bytes(), 0) else {
+            panic!("{target}");
+        };
+        assert_eq!((request.path(), length), (path, bytes.len()));
+        assert_eq!(request.field("x"), Some(&b"1"[..]), "the first one");
+        assert_eq!(request.fields().count(), 2);
+    }
+}

@@ -1,0 +1,851 @@
+//! The conversation in memory, with a clock that jumps to wherever something happens next.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::accept::accept;
+use super::log::{AccessLog, Format, Sink, SinkError};
+use super::{Event, Limits, Observer, Runtime as _, Server};
+use crate::wasi::model::{Model, Peer, ROOM, Switchboard, Telephone};
+use crate::wasi::runtime::Runtime;
+
+const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
+const LAST_GET: &[u8] = b"GET /last HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+const HELLO: &str = "<html><body>Hello World</body></html>\r\n\r\n";
+
+/// Writes down what happens.
+#[derive(Default)]
+struct Notes {
+    answered: RefCell<Vec<(u16, String)>>,
+    accept_failures: RefCell<usize>,
+}
+
+impl Observer for Notes {
+    fn observe(&self, event: Event<'_>) {
+        match event {
+            Event::Answered(exchange) => {
+                let line = String::from_utf8_lossy(exchange.line).into_owned();
+                self.answered.borrow_mut().push((exchange.status, line));
+            }
+            Event::AcceptFailed { .. } => *self.accept_failures.borrow_mut() += 1,
+        }
+    }
+}
+
+/// A server in memory, and a telephone to call it with.
+#[derive(Clone)]
+struct Scene {
+    model: Model,
+    runtime: Runtime<Model>,
+    server: Rc<Server<Runtime<Model>, Rc<Notes>>>,
+    notes: Rc<Notes>,
+    telephone: Telephone,
+}
+
+impl Scene {
+    fn new(limits: Limits) -> Self {
+        let model = Model::new();
+        let runtime = Runtime::new(model.clone());
+        let notes = Rc::new(Notes::default());
+        let server = Server::new(runtime.clone(), Rc::clone(&notes), limits);
+        let (switchboard, telephone) = Switchboard::new(&model, runtime.reactor());
+        runtime.spawn(accept(Rc::clone(&server), switchboard));
+        Scene { model, runtime, server, notes, telephone }
+    }
+
+    fn call(&self) -> Peer {
+        self.telephone.call()
+    }
+
+    /// How long `story` takes, by the clock of the model.
+    async fn timed<T>(&self, story: impl Future<Output = T>) -> (T, Duration) {
+        let start = self.runtime.now();
+        let output = story.await;
+        (output, self.runtime.now() - start)
+    }
+
+    async fn sleep(&self, time: Duration) {
+        self.runtime.sleep_until(self.runtime.now() + time).await;
+    }
+
+    /// Lets everybody else go on until they wait.
+    async fn pause(&self) {
+        self.sleep(Duration::from_millis(1)).await;
+    }
+}
+
+/// Plays `story` on a server with these limits.
+fn play<F: Future<Output = ()> + 'static>(limits: Limits, story: impl FnOnce(Scene) -> F) {
+    let scene = Scene::new(limits);
+    let runtime = scene.runtime.clone();
+    runtime.run(story(scene));
+}
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+/// One reply, read to the end of its body.
+async fn one_reply(peer: &Peer) -> String {
+    let mut reply = String::new();
+    while !reply.ends_with(HELLO) {
+        let bytes = peer.receive().await;
+        assert!(!bytes.is_empty(), "hung up after {reply:?}");
+        reply.push_str(std::str::from_utf8(&bytes).expect("text"));
+    }
+    reply
+}
+
+#[test]
+fn a_request_is_answered_and_the_connection_stays_open() {
+    play(Limits::default(), |scene| async move {
+        let peer = scene.call();
+        for _ in 0..3 {
+            peer.send(GET);
+            let reply = one_reply(&peer).await;
+            assert!(reply.starts_with("HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\n"));
+            assert!(reply.contains("\r\nContent-Length: 41\r\n"));
+            assert!(!reply.contains("Connection:"));
+        }
+        assert!(!peer.is_over());
+        peer.send(LAST_GET);
+        assert!(peer.receive_all().await.contains("\r\nConnection: close\r\n"));
+    });
+}
+
+#[test]
+fn pipelined_requests_are_answered_in_order_and_in_one_write() {
+    play(Limits::default(), |scene| async move {
+        let peer = scene.call();
+        peer.send(&[GET, b"GET /bad HTTP/1.0\r\n\r\n"].concat());
+        let replies = peer.receive().await;
+        let replies = String::from_utf8(replies).expect("text");
+        assert_eq!(replies.matches("HTTP/1.1 200 OK").count(), 2, "both come at once");
+        let lines: Vec<String> = scene.notes.answered.borrow().iter().map(|(_, line)| line.clone()).collect();
+        assert_eq!(lines, ["GET / HTTP/1.1", "GET /bad HTTP/1.0"]);
+        assert_eq!(peer.writes(), 1);
+    });
+}
+
+#[test]
+fn a_peer_that_finishes_sending_is_still_answered() {
+    play(Limits::default(), |scene| async move {
+        let peer = scene.call();
+        peer.send(&GET.repeat(3));
+        peer.finish();
+        let replies = peer.receive_all().await;
+        assert_eq!(replies.matches(HELLO).count(), 3);
+    });
+}
+
+#[test]
+fn an_empty_line_is_no_request() {
+    play(Limits::default(), |scene| async move {
+        // Old clients send one behind a body (RFC 9112 section 2.2).
+        let peer = scene.call();
+        peer.send(&[GET, b"\r\n"].concat());
+        one_reply(&peer).await;
+        peer.finish();
+        assert_eq!(peer.receive_all().await, "");
+        assert_eq!(scene.notes.answered.borrow().len(), 1);
+
+        let silent = scene.call();
+        silent.send(b"\r\n");
+        assert_eq!(silent.receive_all().await, "");
+    });
+}
+
+#[test]
+fn a_refused_head_gets_no_page_either() {
+    play(Limits::default(), |scene| async move {
+        for request in [&b"HEAD / HTTP/1.1\r\n\r\n"[..], b"\r\nHEAD / HTTP/1.1\r\n\r\n"] {
+            let peer = scene.call();
+            peer.send(request);
+            let reply = peer.receive_all().await;
+            assert!(reply.starts_with("HTTP/1.1 400 ") && reply.ends_with("\r\n\r\n"), "{reply}");
+            assert!(!reply.contains("Content-Length: 0"), "the length is that of the page");
+        }
+    });
+}
+
+#[test]
+fn who_speaks_http_10_and_stays_is_told_that_it_may() {
+    play(Limits::default(), |scene| async move {
+        let peer = scene.call();
+        peer.send(b"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
+        let reply = one_reply(&peer).await;
+        assert!(reply.contains("\r\nConnection: keep-alive\r\n"), "{reply}");
+        assert!(!peer.is_over());
+    });
+}
+
+#[test]
+fn a_peer_that_finishes_in_the_middle_is_told() {
+    play(Limits::default(), |scene| async move {
+        for bytes in [&GET[..20], b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n123"] {
+            let peer = scene.call();
+            peer.send(bytes);
+            peer.finish();
+            let reply = peer.receive_all().await;
+            assert!(reply.starts_with("HTTP/1.1 400 "), "{reply}");
+            assert!(reply.contains("ends in the middle"));
+        }
+    });
+}
+
+#[test]
+fn who_says_nothing_is_hung_up_on_without_a_word() {
+    play(Limits::default(), |scene| async move {
+        let peer = scene.call();
+        let (reply, time) = scene.timed(peer.receive_all()).await;
+        assert_eq!(reply, "");
+        assert_eq!(time, Limits::default().idle_timeout);
+    });
+}
+
+#[test]
+fn the_head_has_a_deadline_that_no_byte_puts_off() {
+    let limits = Limits { header_timeout: seconds(10), ..Limits::default() };
+    play(limits, |scene| async move {
+        let peer = Rc::new(scene.call());
+        let slow = Rc::clone(&peer);
+        let clock = scene.clone();
+        scene.runtime.spawn(async move {
+            for byte in GET {
+                slow.send(&[*byte]);
+                clock.sleep(seconds(1)).await;
+            }
+        });
+        let (reply, time) = scene.timed(peer.receive_all()).await;
+        assert!(reply.starts_with("HTTP/1.1 408 "), "{reply}");
+        assert_eq!(time, seconds(10));
+    });
+}
+
+#[test]
+fn the_body_has_as_long_again() {
+    let limits = Limits { header_timeout: seconds(10), ..Limits::default() };
+    play(limits, |scene| async move {
+        let peer = scene.call();
+        peer.send(b"POST / HTTP/1.1\r\n");
+        scene.sleep(seconds(9)).await;
+        peer.send(b"Host: a\r\nContent-Length: 5\r\n\r\n");
+        scene.sleep(seconds(9)).await;
+        peer.send(b"1234");
+        let (reply, time) = scene.timed(peer.receive_all()).await;
+        assert!(reply.starts_with("HTTP/1.1 408 "), "{reply}");
+        assert_eq!(time, seconds(1));
+    });
+}
+
+#[test]
+fn an_idle_connection_is_closed_after_its_own_time() {
+    let limits = Limits { idle_timeout: seconds(5), ..Limits::default() };
+    play(limits, |scene| async move {
+        let peer = scene.call();
+        peer.send(GET);
+        one_reply(&peer).await;
+        scene.sleep(seconds(4)).await;
+        peer.send(GET);
+        one_reply(&peer).await;
+        let (rest, time) = scene.timed(peer.receive_all()).await;
+        assert_eq!((rest.as_str(), time), ("", seconds(5)));
+    });
+}
+
+#[test]
+fn after_the_first_byte_of_a_later_request_the_head_has_its_own_deadline() {
+    let limits = Limits { header_timeout: seconds(3), idle_timeout: seconds(20), ..Limits::default() };
+    play(limits, |scene| async move {
+        let peer = scene.call();
+        peer.send(GET);
+        one_reply(&peer).await;
+        scene.sleep(seconds(19)).await;
+        peer.send(&GET[..5]);
+        let (reply, time) = scene.timed(peer.receive_all()).await;
+        assert!(reply.starts_with("HTTP/1.1 408 "), "{reply}");
+        assert_eq!(time, seconds(3));
+    });
+}
+
+#[test]
+fn a_peer_that_never_reads_is_given_up_but_its_stream_is_kept_until_the_write_is_done() {
+    play(Limits::default(), |scene| async move {
+        let stuck = scene.call();
+        // More replies than the connection has room for.
+        stuck.send(&GET.repeat(2 * ROOM / HELLO.len()));
+        scene.sleep(Limits::default().write_timeout * 10).await;
+        assert_eq!(scene.server.connections(), 1, "it counts as long as it is there");
+
+        let honest = scene.call();
+        honest.send(LAST_GET);
+        let (reply, time) = scene.timed(honest.receive_all()).await;
+        assert!(reply.ends_with(HELLO));
+        assert_eq!(time, Duration::ZERO, "nobody waits for it");
+        honest.finish();
+
+        // At last it reads, and can go. Had the stream been dropped before, the model would have panicked.
+        stuck.receive_all().await;
+        scene.pause().await;
+        assert_eq!(scene.server.connections(), 0);
+    });
+}
+
+#[test]
+fn a_peer_that_never_reads_and_goes_away_leaves_nothing_behind() {
+    play(Limits::default(), |scene| async move {
+        let stuck = scene.call();
+        stuck.send(&GET.repeat(2 * ROOM / HELLO.len()));
+        scene.sleep(seconds(1)).await;
+        stuck.reset();
+        scene.pause().await;
+        assert_eq!(scene.server.connections(), 0);
+    });
+}
+
+#[test]
+fn a_slow_reader_gets_every_byte() {
+    play(Limits::default(), |scene| async move {
+        let peer = scene.call();
+        let requests = 500;
+        peer.send(&GET.repeat(requests));
+        peer.finish();
+        let mut replies = Vec::new();
+        loop {
+            scene.sleep(seconds(1)).await;
+            match peer.receive().await {
+                bytes if bytes.is_empty() => break,
+                bytes => replies.extend(bytes),
+            }
+        }
+        let replies = String::from_utf8(replies).expect("text");
+        assert_eq!(replies.matches("HTTP/1.1 200 OK").count(), requests);
+        assert_eq!(replies.matches(HELLO).count(), requests);
+    });
+}
+
+#[test]
+fn the_last_reply_arrives_although_the_peer_still_sends() {
+    play(Limits::default(), |scene| async move {
+        let peer = scene.call();
+        peer.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9999999\r\n\r\n");
+        peer.send(&[b'x'; 100_000]);
+        let reply = peer.receive_all().await;
+        assert!(reply.starts_with("HTTP/1.1 413 "), "{reply}");
+        assert_eq!(scene.server.connections(), 1, "it lingers while the peer may still read");
+        peer.finish();
+        scene.pause().await;
+        assert_eq!(scene.server.connections(), 0);
+    });
+}
+
+#[test]
+fn who_does_not_hang_up_after_the_last_reply_is_hung_up_on() {
+    play(Limits::default(), |scene| async move {
+        let peer = scene.call();
+        peer.send(LAST_GET);
+        peer.receive_all().await;
+        scene.sleep(seconds(3)).await;
+        assert_eq!(scene.server.connections(), 0);
+    });
+}
+
+#[test]
+fn without_a_free_place_callers_wait_in_line() {
+    let limits = Limits { connections: 2, ..Limits::default() };
+    play(limits, |scene| async move {
+        let busy: Vec<Peer> = (0..2).map(|_| scene.call()).collect();
+        busy.iter().for_each(|peer| peer.send(&GET[..5]));
+        scene.pause().await;
+        let third = scene.call();
+        third.send(LAST_GET);
+        scene.pause().await;
+        assert_eq!((scene.server.connections(), scene.telephone.waiting()), (2, 1));
+
+        busy[0].send(&LAST_GET[5..]);
+        busy[0].finish();
+        assert!(third.receive_all().await.ends_with(HELLO));
+    });
+}
+
+#[test]
+fn the_connection_that_is_idle_for_the_longest_time_makes_room() {
+    let limits = Limits { connections: 3, ..Limits::default() };
+    play(limits, |scene| async move {
+        let peers: Vec<Peer> = (0..3).map(|_| scene.call()).collect();
+        for peer in [&peers[1], &peers[0], &peers[2]] {
+            peer.send(GET);
+            one_reply(peer).await;
+        }
+        let next = scene.call();
+        next.send(LAST_GET);
+        let (reply, time) = scene.timed(next.receive_all()).await;
+        assert!(reply.ends_with(HELLO));
+        assert_eq!(time, Duration::ZERO);
+        let over: Vec<bool> = peers.iter().map(Peer::is_over).collect();
+        assert_eq!(over, [false, true, false]);
+    });
+}
+
+#[test]
+fn who_has_just_called_is_given_a_moment_to_speak() {
+    let limits = Limits { connections: 1, ..Limits::default() };
+    play(limits, |scene| async move {
+        let first = scene.call();
+        scene.pause().await;
+        let next = scene.call();
+        next.send(LAST_GET);
+        scene.sleep(Duration::from_millis(900)).await;
+        first.send(GET);
+        assert_eq!(one_reply(&first).await.matches(HELLO).count(), 1);
+        let (reply, time) = scene.timed(next.receive_all()).await;
+        assert!(reply.ends_with(HELLO));
+        assert_eq!(time, Duration::ZERO, "once answered, it makes room");
+        next.finish();
+
+        // Who says nothing for longer makes room too.
+        let silent = scene.call();
+        scene.pause().await;
+        let next = scene.call();
+        next.send(LAST_GET);
+        let (reply, time) = scene.timed(next.receive_all()).await;
+        assert!(reply.ends_with(HELLO) && silent.is_over());
+        assert!(time < seconds(1));
+    });
+}
+
+#[test]
+fn a_busy_connection_is_never_asked_to_make_room() {
+    let limits = Limits { connections: 1, ..Limits::default() };
+    play(limits, |scene| async move {
+        let busy = scene.call();
+        busy.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nConnection: close\r\n\r\n");
+        scene.pause().await;
+        let next = scene.call();
+        next.send(LAST_GET);
+        scene.sleep(seconds(5)).await;
+        busy.send(b"x");
+        busy.finish();
+        assert!(busy.receive_all().await.ends_with(HELLO));
+        assert!(next.receive_all().await.ends_with(HELLO));
+    });
+}
+
+#[test]
+fn a_call_that_cannot_be_picked_up_is_told_once_and_the_next_ones_are_answered() {
+    play(Limits::default(), |scene| async move {
+        scene.telephone.break_for(100);
+        let peers: Vec<Peer> = (0..10).map(|_| scene.call()).collect();
+        for peer in &peers {
+            peer.send(LAST_GET);
+            assert!(peer.receive_all().await.ends_with(HELLO));
+        }
+        assert_eq!(*scene.notes.accept_failures.borrow(), 1);
+    });
+}
+
+#[test]
+fn callers_who_are_gone_before_they_are_picked_up_cost_nothing() {
+    play(Limits::default(), |scene| async move {
+        let idle = scene.call();
+        idle.send(GET);
+        one_reply(&idle).await;
+        for _ in 0..200 {
+            scene.call().reset();
+        }
+        let honest = scene.call();
+        honest.send(LAST_GET);
+        let (reply, time) = scene.timed(honest.receive_all()).await;
+        assert!(reply.ends_with(HELLO));
+        assert_eq!(time, Duration::ZERO);
+        assert_eq!(*scene.notes.accept_failures.borrow(), 0);
+        assert!(!idle.is_over(), "and nobody has to make room for them");
+    });
+}
+
+#[test]
+fn who_speaks_while_being_asked_to_leave_stays_and_the_next_one_is_asked() {
+    let limits = Limits { connections: 2, ..Limits::default() };
+    play(limits, |scene| async move {
+        let peers: Vec<Peer> = (0..2).map(|_| scene.call()).collect();
+        for peer in &peers {
+            peer.send(GET);
+            one_reply(peer).await;
+        }
+        // The newcomer is noticed first, so the first one is asked when its bytes are already there.
+        let next = scene.call();
+        next.send(LAST_GET);
+        peers[0].send(&GET[..5]);
+        let (reply, time) = scene.timed(next.receive_all()).await;
+        assert!(reply.ends_with(HELLO));
+        assert_eq!(time, Duration::ZERO);
+        assert!(!peers[0].is_over() && peers[1].is_over());
+        peers[0].send(&GET[5..]);
+        one_reply(&peers[0]).await;
+    });
+}
+
+#[test]
+fn who_lingers_after_the_last_reply_makes_room() {
+    let limits = Limits { connections: 1, ..Limits::default() };
+    play(limits, |scene| async move {
+        let first = scene.call();
+        first.send(LAST_GET);
+        first.receive_all().await;
+        let next = scene.call();
+        next.send(LAST_GET);
+        let (reply, time) = scene.timed(next.receive_all()).await;
+        assert!(reply.ends_with(HELLO));
+        assert_eq!(time, Duration::ZERO);
+    });
+}
+
+#[test]
+fn when_no_call_can_be_picked_up_an_idle_connection_makes_room() {
+    play(Limits::default(), |scene| async move {
+        let idle = scene.call();
+        idle.send(GET);
+        one_reply(&idle).await;
+        scene.telephone.break_for(1);
+        let next = scene.call();
+        next.send(LAST_GET);
+        assert!(next.receive_all().await.ends_with(HELLO));
+        assert!(idle.is_over());
+    });
+}
+
+#[test]
+fn who_was_asked_to_leave_and_cannot_does_not_keep_the_others_from_being_asked() {
+    let limits = Limits { connections: 2, ..Limits::default() };
+    play(limits, |scene| async move {
+        // Its replies fill the connection and are all written: it is idle, and its last write is on its way.
+        let stuck = scene.call();
+        let reply = HELLO.len() + 110;
+        stuck.send(&GET.repeat(ROOM / reply + 5));
+        scene.pause().await;
+        let idle = scene.call();
+        idle.send(GET);
+        one_reply(&idle).await;
+
+        let next = scene.call();
+        next.send(LAST_GET);
+        let (reply, time) = scene.timed(next.receive_all()).await;
+        assert!(reply.ends_with(HELLO) && idle.is_over());
+        assert_eq!(time, Duration::ZERO);
+        stuck.receive_all().await;
+    });
+}
+
+#[test]
+fn time_runs_for_the_peer_once_it_has_its_replies() {
+    let limits = Limits { idle_timeout: seconds(5), ..Limits::default() };
+    play(limits, |scene| async move {
+        let peer = scene.call();
+        let requests = 2 * ROOM / HELLO.len();
+        peer.send(&GET.repeat(requests));
+        scene.sleep(seconds(10)).await;
+        let mut replies = String::new();
+        while replies.matches(HELLO).count() < requests {
+            replies += std::str::from_utf8(&peer.receive().await).expect("text");
+        }
+        scene.sleep(seconds(4)).await;
+        peer.send(LAST_GET);
+        assert!(peer.receive_all().await.ends_with(HELLO));
+    });
+}
+
+#[test]
+fn who_still_sends_when_refused_is_listened_to_until_it_is_done() {
+    play(Limits::default(), |scene| async move {
+        let peer = scene.call();
+        peer.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9999999\r\n\r\n");
+        assert!(peer.receive_all().await.starts_with("HTTP/1.1 413 "));
+        for _ in 0..10 {
+            peer.send(&[b'x'; 1000]);
+            scene.sleep(seconds(1)).await;
+            assert_eq!(scene.server.connections(), 1);
+        }
+        scene.sleep(seconds(2)).await;
+        assert_eq!(scene.server.connections(), 0, "silence is the end");
+    });
+}
+
+#[test]
+fn who_still_sends_when_refused_is_not_listened_to_for_ever() {
+    play(Limits::default(), |scene| async move {
+        let peer = scene.call();
+        peer.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9999999\r\n\r\n");
+        peer.send(&vec![b'x'; 17 * 1024 * 1024]);
+        peer.receive_all().await;
+        scene.pause().await;
+        assert_eq!(scene.server.connections(), 0, "too much");
+
+        let peer = scene.call();
+        peer.send(b"G\xffT / HTTP/1.1\r\n");
+        for _ in 0..31 {
+            peer.send(b"x");
+            scene.sleep(seconds(1)).await;
+        }
+        assert_eq!(scene.server.connections(), 0, "too long");
+    });
+}
+
+#[test]
+fn who_pipelines_without_an_end_does_not_keep_the_others_waiting() {
+    play(Limits::default(), |scene| async move {
+        let greedy = scene.call();
+        greedy.babble(&GET.repeat(500));
+        for _ in 0..20 {
+            let peer = scene.call();
+            peer.send(LAST_GET);
+            assert!(peer.receive_all().await.ends_with(HELLO));
+        }
+        greedy.reset();
+    });
+}
+
+#[test]
+fn a_thousand_active_connections_are_all_served_alike() {
+    play(Limits::default(), |scene| async move {
+        let rounds = 5;
+        let finished = Rc::new(RefCell::new(Vec::new()));
+        for number in 0..1000 {
+            let peer = scene.call();
+            let finished = Rc::clone(&finished);
+            scene.runtime.spawn(async move {
+                for _ in 0..rounds {
+                    peer.send(GET);
+                    one_reply(&peer).await;
+                }
+                finished.borrow_mut().push(number);
+            });
+        }
+        while finished.borrow().len() < 1000 {
+            scene.pause().await;
+        }
+        assert_eq!(scene.notes.answered.borrow().len(), 1000 * rounds);
+    });
+}
+
+#[test]
+fn the_date_is_that_of_the_reply() {
+    play(Limits::default(), |scene| async move {
+        let peer = scene.call();
+        // The last second of a leap day.
+        scene.model.set_wall_clock(seconds(951_868_799));
+        scene.pause().await;
+        peer.send(GET);
+        assert!(one_reply(&peer).await.contains("\r\nDate: Tue, 29 Feb 2000 23:59:59 GMT\r\n"));
+        scene.sleep(seconds(1)).await;
+        peer.send(GET);
+        assert!(one_reply(&peer).await.contains("\r\nDate: Wed, 01 Mar 2000 00:00:00 GMT\r\n"));
+    });
+}
+
+/// Takes lines when the test lets it.
+#[derive(Clone, Default)]
+struct Page(Rc<RefCell<Vec<String>>>);
+
+impl Sink for Page {
+    async fn write(&mut self, lines: &[u8]) -> Result<(), SinkError> {
+        self.0.borrow_mut().push(String::from_utf8(lines.to_vec()).expect("text"));
+        Ok(())
+    }
+}
+
+/// What the log says about these exchanges with a server in memory.
+fn logged(format: Format, requests: &'static [&'static [u8]]) -> Vec<String> {
+    let model = Model::new();
+    let runtime = Runtime::new(model.clone());
+    let log = Rc::new(AccessLog::new(format));
+    let page = Page::default();
+    let (writer, lines) = (Rc::clone(&log), page.clone());
+    runtime.spawn(async move { writer.run(lines).await });
+    let server = Server::new(runtime.clone(), log, Limits::default());
+    let (switchboard, telephone) = Switchboard::new(&model, runtime.reactor());
+    runtime.spawn(accept(server, switchboard));
+    runtime.run(async move {
+        let peers: Vec<Peer> = requests.iter().map(|_| telephone.call()).collect();
+        for (peer, request) in peers.iter().zip(requests) {
+            peer.send(request);
+            peer.finish();
+        }
+        for peer in &peers {
+            peer.receive_all().await;
+        }
+    });
+    page.0.take()
+}
+
+#[test]
+fn the_log_has_a_line_a_request_in_the_common_format() {
+    let lines = logged(
+        Format::Common,
+        &[b"GET /romeo.txt HTTP/1.1\r\nHost: localhost\r\n\r\n", b"HEAD / HTTP/1.1\r\nHost: localhost\r\n\r\n"],
+    );
+    assert_eq!(
+        lines.concat(),
+        "127.0.0.1 - - [06/Nov/1994:08:49:37 +0000] \"GET /romeo.txt HTTP/1.1\" 200 41\n\
+         127.0.0.1 - - [06/Nov/1994:08:49:37 +0000] \"HEAD / HTTP/1.1\" 200 -\n"
+    );
+}
+
+#[test]
+fn the_log_has_a_line_a_request_in_json() {
+    let lines = logged(Format::Json, &[b"GET /\"\\ HTTP/1.1\r\nHost: localhost\r\n\r\n"]);
+    assert_eq!(
+        lines.concat(),
+        "{\"time\":\"1994-11-06T08:49:37Z\",\"peer\":\"127.0.0.1:50000\",\
+         \"request\":\"GET /\\\\\\\"\\\\\\\\ HTTP/1.1\",\"status\":200,\"bytes\":41}\n"
+    );
+}
+
+#[test]
+fn no_request_can_forge_a_line_of_the_log() {
+    let lines = logged(
+        Format::Common,
+        &[
+            b"GET /\x0d1.2.3.4 HTTP/1.1\r\nHost: a\r\n\r\n",
+            b"\x16\x03\x01\x02\x00\x01\xff\n\x1b[2Jroot\n\n",
+            b"G\"T / HTTP/1.1\r\n\r\n",
+        ],
+    );
+    let lines = lines.concat();
+    let requests: Vec<&str> = lines.lines().map(|line| line.split("] ").nth(1).expect("a request")).collect();
+    assert_eq!(requests.len(), 3);
+    assert!(requests[0].starts_with("\"GET /\\x0d1.2.3.4 HTTP/1.1\" 400 "), "{}", requests[0]);
+    assert!(requests[1].starts_with("\"\\x16\\x03\\x01\\x02\\x00\\x01\\xff\" 400 "));
+    assert!(requests[2].starts_with("\"G\\\"T / HTTP/1.1\" 400 "));
+    assert!(lines.bytes().all(|byte| byte == b'\n' || (b' '..=b'~').contains(&byte)));
+}
+
+#[test]
+fn lines_of_one_turn_are_written_together() {
+    static GETS: [&[u8]; 50] = [LAST_GET; 50];
+    let lines = logged(Format::Common, &GETS);
+    assert_eq!(lines.concat().lines().count(), 50);
+    assert!(lines.len() < 10, "{} writes", lines.len());
+}
+
+/// Stops reading for good.
+struct Shut;
+
+impl Sink for Shut {
+    async fn write(&mut self, _: &[u8]) -> Result<(), SinkError> {
+        Err(SinkError::Closed)
+    }
+}
+
+/// Is full at first.
+#[derive(Clone, Default)]
+struct Disk {
+    full: Rc<Cell<bool>>,
+    page: Page,
+}
+
+impl Sink for Disk {
+    async fn write(&mut self, lines: &[u8]) -> Result<(), SinkError> {
+        match self.full.get() {
+            true => Err(SinkError::Failed),
+            false => self.page.write(lines).await,
+        }
+    }
+}
+
+#[test]
+fn a_log_that_fails_for_a_while_goes_on_and_says_how_much_was_lost() {
+    let model = Model::new();
+    let runtime = Runtime::new(model.clone());
+    let log = Rc::new(AccessLog::new(Format::Common));
+    let disk = Disk::default();
+    disk.full.set(true);
+    let (writer, sink) = (Rc::clone(&log), disk.clone());
+    runtime.spawn(async move { writer.run(sink).await });
+    let server = Server::new(runtime.clone(), log, Limits::default());
+    let (switchboard, telephone) = Switchboard::new(&model, runtime.reactor());
+    runtime.spawn(accept(server, switchboard));
+    let (full, clock) = (Rc::clone(&disk.full), runtime.clone());
+    runtime.run(async move {
+        for number in 0..4 {
+            full.set(number < 3);
+            let peer = telephone.call();
+            peer.send(LAST_GET);
+            peer.finish();
+            peer.receive_all().await;
+            // The log has its turn.
+            clock.sleep_until(clock.now() + Duration::from_millis(1)).await;
+        }
+    });
+    let lines = disk.page.0.take().concat();
+    assert!(lines.starts_with("# 3 lines lost\n127.0.0.1 - - ["), "{lines}");
+}
+
+/// Takes nothing, until it is told to.
+struct Stalled {
+    resumed: Rc<Cell<bool>>,
+    page: Page,
+    clock: Runtime<Model>,
+}
+
+impl Sink for Stalled {
+    async fn write(&mut self, lines: &[u8]) -> Result<(), SinkError> {
+        while !self.resumed.get() {
+            let later = self.clock.now() + Duration::from_millis(1);
+            self.clock.sleep_until(later).await;
+        }
+        self.page.write(lines).await
+    }
+}
+
+#[test]
+fn a_log_that_is_not_read_has_bounds_and_says_what_it_lost() {
+    let model = Model::new();
+    let runtime = Runtime::new(model.clone());
+    let log = Rc::new(AccessLog::new(Format::Json));
+    let (resumed, page) = (Rc::new(Cell::new(false)), Page::default());
+    let sink = Stalled { resumed: Rc::clone(&resumed), page: page.clone(), clock: runtime.clone() };
+    let writer = Rc::clone(&log);
+    runtime.spawn(async move { writer.run(sink).await });
+    let server = Server::new(runtime.clone(), log, Limits::default());
+    let (switchboard, telephone) = Switchboard::new(&model, runtime.reactor());
+    runtime.spawn(accept(server, switchboard));
+    let clock = runtime.clone();
+    let long = format!("GET /{} HTTP/1.0\r\n\r\n", "x".repeat(8000));
+    let requests = 1000;
+    runtime.run(async move {
+        for number in 0..requests {
+            resumed.set(number == requests - 1);
+            let peer = telephone.call();
+            peer.send(long.as_bytes());
+            peer.finish();
+            peer.receive_all().await;
+            clock.sleep_until(clock.now() + Duration::from_millis(1)).await;
+        }
+    });
+    let lines = page.0.take().concat();
+    let written = lines.lines().filter(|line| line.contains("\"request\"")).count();
+    let lost = lines.lines().find_map(|line| line.strip_prefix("{\"lost\":"));
+    let lost: usize = lost.and_then(|rest| rest.strip_suffix('}')).expect("a line").parse().expect("a number");
+    assert!(lines.len() < 5 * 1024 * 1024);
+    assert_eq!(written + lost, requests);
+}
+
+#[test]
+fn a_log_that_nobody_reads_any_more_does_not_stop_the_server() {
+    let model = Model::new();
+    let runtime = Runtime::new(model.clone());
+    let log = Rc::new(AccessLog::new(Format::Common));
+    let writer = Rc::clone(&log);
+    runtime.spawn(async move { writer.run(Shut).await });
+    let server = Server::new(runtime.clone(), log, Limits::default());
+    let (switchboard, telephone) = Switchboard::new(&model, runtime.reactor());
+    runtime.spawn(accept(server, switchboard));
+    runtime.run(async move {
+        for _ in 0..3 {
+            let peer = telephone.call();
+            peer.send(LAST_GET);
+            assert!(peer.receive_all().await.ends_with(HELLO));
+        }
+    });
+}

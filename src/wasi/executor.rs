@@ -1,0 +1,110 @@
+//! Runs the tasks that have something to do, and lets the reactor wait when none has.
+//!
+//! A task is a conversation, a listener or the log: a future that is polled when its waker was called. Tasks run in the
+//! order in which they were woken. The log's task is woken by the first line of a turn, when everybody who has
+//! something to do in this turn is in the queue before it: so it runs last, and writes the lines of all of them at once.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
+
+use slab::Slab;
+
+/// What a task is made of.
+type BoxedFuture = Pin<Box<dyn Future<Output = ()>>>;
+
+/// The tasks, and the queue of those that have something to do.
+#[derive(Default)]
+pub struct Executor {
+    tasks: RefCell<Slab<Task>>,
+    queue: Arc<Queue>,
+}
+
+/// Keys of tasks, in the order in which they were woken. `Waker`s may be sent to other threads, so what they touch must
+/// be able to; in a component there is one thread, and the lock is always free.
+#[derive(Default)]
+struct Queue(Mutex<VecDeque<usize>>);
+
+struct Task {
+    /// `None` while it runs.
+    future: Option<BoxedFuture>,
+    handle: Arc<Handle>,
+}
+
+/// What a task's waker holds.
+struct Handle {
+    key: usize,
+    /// In the queue already: waking it twice is waking it once.
+    queued: AtomicBool,
+    queue: Arc<Queue>,
+}
+
+impl Queue {
+    fn lock(&self) -> std::sync::MutexGuard<'_, VecDeque<usize>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Wake for Handle {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if !self.queued.swap(true, Ordering::Relaxed) {
+            self.queue.lock().push_back(self.key);
+        }
+    }
+}
+
+impl Executor {
+    /// Starts `future` beside the others; it is polled for the first time when its turn comes.
+    pub fn spawn(&self, future: impl Future<Output = ()> + 'static) {
+        let mut tasks = self.tasks.borrow_mut();
+        let entry = tasks.vacant_entry();
+        let handle =
+            Arc::new(Handle { key: entry.key(), queued: AtomicBool::new(false), queue: Arc::clone(&self.queue) });
+        handle.wake_by_ref();
+        entry.insert(Task { future: Some(Box::pin(future)), handle });
+    }
+
+    /// Polls the tasks in the queue, and those that they wake, until none is left; but no more polls than there are
+    /// tasks now and as many again, so that tasks which keep waking each other do not keep out the reactor. Says
+    /// whether none is left.
+    pub fn turn(&self) -> bool {
+        let most = 2 * self.tasks.borrow().len();
+        for _ in 0..most {
+            let Some(key) = self.queue.lock().pop_front() else {
+                return true;
+            };
+            self.poll(key);
+        }
+        self.queue.lock().is_empty()
+    }
+
+    fn poll(&self, key: usize) {
+        // A task that has ended may have been woken before it did; another one may have its key by now, and does not
+        // mind being asked once too often.
+        let Some((mut future, handle)) = self.tasks.borrow_mut().get_mut(key).and_then(|task| {
+            let future = task.future.take()?;
+            Some((future, Arc::clone(&task.handle)))
+        }) else {
+            return;
+        };
+        handle.queued.store(false, Ordering::Relaxed);
+        let waker = Waker::from(handle);
+        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            Poll::Pending => self.tasks.borrow_mut()[key].future = Some(future),
+            Poll::Ready(()) => {
+                // What the future owns is dropped with it, and may want to wake or spawn others.
+                drop(future);
+                let task = self.tasks.borrow_mut().remove(key);
+                drop(task);
+            }
+        }
+    }
+}

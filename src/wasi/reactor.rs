@@ -1,0 +1,317 @@
+//! Waits for many things at once.
+//!
+//! WASI 0.2 has one call for that, `wasi:io/poll.poll`: it takes a list of *pollables*, waits until at least one is
+//! ready, and says which are. This reactor keeps a pollable for whatever a task may wait for ([`Source`]), hands the
+//! list of those that somebody is waiting for to `poll`, and wakes whoever waited for one that is ready. Deadlines need
+//! no pollable each: one rings for the earliest of them.
+//!
+//! # The budget of the host
+//!
+//! That would be all, if an answer of `poll` were always whole. Wasmtime runs the component inside a task of tokio, and
+//! tokio gives each turn of a task a budget of 128 events that it may learn about; when it is spent, everything pretends
+//! to be not ready until the task has yielded to the host. Seen from in here:
+//!
+//! * `poll` names only some of those that are ready, always those that were made first. A server that takes the answer
+//!   for whole serves the same few connections over and over, and starves the others.
+//! * `check-write` permits 0 bytes although the peer has room. A server that waits for room then does so for nothing.
+//!
+//! Neither can be seen from one call. But a timer is subject to the budget too, so one that has rung long ago tells
+//! (`Reactor::spent`): it is ready as long as there is budget, and not when there is none. And polling it alone when
+//! the budget is spent makes the host turn, after which the budget is fresh ([`Reactor::refresh`]). So:
+//!
+//! * after an answer that may have used the budget up, ask; when it is spent, ask for the rest again, in pieces that a
+//!   fresh budget is enough for, until each answer was whole. Nobody is woken twice in a round, and nobody who is ready
+//!   waits for the next one.
+//! * when `check-write` says 0, refresh and ask again, once.
+//!
+//! On a host without such a budget the timer is always ready, and none of this costs more than a call.
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+use slab::Slab;
+
+use super::host::Host;
+use super::timers::{Key, Timers};
+
+/// How many pollables are asked about at a time when an answer is completed: so many can be ready, and the host's
+/// budget of 128 still suffices for all of them and for asking whether it did.
+const PIECE: usize = 96;
+
+/// Waits for many things at once; see [the module](self).
+pub struct Reactor<H: Host> {
+    host: H,
+    sources: RefCell<Slab<Entry<H::Pollable>>>,
+    timers: RefCell<Timers>,
+    /// Rings for the earliest deadline, or before it: the deadlines that were earlier may have been cleared.
+    alarm: RefCell<Option<(u64, H::Pollable)>>,
+    /// Has rung long ago, and is ready as long as the host has budget.
+    rung: H::Pollable,
+    /// Is ready, budget or not.
+    always: H::Pollable,
+    /// The time of the last wake-up.
+    now: Cell<u64>,
+}
+
+#[derive(Debug)]
+struct Entry<P> {
+    pollable: P,
+    /// Who waits for it, if anybody does.
+    waker: Option<Waker>,
+}
+
+impl<H: Host> fmt::Debug for Reactor<H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reactor").finish_non_exhaustive()
+    }
+}
+
+impl<H: Host> Reactor<H> {
+    /// A reactor with nothing to wait for.
+    pub fn new(host: H) -> Rc<Self> {
+        let rung = host.alarm(1);
+        host.poll(&[&rung]);
+        // The first time that somebody polls an alarm of zero, wasmtime yields; from then on it is ready at once.
+        let always = host.alarm(0);
+        host.poll(&[&always]);
+        let now = Cell::new(host.now());
+        Rc::new(Reactor {
+            host,
+            sources: RefCell::default(),
+            timers: RefCell::default(),
+            alarm: RefCell::default(),
+            rung,
+            always,
+            now,
+        })
+    }
+
+    /// The host that this reactor waits at.
+    pub fn host(&self) -> &H {
+        &self.host
+    }
+
+    /// The host's monotonic clock at the last wake-up, in nanoseconds: for all tasks of a turn it is the same moment.
+    pub fn now(&self) -> u64 {
+        self.now.get()
+    }
+
+    /// The earliest moment that somebody waits for.
+    #[cfg(test)]
+    pub(crate) fn earliest_deadline(&self) -> Option<u64> {
+        self.timers.borrow().earliest()
+    }
+
+    /// Waits until the monotonic clock has reached `deadline`, in nanoseconds.
+    pub fn sleep_until(self: &Rc<Self>, deadline: u64) -> Sleep<H> {
+        Sleep { reactor: Rc::clone(self), deadline, key: None }
+    }
+
+    /// Whether the host has no budget left, so that whatever it said last may be less than the truth.
+    fn spent(&self) -> bool {
+        !self.host.poll(&[&self.rung, &self.always]).contains(&0)
+    }
+
+    /// Makes the host turn if its budget is spent, so that it can tell the truth again.
+    pub fn refresh(&self) {
+        self.host.poll(&[&self.rung]);
+    }
+
+    /// Lets time pass until somebody has something to do, and wakes them. With `block` false it only looks.
+    pub fn wait(&self, block: bool) {
+        self.set_alarm();
+        let woken = self.poll_all(block);
+        self.now.set(self.host.now());
+        woken.into_iter().for_each(Waker::wake);
+        loop {
+            // One at a time, because a waker may be anything, and the timers are borrowed no longer than needed.
+            let passed = self.timers.borrow_mut().take_passed(self.now());
+            match passed {
+                Some(waker) => waker.wake(),
+                None => break,
+            }
+        }
+    }
+
+    /// Sees to it that the alarm rings no later than the earliest deadline.
+    fn set_alarm(&self) {
+        let earliest = self.timers.borrow().earliest();
+        let mut alarm = self.alarm.borrow_mut();
+        let rings_at = alarm.as_ref().map_or(u64::MAX, |(at, _)| *at);
+        match earliest {
+            None => *alarm = None,
+            Some(earliest) if earliest < rings_at || rings_at <= self.now() => {
+                let left = earliest.saturating_sub(self.host.now());
+                *alarm = Some((earliest, self.host.alarm(left)));
+            }
+            Some(_) => {}
+        }
+    }
+
+    /// Polls everything that somebody waits for, until the answer is whole. Returns who is to be woken.
+    fn poll_all(&self, block: bool) -> Vec<Waker> {
+        let mut sources = self.sources.borrow_mut();
+        let alarm = self.alarm.borrow();
+        let mut woken = Vec::new();
+
+        let mut missing: Vec<usize> = Vec::with_capacity(sources.len());
+        missing.extend(sources.iter().filter(|(_, entry)| entry.waker.is_some()).map(|(key, _)| key));
+        let extra = match block {
+            true => alarm.as_ref().map(|(_, pollable)| pollable),
+            false => Some(&self.always),
+        };
+        assert!(!missing.is_empty() || extra.is_some(), "all wait, and for nothing");
+        self.poll_some(&mut sources, &mut missing, extra, &mut woken);
+        if missing.is_empty() || !self.spent() {
+            return woken;
+        }
+        for piece in missing.chunks(PIECE) {
+            let mut missing = piece.to_vec();
+            // What is left of a budget may not be enough for a piece, a fresh one is.
+            for _ in 0..2 {
+                self.refresh();
+                self.poll_some(&mut sources, &mut missing, Some(&self.always), &mut woken);
+                if missing.is_empty() || !self.spent() {
+                    break;
+                }
+            }
+        }
+        woken
+    }
+
+    /// Polls the sources with these keys, and `extra` behind them. The ready ones are taken out of `keys`, and who
+    /// waited for them is put into `woken`.
+    fn poll_some(
+        &self,
+        sources: &mut Slab<Entry<H::Pollable>>,
+        keys: &mut Vec<usize>,
+        extra: Option<&H::Pollable>,
+        woken: &mut Vec<Waker>,
+    ) {
+        let mut pollables = Vec::with_capacity(keys.len() + 1);
+        pollables.extend(keys.iter().map(|&key| &sources[key].pollable));
+        pollables.extend(extra);
+        let ready = self.host.poll(&pollables);
+        for index in ready {
+            if let Some(&key) = keys.get(index as usize) {
+                woken.extend(sources[key].waker.take());
+            }
+        }
+        keys.retain(|&key| sources[key].waker.is_some());
+    }
+}
+
+/// One thing that a task may wait for, again and again. Dropping it drops its pollable: do so before the stream or
+/// socket that the pollable belongs to.
+#[derive(Debug)]
+pub struct Source<H: Host> {
+    reactor: Rc<Reactor<H>>,
+    key: usize,
+}
+
+impl<H: Host> Source<H> {
+    /// Makes `pollable` something to wait for.
+    pub fn new(reactor: &Rc<Reactor<H>>, pollable: H::Pollable) -> Self {
+        let key = reactor.sources.borrow_mut().insert(Entry { pollable, waker: None });
+        Source { reactor: Rc::clone(reactor), key }
+    }
+
+    /// Waits until the pollable is ready. It may be called ready too often, never too seldom.
+    pub fn ready(&self) -> Ready<'_, H> {
+        Ready { source: self, waits: false }
+    }
+}
+
+impl<H: Host> Drop for Source<H> {
+    fn drop(&mut self) {
+        let mut sources = self.reactor.sources.borrow_mut();
+        sources.remove(self.key);
+        if sources.is_empty() {
+            sources.shrink_to_fit();
+        }
+    }
+}
+
+/// Waits for a [`Source`].
+#[derive(Debug)]
+pub struct Ready<'s, H: Host> {
+    source: &'s Source<H>,
+    waits: bool,
+}
+
+impl<H: Host> Future for Ready<'_, H> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        // The reactor takes the waker out when the pollable is ready; so if it is still there, it is not.
+        let mut sources = self.source.reactor.sources.borrow_mut();
+        let waker = &mut sources[self.source.key].waker;
+        match waker {
+            None if self.waits => {
+                drop(sources);
+                self.waits = false;
+                return Poll::Ready(());
+            }
+            Some(waker) => waker.clone_from(context.waker()),
+            none => *none = Some(context.waker().clone()),
+        }
+        drop(sources);
+        self.waits = true;
+        Poll::Pending
+    }
+}
+
+impl<H: Host> Drop for Ready<'_, H> {
+    fn drop(&mut self) {
+        // Nobody waits any more.
+        if self.waits {
+            let mut sources = self.source.reactor.sources.borrow_mut();
+            sources[self.source.key].waker = None;
+        }
+    }
+}
+
+/// Waits for a moment; see [`Reactor::sleep_until`].
+#[derive(Debug)]
+pub struct Sleep<H: Host> {
+    reactor: Rc<Reactor<H>>,
+    deadline: u64,
+    key: Option<Key>,
+}
+
+impl<H: Host> Sleep<H> {
+    fn clear(&mut self) {
+        if let Some(key) = self.key.take() {
+            self.reactor.timers.borrow_mut().clear(key);
+        }
+    }
+}
+
+impl<H: Host> Future for Sleep<H> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        if self.deadline <= self.reactor.now() {
+            self.clear();
+            return Poll::Ready(());
+        }
+        let mut timers = self.reactor.timers.borrow_mut();
+        let key = match self.key {
+            Some(key) => timers.renew(key, context.waker()),
+            None => timers.set(self.deadline, context.waker().clone()),
+        };
+        drop(timers);
+        self.key = Some(key);
+        Poll::Pending
+    }
+}
+
+impl<H: Host> Drop for Sleep<H> {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}

@@ -1,0 +1,72 @@
+//! Reactor and executor together: what the server runs on.
+
+use std::cell::RefCell;
+use std::future::Future;
+use std::rc::Rc;
+use std::time::{Duration, SystemTime};
+
+use super::executor::Executor;
+use super::host::Host;
+use super::reactor::Reactor;
+use crate::server;
+
+/// The reactor and the executor that everything in this component runs on. A clone is a handle to the same ones.
+pub struct Runtime<H: Host> {
+    reactor: Rc<Reactor<H>>,
+    executor: Rc<Executor>,
+}
+
+impl<H: Host> Runtime<H> {
+    /// A runtime without tasks.
+    pub fn new(host: H) -> Self {
+        Runtime { reactor: Reactor::new(host), executor: Rc::default() }
+    }
+
+    /// What sockets and streams wait at.
+    pub fn reactor(&self) -> &Rc<Reactor<H>> {
+        &self.reactor
+    }
+
+    /// Runs all tasks until `main` has ended, and returns what it comes to. The other tasks stay where they are.
+    pub fn run<T: 'static>(&self, main: impl Future<Output = T> + 'static) -> T {
+        let output = Rc::new(RefCell::new(None));
+        let result = Rc::clone(&output);
+        self.executor.spawn(async move {
+            let value = main.await;
+            *result.borrow_mut() = Some(value);
+        });
+        loop {
+            let idle = self.executor.turn();
+            if let Some(value) = output.take() {
+                return value;
+            }
+            self.reactor.wait(idle);
+        }
+    }
+}
+
+impl<H: Host> Clone for Runtime<H> {
+    fn clone(&self) -> Self {
+        Runtime { reactor: Rc::clone(&self.reactor), executor: Rc::clone(&self.executor) }
+    }
+}
+
+impl<H: Host + 'static> server::Runtime for Runtime<H> {
+    fn now(&self) -> Duration {
+        Duration::from_nanos(self.reactor.now())
+    }
+
+    fn wall_clock(&self) -> SystemTime {
+        self.reactor.host().wall_clock()
+    }
+
+    fn sleep_until(&self, deadline: Duration) -> impl Future<Output = ()> {
+        // 584 years of nanoseconds fit; what does not is never.
+        let deadline = u64::try_from(deadline.as_nanos()).unwrap_or(u64::MAX);
+        self.reactor.sleep_until(deadline)
+    }
+
+    fn spawn(&self, task: impl Future<Output = ()> + 'static) {
+        self.executor.spawn(task);
+    }
+}

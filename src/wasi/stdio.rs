@@ -1,0 +1,69 @@
+//! Standard output and error.
+//!
+//! `println!` would do, but it waits for each line to be taken; the log must not.
+
+use std::rc::Rc;
+
+use ::wasi::cli::{stderr, stdout};
+use ::wasi::io::streams::{OutputStream, StreamError};
+
+use super::host::Wasi;
+use super::reactor::{Reactor, Source};
+use crate::server::log::{Sink, SinkError};
+
+/// How much `blocking-write-and-flush` takes at a time, by its definition in WASI.
+const BLOCKING_WRITE: usize = 4096;
+
+/// Writes `text` to standard output, and waits until it has been taken. Whoever closed it does not want to read it.
+pub fn print(text: &str) {
+    write_all(&stdout::get_stdout(), text);
+}
+
+/// Writes `text` to standard error, likewise.
+pub fn print_error(text: &str) {
+    write_all(&stderr::get_stderr(), text);
+}
+
+fn write_all(stream: &OutputStream, text: &str) {
+    for piece in text.as_bytes().chunks(BLOCKING_WRITE) {
+        if stream.blocking_write_and_flush(piece).is_err() {
+            return;
+        }
+    }
+}
+
+/// Standard output, for the log.
+#[derive(Debug)]
+pub struct Stdout {
+    // Dropped before the stream that its pollable belongs to.
+    writable: Source<Wasi>,
+    stream: OutputStream,
+}
+
+impl Stdout {
+    /// Standard output, waited for at `reactor`.
+    pub fn new(reactor: &Rc<Reactor<Wasi>>) -> Self {
+        let stream = stdout::get_stdout();
+        Stdout { writable: Source::new(reactor, stream.subscribe()), stream }
+    }
+}
+
+impl Sink for Stdout {
+    async fn write(&mut self, mut lines: &[u8]) -> Result<(), SinkError> {
+        let failure = |error| match error {
+            StreamError::Closed => SinkError::Closed,
+            StreamError::LastOperationFailed(_) => SinkError::Failed,
+        };
+        while !lines.is_empty() {
+            match self.stream.check_write().map_err(failure)? {
+                0 => self.writable.ready().await,
+                permitted => {
+                    let (now, later) = lines.split_at(lines.len().min(permitted as usize));
+                    self.stream.write(now).map_err(failure)?;
+                    lines = later;
+                }
+            }
+        }
+        self.stream.flush().map_err(failure)
+    }
+}

@@ -1,0 +1,211 @@
+//! Sockets: create, bind, listen, accept, read, write, shut down.
+//!
+//! This is the telephone. WASI splits what other systems do in one call: an operation is *started*, and *finished* when
+//! its pollable is ready. Interfaces: `wasi:sockets/tcp`, `wasi:io/streams`
+//! (<https://github.com/WebAssembly/wasi-sockets>, <https://github.com/WebAssembly/wasi-io>).
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
+
+use ::wasi::io::poll::{self, Pollable};
+use ::wasi::io::streams::{InputStream, OutputStream, StreamError};
+use ::wasi::sockets::instance_network::instance_network;
+pub use ::wasi::sockets::network::ErrorCode;
+use ::wasi::sockets::network::{IpAddressFamily, IpSocketAddress, Ipv4SocketAddress, Ipv6SocketAddress};
+use ::wasi::sockets::tcp::{ShutdownType, TcpSocket};
+use ::wasi::sockets::tcp_create_socket::create_tcp_socket;
+
+use super::host::Wasi;
+use super::reactor::{Reactor, Source};
+use super::stream::{ReadError, Socket, Stream};
+use crate::server::{self, Call, Gone};
+
+/// A socket that callers come in at.
+#[derive(Debug)]
+pub struct Listener {
+    // Children before their parent: a host traps when a socket is dropped before what belongs to it.
+    ready: Source<Wasi>,
+    socket: TcpSocket,
+    asked_for: SocketAddr,
+    reactor: Rc<Reactor<Wasi>>,
+}
+
+/// Why a listener could not be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ListenError {
+    /// Where it should have listened.
+    pub address: SocketAddr,
+    /// What the host said.
+    pub code: ErrorCode,
+}
+
+impl fmt::Display for ListenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ListenError { address, code } = self;
+        match code {
+            ErrorCode::AddressInUse => write!(f, "port {} is already in use", address.port()),
+            ErrorCode::AccessDenied if (1..1024).contains(&address.port()) => {
+                write!(f, "this program may not listen on port {}", address.port())
+            }
+            ErrorCode::AccessDenied => write!(f, "the sandbox does not let this program listen on {address}"),
+            _ if self.address.ip().is_loopback() && self.is_family_missing() => {
+                write!(f, "this machine has no IPv6")
+            }
+            ErrorCode::AddressNotBindable => {
+                write!(f, "{} is not an address of this machine", address.ip())
+            }
+            other => write!(f, "cannot listen on {address}: {}", other.name()),
+        }
+    }
+}
+
+impl std::error::Error for ListenError {}
+
+impl ListenError {
+    /// Whether the machine has no address of this kind at all: it was built, or told, to do without IPv6.
+    pub fn is_family_missing(&self) -> bool {
+        self.address.is_ipv6() && matches!(self.code, ErrorCode::NotSupported | ErrorCode::AddressNotBindable)
+    }
+}
+
+impl Listener {
+    /// Gets a telephone, gives it a number, and has up to `backlog` callers held in line.
+    ///
+    /// IPv6 sockets of WASI take IPv6 callers only: "localhost" needs two listeners. The host sets `SO_REUSEADDR`, so
+    /// the connections of a server that has just ended do not keep the next one from the port.
+    ///
+    /// # Errors
+    /// What the host said about the address.
+    pub fn listen(reactor: &Rc<Reactor<Wasi>>, address: SocketAddr, backlog: u64) -> Result<Self, ListenError> {
+        let family = match address.ip() {
+            IpAddr::V4(_) => IpAddressFamily::Ipv4,
+            IpAddr::V6(_) => IpAddressFamily::Ipv6,
+        };
+        let listen = || {
+            let socket = create_tcp_socket(family)?;
+            socket.start_bind(&instance_network(), to_wasi(address))?;
+            finish(&socket, TcpSocket::finish_bind)?;
+            socket.set_listen_backlog_size(backlog)?;
+            socket.start_listen()?;
+            finish(&socket, TcpSocket::finish_listen)?;
+            Ok(Listener {
+                ready: Source::new(reactor, socket.subscribe()),
+                socket,
+                asked_for: address,
+                reactor: Rc::clone(reactor),
+            })
+        };
+        listen().map_err(|code| ListenError { address, code })
+    }
+
+    /// Where it listens: with the real port, when it was asked for port 0.
+    ///
+    /// # Errors
+    /// What the host said.
+    pub fn address(&self) -> Result<SocketAddr, ListenError> {
+        let address = self.socket.local_address().map(from_wasi);
+        address.map_err(|code| ListenError { address: self.asked_for, code })
+    }
+}
+
+/// Waits for an operation of `socket` that was started.
+fn finish(socket: &TcpSocket, operation: impl Fn(&TcpSocket) -> Result<(), ErrorCode>) -> Result<(), ErrorCode> {
+    loop {
+        match operation(socket) {
+            Err(ErrorCode::WouldBlock) => _ = poll::poll(&[&socket.subscribe()]),
+            result => return result,
+        }
+    }
+}
+
+impl server::Listener for Listener {
+    type Stream = Stream<Connection>;
+
+    fn accept(&mut self) -> Result<Call<Self::Stream>, String> {
+        let (socket, input, output) = match self.socket.accept() {
+            Ok(accepted) => accepted,
+            Err(ErrorCode::WouldBlock) => return Ok(Call::None),
+            Err(ErrorCode::ConnectionAborted) => return Ok(Call::Gone),
+            // No more descriptors arrives as `unknown`, because WASI has no code for it.
+            Err(ErrorCode::Unknown) => {
+                return Err("the system has no room for another connection".into());
+            }
+            Err(code) => return Err(code.name().into()),
+        };
+        let connection = Connection { input, output, socket };
+        // Who has gone already has no address any more.
+        Ok(match connection.socket.remote_address() {
+            Ok(peer) => Call::From(Stream::new(&self.reactor, connection), from_wasi(peer)),
+            Err(_) => Call::Gone,
+        })
+    }
+
+    async fn ready(&mut self) {
+        self.ready.ready().await;
+    }
+}
+
+/// A call that was picked up.
+#[derive(Debug)]
+pub struct Connection {
+    // Children before their parent, as above.
+    input: InputStream,
+    output: OutputStream,
+    socket: TcpSocket,
+}
+
+impl Socket for Connection {
+    type Host = Wasi;
+
+    fn read(&self, most: usize) -> Result<Vec<u8>, ReadError> {
+        self.input.read(most as u64).map_err(|error| match error {
+            StreamError::Closed => ReadError::Finished,
+            StreamError::LastOperationFailed(_) => ReadError::Gone,
+        })
+    }
+
+    fn check_write(&self) -> Result<usize, Gone> {
+        let permitted = self.output.check_write().map_err(|_| Gone)?;
+        Ok(usize::try_from(permitted).unwrap_or(usize::MAX))
+    }
+
+    fn write(&self, bytes: &[u8]) -> Result<(), Gone> {
+        // To flush would do nothing: the host sends as soon as it can.
+        self.output.write(bytes).map_err(|_| Gone)
+    }
+
+    fn shut_down(&self) {
+        // Who cannot be told is gone, and knows.
+        let _ = self.socket.shutdown(ShutdownType::Send);
+    }
+
+    fn readable(&self) -> Pollable {
+        self.input.subscribe()
+    }
+
+    fn writable(&self) -> Pollable {
+        self.output.subscribe()
+    }
+}
+
+fn to_wasi(address: SocketAddr) -> IpSocketAddress {
+    match address {
+        SocketAddr::V4(address) => {
+            IpSocketAddress::Ipv4(Ipv4SocketAddress { port: address.port(), address: address.ip().octets().into() })
+        }
+        SocketAddr::V6(address) => IpSocketAddress::Ipv6(Ipv6SocketAddress {
+            port: address.port(),
+            flow_info: address.flowinfo(),
+            address: address.ip().segments().into(),
+            scope_id: address.scope_id(),
+        }),
+    }
+}
+
+fn from_wasi(address: IpSocketAddress) -> SocketAddr {
+    match address {
+        IpSocketAddress::Ipv4(address) => SocketAddr::new(<[u8; 4]>::from(address.address).into(), address.port),
+        IpSocketAddress::Ipv6(address) => SocketAddr::new(<[u16; 8]>::from(address.address).into(), address.port),
+    }
+}

@@ -1,0 +1,146 @@
+//! Reactor and executor against the model of the host, and what happens to a loop that does without them.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::host::Host;
+use super::model::{BUDGET, Model};
+use super::reactor::Source;
+use super::runtime::Runtime;
+use crate::server::Runtime as _;
+
+/// So many that the budget suffices for a fraction of them.
+const MANY: usize = 1000;
+
+/// Pollables that are always ready, like connections under full load.
+fn busy(model: &Model) -> Vec<super::model::Pollable> {
+    let up = Rc::new(Cell::new(true));
+    (0..MANY).map(|_| model.flag(&up)).collect()
+}
+
+#[test]
+fn a_loop_that_takes_every_answer_for_whole_starves_most() {
+    let model = Model::new();
+    let pollables = busy(&model);
+    let pollables: Vec<_> = pollables.iter().collect();
+    let mut served = vec![0; MANY];
+    for _ in 0..100 {
+        for index in model.poll(&pollables) {
+            served[index as usize] += 1;
+        }
+    }
+    let starved = served.iter().filter(|&&times| times == 0).count();
+    assert_eq!(starved, MANY - BUDGET as usize, "the model is as unfair as the host");
+}
+
+#[test]
+fn nobody_is_served_twice_while_somebody_who_is_ready_waits() {
+    let model = Model::new();
+    let runtime = Runtime::new(model.clone());
+    let served = Rc::new(RefCell::new(vec![0u32; MANY]));
+    for (index, pollable) in busy(&model).into_iter().enumerate() {
+        let source = Source::new(runtime.reactor(), pollable);
+        let served = Rc::clone(&served);
+        runtime.spawn(async move {
+            loop {
+                source.ready().await;
+                let mut served = served.borrow_mut();
+                served[index] += 1;
+                let fewest = *served.iter().min().expect("many");
+                assert!(served[index] <= fewest + 1, "{index} was served twice");
+            }
+        });
+    }
+    let clock = runtime.clone();
+    let rounds = Rc::clone(&served);
+    runtime.run(async move {
+        // The model's clock stands still while somebody is ready, so count the rounds by the last one's.
+        while rounds.borrow()[MANY - 1] < 20 {
+            clock.sleep_until(clock.now()).await;
+            super::tests::next_turn().await;
+        }
+    });
+    assert!(served.borrow().iter().all(|&times| times >= 19));
+}
+
+/// Lets the others go first, once.
+async fn next_turn() {
+    let mut waited = false;
+    std::future::poll_fn(|context| {
+        if std::mem::replace(&mut waited, true) {
+            return std::task::Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        std::task::Poll::Pending
+    })
+    .await;
+}
+
+#[test]
+fn tasks_that_keep_waking_each_other_do_not_keep_out_the_reactor() {
+    let model = Model::new();
+    let runtime = Runtime::new(model.clone());
+    runtime.spawn(async {
+        loop {
+            next_turn().await;
+        }
+    });
+    let up = Rc::new(Cell::new(true));
+    let source = Source::new(runtime.reactor(), model.flag(&up));
+    runtime.run(async move { source.ready().await });
+}
+
+#[test]
+fn deadlines_pass_in_order_and_not_before_their_time() {
+    let model = Model::new();
+    let runtime = Runtime::new(model.clone());
+    let passed = Rc::new(RefCell::new(Vec::new()));
+    let start = runtime.now();
+    for second in [5, 1, 4, 2, 3, 3] {
+        let clock = runtime.clone();
+        let passed = Rc::clone(&passed);
+        runtime.spawn(async move {
+            clock.sleep_until(start + Duration::from_secs(second)).await;
+            passed.borrow_mut().push((clock.now() - start).as_secs());
+        });
+    }
+    let clock = runtime.clone();
+    runtime.run(async move { clock.sleep_until(start + Duration::from_secs(6)).await });
+    assert_eq!(*passed.borrow(), [1, 2, 3, 3, 4, 5]);
+}
+
+#[test]
+fn a_deadline_that_was_cleared_wakes_nobody() {
+    let model = Model::new();
+    let runtime = Runtime::new(model);
+    let start = runtime.now();
+    {
+        // Asked once, so that it is set, and then dropped.
+        let clock = runtime.clone();
+        runtime.run(async move {
+            let mut sleep = Box::pin(clock.sleep_until(start + Duration::from_secs(1)));
+            std::future::poll_fn(|context| {
+                assert!(sleep.as_mut().poll(context).is_pending());
+                std::task::Poll::Ready(())
+            })
+            .await;
+        });
+    }
+    assert_eq!(runtime.reactor().earliest_deadline(), None);
+}
+
+#[test]
+fn with_one_connection_a_wait_costs_one_question_and_no_more() {
+    let model = Model::new();
+    let runtime = Runtime::new(model.clone());
+    let up = Rc::new(Cell::new(true));
+    let source = Source::new(runtime.reactor(), model.flag(&up));
+    let polls = model.polls();
+    runtime.run(async move {
+        for _ in 0..10 {
+            source.ready().await;
+        }
+    });
+    assert_eq!(model.polls() - polls, 10);
+}
