@@ -1,0 +1,212 @@
+//! Peers that one would rather not have: silent, hasty, stuck, many.
+
+use std::fs;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use socket2::SockRef;
+
+use super::support::{GET, HELLO, LAST_GET, PATIENCE, Server, read_all, read_reply};
+
+#[test]
+fn twenty_silent_connections_do_not_delay_the_twenty_first() {
+    let server = Server::start(&[]);
+    let silent: Vec<TcpStream> = (0..20).map(|_| server.connect()).collect();
+    server.assert_serves();
+    drop(silent);
+}
+
+#[test]
+fn who_connects_and_leaves_does_no_harm() {
+    let server = Server::start(&[]);
+    for _ in 0..100 {
+        drop(server.connect());
+    }
+    server.assert_serves();
+    assert!(server.line().contains("\"GET / HTTP/1.1\" 200 41"), "and leaves no line in the log");
+}
+
+#[test]
+fn https_typed_by_mistake_is_told_so() {
+    let server = Server::start(&[]);
+    let reply = server.ask(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03random");
+    assert!(reply.starts_with("HTTP/1.1 400 ") && reply.contains("TLS"), "{reply}");
+    server.assert_serves();
+}
+
+#[test]
+fn garbage_is_refused_and_does_no_harm() {
+    let server = Server::start(&[]);
+    // A fixed sequence that looks random, so that a failure can be repeated.
+    let mut state = 1u32;
+    for length in [1, 10, 100, 1_000, 10_000, 100_000] {
+        let garbage: Vec<u8> = (0..length)
+            .map(|_| {
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                (state >> 24) as u8
+            })
+            .collect();
+        let mut stream = server.connect();
+        stream.write_all(&garbage).expect("it reads");
+        stream.shutdown(Shutdown::Write).expect("it is connected");
+        assert!(read_all(&mut stream).starts_with("HTTP/1.1 400 "));
+    }
+    server.assert_serves();
+}
+
+#[test]
+fn an_http2_preface_gets_a_clean_505() {
+    let server = Server::start(&[]);
+    let reply = server.ask(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+    assert!(reply.starts_with("HTTP/1.1 505 "), "{reply}");
+}
+
+#[test]
+fn a_reset_in_the_middle_of_a_reply_does_no_harm() {
+    let server = Server::start(&["--log", "off"]);
+    for _ in 0..50 {
+        let mut stream = server.connect();
+        stream.write_all(&GET.repeat(200)).expect("it reads");
+        stream.peek(&mut [0]).expect("a reply has begun");
+        // The kernel answers the rest with a reset: what came was not read.
+        drop(stream);
+    }
+    server.assert_serves();
+}
+
+#[test]
+fn callers_who_are_gone_before_they_are_picked_up_cost_nobody_anything() {
+    let server = Server::start(&["--log", "off"]);
+    let mut idle: Vec<TcpStream> = (0..10).map(|_| server.connect()).collect();
+    let mut ask_all = || {
+        for peer in &mut idle {
+            peer.write_all(GET).expect("it reads");
+            read_reply(peer);
+        }
+    };
+    ask_all();
+    for _ in 0..200 {
+        let hasty = server.connect();
+        // No farewell: closing is a reset.
+        SockRef::from(&hasty).set_linger(Some(Duration::ZERO)).expect("a socket");
+    }
+    server.assert_serves();
+    // Nobody had to make room for them, and there was nothing to complain of.
+    ask_all();
+    assert_eq!(server.finish().stderr, "");
+}
+
+/// Sends requests until nothing more goes in: the replies are never read.
+fn stick(server: &Server) -> TcpStream {
+    let mut stream = server.connect();
+    stream.set_nonblocking(true).expect("it is connected");
+    let requests = GET.repeat(1000);
+    let mut since = Instant::now();
+    // Full is full when it has been so for a while: the server may still be reading.
+    while since.elapsed() < Duration::from_millis(300) {
+        match stream.write(&requests) {
+            Ok(_) => since = Instant::now(),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => thread::yield_now(),
+            Err(error) => panic!("{error}"),
+        }
+    }
+    stream
+}
+
+#[test]
+fn who_pipelines_without_ever_reading_does_not_delay_the_others_before_or_after_its_deadline() {
+    let server = Server::start(&["--log", "off", "--write-timeout", "1"]);
+    let stuck: Vec<TcpStream> = (0..3).map(|_| stick(&server)).collect();
+    // Long enough for the server to have given up on them; a server that lets go of a stream with a write in flight
+    // stands still from then on, and the next answer never comes.
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_secs(3) {
+        server.assert_serves();
+    }
+    drop(stuck);
+    server.assert_serves();
+}
+
+#[test]
+fn six_hundred_connections_active_at_once_are_all_served() {
+    let server = Server::start(&["--log", "off"]);
+    let mut peers: Vec<TcpStream> = (0..600).map(|_| server.connect()).collect();
+    for _ in 0..10 {
+        for peer in &mut peers {
+            peer.write_all(GET).expect("it reads");
+        }
+        for peer in &mut peers {
+            read_reply(peer);
+        }
+    }
+}
+
+#[test]
+fn beyond_the_limit_callers_wait_in_line_and_idle_ones_make_room() {
+    let server = Server::start(&["--log", "off", "--max-connections", "2"]);
+    // Two that are answered and stay: each of the others needs one of their places.
+    let mut idle: Vec<TcpStream> = (0..2).map(|_| server.connect()).collect();
+    for peer in &mut idle {
+        peer.write_all(GET).expect("it reads");
+        read_reply(peer);
+    }
+    for _ in 0..10 {
+        server.assert_serves();
+    }
+    assert_eq!(idle[0].read(&mut [0; 16]).expect("an end"), 0, "it has made room");
+}
+
+#[test]
+fn without_descriptors_it_waits_for_better_times() {
+    // A shell gives the server fewer descriptors than there are callers.
+    let serve = super::support::command(&["--port", "0", "--log", "off"]);
+    let mut limited = std::process::Command::new("sh");
+    limited.args(["-c", "ulimit -n 64; exec \"$0\" \"$@\""]).arg(serve.get_program()).args(serve.get_args());
+    let server = Server::launch(&mut limited);
+    let mut peers = Vec::new();
+    for _ in 0..100 {
+        let mut peer = server.connect();
+        peer.write_all(LAST_GET).expect("it reads");
+        peers.push(peer);
+    }
+    for peer in &mut peers {
+        assert!(read_all(peer).ends_with(HELLO));
+        peer.shutdown(Shutdown::Both).expect("it is connected");
+    }
+    server.assert_serves();
+    // Or there were enough all the time.
+    assert!(server.finish().stderr.contains("cannot pick up a call"));
+}
+
+/// How many descriptors a process has open, and how much memory it holds, in KiB. Linux tells.
+fn holdings(pid: u32) -> Option<(usize, u64)> {
+    let descriptors = fs::read_dir(format!("/proc/{pid}/fd")).ok()?.count();
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kib = resident.trim().trim_end_matches(" kB").trim().parse().ok()?;
+    Some((descriptors, kib))
+}
+
+#[test]
+fn ten_thousand_connections_one_after_another_leave_nothing_behind() {
+    let server = Server::start(&["--log", "off"]);
+    let visit = |times: usize| (0..times).for_each(|_| server.assert_serves());
+    visit(3_000);
+    let Some((descriptors, resident)) = holdings(server.pid()) else {
+        eprintln!("not tested: this system does not tell what a process holds");
+        return;
+    };
+    visit(10_000);
+    // The last ones may still be on their way out.
+    let start = Instant::now();
+    let (mut descriptors_after, mut resident_after) = (usize::MAX, u64::MAX);
+    while descriptors_after > descriptors && start.elapsed() < PATIENCE {
+        (descriptors_after, resident_after) = holdings(server.pid()).expect("it told before");
+        thread::yield_now();
+    }
+    assert!(descriptors_after <= descriptors, "{descriptors} descriptors, then {descriptors_after}");
+    // 10,000 connections that left 400 bytes each would show.
+    assert!(resident_after < resident + 4_000, "{resident} KiB, then {resident_after}");
+}

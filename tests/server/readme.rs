@@ -1,0 +1,74 @@
+//! Every command that README.md tells people to type is run.
+
+use std::fs;
+use std::process::Command;
+
+use super::component;
+use super::support::{HELLO, Server, has, run};
+
+/// The commands of the README: the lines that begin with `$ ` in its `console` blocks.
+fn commands() -> Vec<String> {
+    let readme = fs::read_to_string(component::root().join("README.md")).expect("a README");
+    let blocks = readme.split("```console\n").skip(1);
+    let lines = blocks.flat_map(|block| block.split("```").next().unwrap_or_default().lines());
+    lines.filter_map(|line| line.strip_prefix("$ ")).map(str::to_owned).collect()
+}
+
+/// `line` as a shell would run it, at the top level, with the wasmtime that this project uses.
+fn shell(line: &str) -> Command {
+    let line = line.replacen("wasmtime ", "runner/wasmtime ", 1);
+    // Where cargo builds may be somewhere else here.
+    let built = component::path().to_str().expect("text");
+    let line = line.replace("target/wasm32-wasip2/release/hello-server.wasm", built);
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &format!("exec {line}")]).current_dir(component::root());
+    shell
+}
+
+#[test]
+fn every_command_of_the_readme_works() {
+    component::path();
+    let commands = commands();
+    assert!(commands.len() >= 7, "{commands:?}");
+    for line in &commands {
+        let words: Vec<&str> = line.split(' ').collect();
+        match words[..] {
+            // This is one of them.
+            ["runner/test"] => {}
+            ["runner/serve", "--help"] => {
+                let output = run(&mut shell(line));
+                assert!(output.status.success() && output.stdout.contains("--port"), "{output:?}");
+            }
+            // Port 9000 may be in use here; any other is as good.
+            ["runner/serve", ..] | ["wasmtime", "run", ..] => {
+                Server::launch(&mut shell(&format!("{line} --port 0"))).assert_serves();
+            }
+            ["curl", ..] => {
+                if has("curl") {
+                    let server = Server::start(&[]);
+                    let line = line.replace(":9000", &format!(":{}", server.port));
+                    let output = run(&mut shell(&line));
+                    assert!(output.stdout.ends_with(HELLO), "{output:?}");
+                }
+            }
+            ["cargo", "component", ..] => {
+                if has("cargo-component") {
+                    builds_and_serves(line, if line.contains("wasip2") { "wasm32-wasip2" } else { "wasm32-wasip1" });
+                }
+            }
+            ["cargo", "build", ..] => builds_and_serves(line, "wasm32-wasip2"),
+            _ => panic!("README.md has a command that no test runs: {line}"),
+        }
+    }
+}
+
+/// Builds with `line`, in a folder of its own, and serves what it has built.
+fn builds_and_serves(line: &str, target: &str) {
+    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("readme");
+    let output = run(shell(line).env("CARGO_TARGET_DIR", &folder));
+    assert!(output.status.success(), "{line}: {output:?}");
+    let component = folder.join(target).join("release/hello-server.wasm");
+    let mut wasmtime = Command::new(component::root().join("runner/wasmtime"));
+    wasmtime.args(["run", "-S", "inherit-network"]).arg(component).args(["--port", "0"]);
+    Server::launch(&mut wasmtime).assert_serves();
+}

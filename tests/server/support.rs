@@ -1,0 +1,197 @@
+//! A server to test, and clients that know the wire.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread::{JoinHandle, spawn};
+use std::time::Duration;
+
+use super::component;
+
+/// How long a test waits for what must come. It is never reached when all is well; how fast that is, is not tested.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The lecture's page.
+pub(crate) const HELLO: &str = "<html><body>Hello World</body></html>\r\n\r\n";
+
+/// A request that is answered, after which the connection stays open; and one after which it does not.
+pub(crate) const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
+pub(crate) const LAST_GET: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+
+/// How `.cargo/config.toml` launches a component: the program, and the arguments before the component.
+fn launcher() -> Vec<String> {
+    let config = component::root().join(".cargo/config.toml");
+    let config = fs::read_to_string(config).expect("the list of launch flags");
+    let list = config.split("runner = [").nth(1).and_then(|rest| rest.split(']').next());
+    let words = list.expect("a runner").split('"').skip(1).step_by(2);
+    words.map(str::to_owned).collect()
+}
+
+/// The command that runs the component with these arguments.
+pub(crate) fn command(arguments: &[&str]) -> Command {
+    let launcher = launcher();
+    let mut command = Command::new(component::root().join(&launcher[0]));
+    command.args(&launcher[1..]).arg(component::path()).args(arguments);
+    command
+}
+
+/// What a program said, and how it ended.
+#[derive(Debug)]
+pub(crate) struct Output {
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+    pub(crate) status: ExitStatus,
+}
+
+/// Runs the component to its end.
+pub(crate) fn run(command: &mut Command) -> Output {
+    let output = command.output().expect("it can be started");
+    Output {
+        stdout: String::from_utf8(output.stdout).expect("text"),
+        stderr: String::from_utf8(output.stderr).expect("text"),
+        status: output.status,
+    }
+}
+
+/// A server that runs, on a free port of the loopback addresses. It ends with the test.
+pub(crate) struct Server {
+    child: Child,
+    pub(crate) port: u16,
+    lines: Receiver<String>,
+    stderr: Option<JoinHandle<String>>,
+}
+
+impl Server {
+    /// Starts one with these options, and waits until it listens.
+    pub(crate) fn start(options: &[&str]) -> Self {
+        let options = [&["--port", "0"], options].concat();
+        Server::launch(&mut command(&options))
+    }
+
+    /// Starts one by this command, and waits until it listens.
+    pub(crate) fn launch(command: &mut Command) -> Self {
+        let command = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("it can be started");
+        // Both outputs are drained all the time: a full pipe would stop the server.
+        let stdout = BufReader::new(child.stdout.take().expect("piped"));
+        let (sender, lines) = channel();
+        spawn(move || {
+            for line in stdout.lines() {
+                if sender.send(line.expect("text")).is_err() {
+                    break;
+                }
+            }
+        });
+        let mut stderr = child.stderr.take().expect("piped");
+        let stderr = spawn(move || {
+            let mut text = String::new();
+            stderr.read_to_string(&mut text).expect("text");
+            text
+        });
+        let mut server = Server { child, port: 0, lines, stderr: Some(stderr) };
+        let Ok(first) = server.lines.recv_timeout(PATIENCE) else {
+            panic!("it did not start: {:?}", server.finish());
+        };
+        let port = first.rsplit(':').next().and_then(|port| port.parse().ok());
+        assert!(first.starts_with("Access http://"), "{first}");
+        server.port = port.expect("a port");
+        server
+    }
+
+    /// Where it listens for IPv4.
+    pub(crate) fn address(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.port).into()
+    }
+
+    /// Calls it.
+    pub(crate) fn connect(&self) -> TcpStream {
+        connect(self.address())
+    }
+
+    /// What it answers to these bytes, until it hangs up.
+    pub(crate) fn ask(&self, bytes: &[u8]) -> String {
+        let mut stream = self.connect();
+        stream.write_all(bytes).expect("it reads");
+        read_all(&mut stream)
+    }
+
+    /// It answers an honest client.
+    pub(crate) fn assert_serves(&self) {
+        let reply = self.ask(LAST_GET);
+        assert!(reply.starts_with("HTTP/1.1 200 OK\r\n") && reply.ends_with(HELLO), "{reply}");
+    }
+
+    /// The next line that it prints.
+    pub(crate) fn line(&self) -> String {
+        self.lines.recv_timeout(PATIENCE).expect("a line")
+    }
+
+    /// Its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Ends it. What it said that nobody has read yet, and how it ended.
+    pub(crate) fn finish(mut self) -> Output {
+        self.end()
+    }
+
+    fn end(&mut self) -> Output {
+        // It may have ended by itself, which is for the caller to judge.
+        let _ = self.child.kill();
+        let status = self.child.wait().expect("it was started");
+        let stderr = self.stderr.take().map(|reader| reader.join().expect("it reads"));
+        let stdout = self.lines.iter().map(|line| line + "\n").collect();
+        Output { stdout, stderr: stderr.unwrap_or_default(), status }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if self.stderr.is_some() {
+            let output = self.end();
+            if std::thread::panicking() {
+                eprintln!("the server said: {output:?}");
+            }
+        }
+    }
+}
+
+/// Calls a server that must be there.
+pub(crate) fn connect(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect_timeout(&address, PATIENCE).expect("somebody listens");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    stream.set_write_timeout(Some(PATIENCE)).expect("a timeout");
+    stream
+}
+
+/// Everything until the server hangs up.
+pub(crate) fn read_all(stream: &mut TcpStream) -> String {
+    let mut text = String::new();
+    stream.read_to_string(&mut text).expect("the server hangs up, and gently");
+    text
+}
+
+/// One whole reply with the lecture's page.
+pub(crate) fn read_reply(stream: &mut TcpStream) -> String {
+    let mut reply = Vec::new();
+    let mut piece = [0; 1024];
+    while !reply.ends_with(HELLO.as_bytes()) {
+        let read = stream.read(&mut piece).expect("a reply");
+        assert!(read > 0, "hung up after {:?}", String::from_utf8_lossy(&reply));
+        reply.extend_from_slice(&piece[..read]);
+    }
+    String::from_utf8(reply).expect("text")
+}
+
+/// Whether a program can be run, so that a test can use it, or say that it did not.
+pub(crate) fn has(program: &str) -> bool {
+    let there = Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+    let there = there.is_ok_and(|status| status.success());
+    if !there {
+        eprintln!("not tested: there is no {program} on PATH");
+    }
+    there
+}
