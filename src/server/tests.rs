@@ -654,17 +654,23 @@ impl Sink for Page {
     }
 }
 
-/// What the log says about these exchanges with a server in memory.
-fn logged(format: Format, requests: &'static [&'static [u8]]) -> Vec<String> {
+/// A server in memory whose log goes to the sink that `sink` makes, and a telephone to call it with.
+fn with_log<S: Sink + 'static>(format: Format, sink: impl FnOnce(&Runtime<Model>) -> S) -> (Runtime<Model>, Telephone) {
     let model = Model::new();
     let runtime = Runtime::new(model.clone());
     let log = Rc::new(AccessLog::new(format));
-    let page = Page::default();
-    let (writer, lines) = (Rc::clone(&log), page.clone());
-    runtime.spawn(async move { writer.run(lines).await });
+    let (writer, sink) = (Rc::clone(&log), sink(&runtime));
+    runtime.spawn(async move { writer.run(sink).await });
     let server = Server::new(runtime.clone(), log, Limits::default());
     let (switchboard, telephone) = Switchboard::new(&model, runtime.reactor());
     runtime.spawn(accept(server, switchboard));
+    (runtime, telephone)
+}
+
+/// What the log says about these exchanges with a server in memory.
+fn logged(format: Format, requests: &'static [&'static [u8]]) -> Vec<String> {
+    let page = Page::default();
+    let (runtime, telephone) = with_log(format, |_| page.clone());
     runtime.run(async move {
         let peers: Vec<Peer> = requests.iter().map(|_| telephone.call()).collect();
         for (peer, request) in peers.iter().zip(requests) {
@@ -755,16 +761,8 @@ impl Sink for Disk {
 
 #[test]
 fn a_log_that_fails_for_a_while_goes_on_and_says_how_much_was_lost() {
-    let model = Model::new();
-    let runtime = Runtime::new(model.clone());
-    let log = Rc::new(AccessLog::new(Format::Common));
     let disk = Disk::default();
-    disk.full.set(true);
-    let (writer, sink) = (Rc::clone(&log), disk.clone());
-    runtime.spawn(async move { writer.run(sink).await });
-    let server = Server::new(runtime.clone(), log, Limits::default());
-    let (switchboard, telephone) = Switchboard::new(&model, runtime.reactor());
-    runtime.spawn(accept(server, switchboard));
+    let (runtime, telephone) = with_log(Format::Common, |_| disk.clone());
     let (full, clock) = (Rc::clone(&disk.full), runtime.clone());
     runtime.run(async move {
         for number in 0..4 {
@@ -800,16 +798,12 @@ impl Sink for Stalled {
 
 #[test]
 fn a_log_that_is_not_read_has_bounds_and_says_what_it_lost() {
-    let model = Model::new();
-    let runtime = Runtime::new(model.clone());
-    let log = Rc::new(AccessLog::new(Format::Json));
     let (resumed, page) = (Rc::new(Cell::new(false)), Page::default());
-    let sink = Stalled { resumed: Rc::clone(&resumed), page: page.clone(), clock: runtime.clone() };
-    let writer = Rc::clone(&log);
-    runtime.spawn(async move { writer.run(sink).await });
-    let server = Server::new(runtime.clone(), log, Limits::default());
-    let (switchboard, telephone) = Switchboard::new(&model, runtime.reactor());
-    runtime.spawn(accept(server, switchboard));
+    let (runtime, telephone) = with_log(Format::Json, |runtime| Stalled {
+        resumed: Rc::clone(&resumed),
+        page: page.clone(),
+        clock: runtime.clone(),
+    });
     let clock = runtime.clone();
     let long = format!("GET /{} HTTP/1.0\r\n\r\n", "x".repeat(8000));
     let requests = 1000;
@@ -833,14 +827,7 @@ fn a_log_that_is_not_read_has_bounds_and_says_what_it_lost() {
 
 #[test]
 fn a_log_that_nobody_reads_any_more_does_not_stop_the_server() {
-    let model = Model::new();
-    let runtime = Runtime::new(model.clone());
-    let log = Rc::new(AccessLog::new(Format::Common));
-    let writer = Rc::clone(&log);
-    runtime.spawn(async move { writer.run(Shut).await });
-    let server = Server::new(runtime.clone(), log, Limits::default());
-    let (switchboard, telephone) = Switchboard::new(&model, runtime.reactor());
-    runtime.spawn(accept(server, switchboard));
+    let (runtime, telephone) = with_log(Format::Common, |_| Shut);
     runtime.run(async move {
         for _ in 0..3 {
             let peer = telephone.call();
