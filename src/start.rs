@@ -70,7 +70,7 @@ fn serve(options: &Options) -> Result<()> {
     for listener in listeners {
         runtime.spawn(accept::accept(Rc::clone(&server), listener));
     }
-    // Nobody has told it to stop yet, and nobody can: a service runs until its host ends it.
+    // There is no graceful stop yet: Ctrl-C ends the host, and this with it.
     runtime.run(std::future::pending())
 }
 

@@ -80,6 +80,7 @@ pub(crate) const CASES: &[Case] = &[
     case("RFC 9112 section 3", b"GET / HTTP/1.1 now\r\nHost: a\r\n\r\n", "400 RequestLine closed"),
     // The version is missing: HTTP/0.9 asked like this (RFC 1945 section 4.1).
     case("RFC 9112 section 3", b"GET /\r\n", "400 VersionMissing closed"),
+    case("RFC 9112 section 3", b"GET HTTP/1.1\r\n", "400 TargetMissing closed"),
     // RFC 9112 section 8: as long as nothing is wrong with what has come, the server waits for the rest.
     case("RFC 9112 section 8", b"\r", "open"),
     case("RFC 9112 section 8", b"\r\n", "open"),

@@ -17,6 +17,8 @@ pub enum Fault {
     MethodTooLong,
     /// The request line has no version: HTTP/0.9, or a forgotten one.
     VersionMissing,
+    /// The request line has a method and a version, and no target between them.
+    TargetMissing,
     /// The request line has more, or other, parts than method, target and version with one space between them.
     RequestLine,
     /// The last part of the request line is not of the form `HTTP/1.1`.
@@ -92,6 +94,7 @@ impl Fault {
         Fault::Method,
         Fault::MethodTooLong,
         Fault::VersionMissing,
+        Fault::TargetMissing,
         Fault::RequestLine,
         Fault::Version,
         Fault::VersionNotSupported,
@@ -150,17 +153,27 @@ impl Fault {
                  speaks plain HTTP. Type <code>http://</code>.",
                 "RFC 9110 section 4.2.2",
             ),
-            Fault::EmptyRequestLine => {
-                ("A request begins with its request line, but there were only empty lines.", "RFC 9112 section 2.2")
-            }
+            Fault::EmptyRequestLine => (
+                "A request begins with its request line, such as <code>GET / HTTP/1.1</code>, but there were only empty \
+                 lines.",
+                "RFC 9112 section 2.2",
+            ),
             Fault::Method => (
-                "A request begins with a method: a word such as <code>GET</code>, made of letters, digits and a few \
-                 signs, and one space after it.",
+                "A request begins with a method: a word such as <code>GET</code>, with nothing before it and one space \
+                 (no tab) behind it. If these bytes are the body of the request before: that one needs a \
+                 <code>Content-Length</code>.",
                 "RFC 9110 section 9.1",
             ),
-            Fault::MethodTooLong => ("The method is longer than any that this server knows.", "RFC 9112 section 3"),
+            Fault::MethodTooLong => {
+                ("The method is longer than 32 bytes; <code>GET</code>, for one, is shorter.", "RFC 9112 section 3")
+            }
             Fault::VersionMissing => (
                 "The request line ends without a version. Write three parts, as in <code>GET / HTTP/1.1</code>.",
+                "RFC 9112 section 3",
+            ),
+            Fault::TargetMissing => (
+                "The request line says nothing about what is asked for. Write it between method and version, as in \
+                 <code>GET / HTTP/1.1</code>.",
                 "RFC 9112 section 3",
             ),
             Fault::RequestLine => (
@@ -174,7 +187,8 @@ impl Fault {
                 "RFC 9112 section 2.3",
             ),
             Fault::VersionNotSupported => (
-                "This server speaks HTTP/1.1 and HTTP/1.0, and this request is in another version.",
+                "This server speaks HTTP/1.1 and HTTP/1.0, and this request is in another version. End the request line \
+                 with <code>HTTP/1.1</code>.",
                 "RFC 9110 section 15.6.6",
             ),
             Fault::TargetByte => (
@@ -183,7 +197,8 @@ impl Fault {
                 "RFC 9112 section 3.2",
             ),
             Fault::TargetFragment => (
-                "The part of an address from <code>#</code> on stays with the browser and is never sent.",
+                "The part of an address from <code>#</code> on stays with the browser and is never sent. Leave it out, \
+                 or write <code>%23</code> for the character.",
                 "RFC 9110 section 7.1",
             ),
             Fault::TargetForm => (
@@ -191,12 +206,14 @@ impl Fault {
                  <code>http://localhost:9000/</code>; <code>*</code> goes with OPTIONS only.",
                 "RFC 9112 section 3.2",
             ),
-            Fault::TargetTooLong => {
-                ("The target is longer than the 8 KiB that this server reads.", "RFC 9110 section 15.5.15")
-            }
+            Fault::TargetTooLong => (
+                "The target (the path and what follows it) is longer than the 8 KiB that this server reads. Longer data \
+                 goes into a body.",
+                "RFC 9110 section 15.5.15",
+            ),
             Fault::Misdirected => (
-                "This server answers for <code>http://</code> addresses only: <code>https://</code> needs an encrypted \
-                 connection, and anything else a proxy.",
+                "This server answers for addresses that begin with <code>http://</code>. One with \
+                 <code>https://</code> may only be answered over an encrypted connection, which this is not.",
                 "RFC 9110 section 7.4",
             ),
             Fault::MethodNotAllowed => (
@@ -205,26 +222,32 @@ impl Fault {
                 "RFC 9110 section 15.5.6",
             ),
             Fault::HeadTooLong => (
-                "The request line and the fields together are longer than the 16 KiB that this server reads.",
+                "The request line and the fields (also called headers) are together longer than the 16 KiB that this \
+                 server reads. Send fewer, or shorter ones.",
                 "RFC 6585 section 5",
             ),
-            Fault::TooManyFields => ("The request has more than 100 field lines.", "RFC 6585 section 5"),
+            Fault::TooManyFields => {
+                ("The request has more than 100 fields (also called headers). Send fewer.", "RFC 6585 section 5")
+            }
             Fault::ObsoleteFold => (
-                "A field line begins with a blank. Long ago that continued the line before; today each field stands on \
-                 one line.",
+                "A field line begins with a space or a tab. Long ago that continued the line before; today each field \
+                 stands on one line.",
                 "RFC 9112 section 5.2",
             ),
             Fault::BlankBeforeColon => (
-                "There is a blank between a field's name and its colon. Write <code>Host: localhost</code>, not \
+                "There is a space or a tab between a field's name and its colon. Write <code>Host: localhost</code>, not \
                  <code>Host : localhost</code>.",
                 "RFC 9112 section 5.1",
             ),
             Fault::FieldName => (
-                "After the request line each line is a field, a name, a colon and a value, as in <code>Host: \
+                "After the request line each line is a field (also called header), a name, a colon and a value, as in <code>Host: \
                  localhost</code>; then comes an empty line.",
                 "RFC 9112 section 5",
             ),
-            Fault::FieldValue => ("A field's value has a control byte in it.", "RFC 9110 section 5.5"),
+            Fault::FieldValue => (
+                "A field's value has a control byte in it, which no text needs. Send visible characters, spaces and tabs.",
+                "RFC 9110 section 5.5",
+            ),
             Fault::BareCarriageReturn => (
                 "A carriage return stands alone: a line ends with both, carriage return and line feed (or, typed by \
                  hand, with the line feed).",
@@ -236,7 +259,7 @@ impl Fault {
                 "RFC 9112 section 3.2",
             ),
             Fault::HostRepeated => (
-                "There is more than one <code>Host</code>, and nobody can tell which is meant.",
+                "There is more than one <code>Host</code>, and nobody can tell which is meant. Send one.",
                 "RFC 9112 section 3.2",
             ),
             Fault::HostMalformed => (
@@ -244,20 +267,21 @@ impl Fault {
                 "RFC 9110 section 7.2",
             ),
             Fault::ContentLength => (
-                "<code>Content-Length</code> is a number of bytes in plain digits, without sign or blank.",
+                "<code>Content-Length</code> is a number of bytes in plain digits, without sign or space.",
                 "RFC 9110 section 8.6",
             ),
             Fault::ContentLengthsDiffer => (
-                "Two different <code>Content-Length</code>s: nobody can tell where the request ends.",
+                "Two different <code>Content-Length</code>s: nobody can tell where the request ends. Send one.",
                 "RFC 9112 section 6.3",
             ),
             Fault::LengthAndCoding => (
                 "<code>Content-Length</code> and <code>Transfer-Encoding</code> together say twice, and perhaps \
-                 differently, where the request ends.",
+                 differently, where the request ends. Send one of them.",
                 "RFC 9112 section 6.1",
             ),
             Fault::CodingInHttp10 => (
-                "HTTP/1.0 has no <code>Transfer-Encoding</code>, so where this request ends is anyone's guess.",
+                "HTTP/1.0 has no <code>Transfer-Encoding</code>, so where this request ends is anyone's guess. Send a \
+                 <code>Content-Length</code>, or speak HTTP/1.1.",
                 "RFC 9112 section 6.1",
             ),
             Fault::ChunkedNotLast => (
@@ -271,9 +295,10 @@ impl Fault {
             Fault::Expectation => {
                 ("The only thing a client may expect is <code>100-continue</code>.", "RFC 9110 section 10.1.1")
             }
-            Fault::BodyTooLong => {
-                ("The content is longer than the 1 MiB that this server takes.", "RFC 9110 section 15.5.14")
-            }
+            Fault::BodyTooLong => (
+                "The body is longer than the 1 MiB that this server takes. Send less, or in parts.",
+                "RFC 9110 section 15.5.14",
+            ),
             Fault::Chunk => (
                 "A chunk is its size in hexadecimal digits, a line end, that many bytes, and a line end (both of them \
                  carriage return and line feed).",
@@ -283,9 +308,10 @@ impl Fault {
                 "After the last chunk come fields, each on one line, and then an empty line.",
                 "RFC 9112 section 7.1.2",
             ),
-            Fault::ChunkOverheadTooLong => {
-                ("The chunks carry more than 16 KiB of extensions and trailers.", "RFC 9112 section 7.1.1")
-            }
+            Fault::ChunkOverheadTooLong => (
+                "The chunks carry more than 16 KiB of extensions and trailers. Send fewer, or none.",
+                "RFC 9112 section 7.1.1",
+            ),
             Fault::Timeout => (
                 "The client must speak first, and this one stopped in the middle of its request. The server has waited \
                  long enough and hangs up.",

@@ -23,7 +23,7 @@ mod tests;
 pub use body::{Body, Framing};
 pub use fault::Fault;
 pub use request::{Parsed, Request, Target, Version, is_silence, parse};
-pub use response::{Persistence, Response};
+pub use response::{Persistence, Response, escape_html};
 
 /// The most bytes a request's head (request line and field lines) may have.
 /// A longer one is answered with 431. Default is 16 KiB, and there is no option for it.

@@ -207,6 +207,7 @@ fn request_line(line: &[u8]) -> Result<(&str, Target<'_>, Version), Fault> {
     let mut parts = rest.split(|&byte| byte == b' ');
     let (target, version) = match (parts.next(), parts.next(), parts.next()) {
         (Some(b""), ..) | (_, _, Some(_)) => return Err(Fault::RequestLine),
+        (Some(part), None, None) if part.starts_with(b"HTTP/") => return Err(Fault::TargetMissing),
         (Some(_), None, None) => return Err(Fault::VersionMissing),
         (target, version, None) => (target.unwrap_or_default(), version.unwrap_or_default()),
     };

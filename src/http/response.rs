@@ -35,13 +35,22 @@ impl Response {
         Response { status, content_type, fields: Vec::new(), body: body.into() }
     }
 
-    /// A page: `body` is HTML in UTF-8.
+    /// A page: `body` is HTML in UTF-8. Text that came with a request belongs through [`escape_html`] first.
     pub fn html(status: u16, body: impl Into<Cow<'static, str>>) -> Self {
-        let body: Cow<'static, [u8]> = match body.into() {
+        Response::utf8(status, "text/html; charset=utf-8", body.into())
+    }
+
+    /// Plain text in UTF-8, which needs no escaping.
+    pub fn text(status: u16, body: impl Into<Cow<'static, str>>) -> Self {
+        Response::utf8(status, "text/plain; charset=utf-8", body.into())
+    }
+
+    fn utf8(status: u16, content_type: &'static str, body: Cow<'static, str>) -> Self {
+        let body: Cow<'static, [u8]> = match body {
             Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
             Cow::Owned(text) => Cow::Owned(text.into_bytes()),
         };
-        Response::new(status, "text/html; charset=utf-8", body)
+        Response::new(status, content_type, body)
     }
 
     /// A reply with nothing to show, such as the one to `OPTIONS *`.
@@ -118,6 +127,28 @@ impl Response {
         out.extend_from_slice(&self.body);
         self.body.len()
     }
+}
+
+/// `text` as it can stand in HTML, as text and as the value of an attribute: nothing in it is markup.
+///
+/// ```
+/// let name = "<script>alert('you & me')</script>";
+/// let name = hello_server::http::escape_html(name);
+/// assert_eq!(name, "&lt;script&gt;alert(&#39;you &amp; me&#39;)&lt;/script&gt;");
+/// ```
+pub fn escape_html(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&#39;"),
+            c => escaped.push(c),
+        }
+    }
+    escaped
 }
 
 /// The interim reply to `Expect: 100-continue` (RFC 9110 section 15.2.1): "go on, I am listening".

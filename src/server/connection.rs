@@ -13,13 +13,13 @@ use crate::hello;
 use crate::http::response::CONTINUE;
 use crate::http::{ALLOW, Body, Fault, Parsed, Persistence, Request, Response, Target};
 
-/// How much is read at first: what a head usually needs. The host sets aside, and clears, what is asked for.
+/// How many bytes are read at first: what a head usually needs. The host sets aside, and clears, what is asked for.
 const READ: usize = 2 * 1024;
 
-/// How much is read at a time from a peer that has filled a whole [`READ`]: it pipelines, or sends a body.
+/// How many bytes are read at a time from a peer that has filled a whole [`READ`]: it pipelines, or sends a body.
 const READ_MORE: usize = 16 * 1024;
 
-/// How much reply is put together for one write, at most about.
+/// From how many bytes of replies on they are sent although more requests are there. One reply may go beyond that.
 const WRITE: usize = 32 * 1024;
 
 /// After the last reply the connection stays open for reading until the peer hangs up too, but no longer than this
@@ -134,7 +134,7 @@ impl<S: Stream, R: Runtime, O: Observer> Connection<'_, S, R, O> {
         let (request, head) = loop {
             match input.parse()? {
                 Parsed::Complete(request, head) => break (request, head),
-                Parsed::Incomplete => self.listen(input).await?,
+                Parsed::Incomplete => self.hear_more(input).await?,
             }
         };
         let (body, next) = self.skip_body(&request, &input.unread()[head..]).await?;
@@ -156,7 +156,7 @@ impl<S: Stream, R: Runtime, O: Observer> Connection<'_, S, R, O> {
     }
 
     /// Waits for more of a request.
-    async fn listen(&mut self, input: &mut Input) -> Result<(), Trouble> {
+    async fn hear_more(&mut self, input: &mut Input) -> Result<(), Trouble> {
         input.shrink();
         // What the peer waits for is sent first: until it has that, no time of its own passes.
         self.flush().await?;

@@ -24,7 +24,8 @@ pub enum Format {
 }
 
 /// The most bytes of lines that wait for somebody to take them. A reader that has stopped reading loses the lines
-/// beyond that, and is told how many; it does not stop the server. Default is 4 MiB.
+/// beyond that, and is told how many. (That is for hosts whose standard output does not block. `wasmtime run` waits, in
+/// the very call that writes, for a pipe to be read, and the component with it.) Default is 4 MiB.
 const MAX_WAITING: usize = 4 * 1024 * 1024;
 
 /// Where lines go.

@@ -42,7 +42,8 @@ pub struct Limits {
     /// How long a client may say nothing, before its first request and after each reply; then it is hung up on without
     /// a word, as RFC 9112 section 9.5 allows. Default is 60 seconds.
     pub idle_timeout: Duration,
-    /// How long a client may take to make room for its replies; then it is hung up on. Default is 30 seconds.
+    /// How long a client may take to make room for its replies; then it gets no more of them. Its place stays taken until
+    /// it reads or goes away: a write that has begun cannot be given up in WASI 0.2. Default is 30 seconds.
     pub write_timeout: Duration,
 }
 
@@ -74,7 +75,7 @@ pub trait Stream {
     fn finish(&mut self);
 
     /// Waits until nothing that was written is still on its way out of this program, or never will be. Until then the
-    /// stream must not be dropped; see `wasi/tcp.rs` for why.
+    /// stream must not be dropped; see `wasi/stream.rs` for why.
     fn written(&mut self) -> impl Future<Output = ()>;
 }
 

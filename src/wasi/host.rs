@@ -8,7 +8,8 @@ pub trait Host {
     /// Something that can be waited for.
     type Pollable: fmt::Debug;
 
-    /// Waits until at least one of `pollables` (there is at least one) is ready, and says which are, by their index.
+    /// Waits until at least one of `pollables` (there is at least one) is ready, and says which are, by their index: at
+    /// least one of those that are, and perhaps not all ([`super::reactor`] is about that).
     fn poll(&self, pollables: &[&Self::Pollable]) -> Vec<u32>;
 
     /// The monotonic clock, in nanoseconds.

@@ -53,7 +53,7 @@ pub struct Reactor<H: Host> {
     rung: H::Pollable,
     /// Is ready, budget or not.
     always: H::Pollable,
-    /// The time of the last wake-up.
+    /// The time of the last wake-up, in nanoseconds.
     now: Cell<u64>,
 }
 
@@ -122,6 +122,9 @@ impl<H: Host> Reactor<H> {
     }
 
     /// Lets time pass until somebody has something to do, and wakes them. With `block` false it only looks.
+    ///
+    /// # Panics
+    /// When it is to block, and nobody waits for anything: that would be for ever.
     pub fn wait(&self, block: bool) {
         self.set_alarm();
         let woken = self.poll_all(block);
@@ -164,7 +167,10 @@ impl<H: Host> Reactor<H> {
             true => alarm.as_ref().map(|(_, pollable)| pollable),
             false => Some(&self.always),
         };
-        assert!(!missing.is_empty() || extra.is_some(), "all wait, and for nothing");
+        assert!(
+            !missing.is_empty() || extra.is_some(),
+            "deadlock: every task waits, and none for a source or a deadline"
+        );
         self.poll_some(&mut sources, &mut missing, extra, &mut woken);
         if missing.is_empty() || !self.spent() {
             return woken;

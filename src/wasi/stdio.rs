@@ -1,6 +1,7 @@
 //! Standard output and error.
 //!
-//! `println!` would do, but it waits for each line to be taken; the log must not.
+//! `println!` would do, but it waits until each line has been taken, on every host. The log waits only where the host
+//! makes it.
 
 use std::rc::Rc;
 

@@ -18,7 +18,7 @@ const READS_IN_A_ROW: u32 = 4;
 
 /// The calls of a connected socket. None of them waits.
 pub trait Socket {
-    /// Where it is.
+    /// The host whose pollables it hands out.
     type Host: Host;
 
     /// What has come, at most `most` bytes; nothing, when nothing has.
