@@ -17,7 +17,7 @@ pub enum Format {
     /// `127.0.0.1 - - [23/Nov/2026:20:31:47 +0000] "GET / HTTP/1.1" 200 41`. Times are UTC.
     Common,
     /// One JSON object a line, with the fields `time`, `peer`, `request`, `status` and `bytes`; or with the field `lost`,
-    /// how many lines are missing.
+    /// how many lines are missing at the most.
     Json,
     /// No lines.
     Off,
@@ -68,6 +68,8 @@ impl AccessLog {
     /// Passes lines on to `sink` whenever there are some. It ends when nobody reads them any more, and the server goes on
     /// without a log.
     pub async fn run(&self, mut sink: impl Sink) {
+        // Nobody says how much of a write that failed was written.
+        let mut torn = false;
         loop {
             let lines = poll_fn(|context| {
                 let lines = self.waiting.take();
@@ -81,8 +83,9 @@ impl AccessLog {
             let lost = self.lost.take();
             let written = match lost {
                 0 => sink.write(lines.as_bytes()).await,
-                _ => sink.write((self.loss(lost) + &lines).as_bytes()).await,
+                _ => sink.write((self.loss(lost, torn) + &lines).as_bytes()).await,
             };
+            torn = written.is_err();
             match written {
                 Ok(()) => {}
                 Err(SinkError::Failed) => {
@@ -98,11 +101,12 @@ impl AccessLog {
         }
     }
 
-    /// A line about those that are missing here.
-    fn loss(&self, lines: u64) -> String {
+    /// A line about those that are missing here, or were cut off: then it begins by ending that one.
+    fn loss(&self, lines: u64, torn: bool) -> String {
+        let end = if torn { "\n" } else { "" };
         match self.format {
-            Format::Json => format!("{{\"lost\":{lines}}}\n"),
-            Format::Common | Format::Off => format!("# {lines} lines lost\n"),
+            Format::Json => format!("{end}{{\"lost\":{lines}}}\n"),
+            Format::Common | Format::Off => format!("{end}# up to {lines} lines lost\n"),
         }
     }
 

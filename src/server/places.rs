@@ -104,6 +104,15 @@ impl Inner {
             }
         }
     }
+
+    /// Takes back what was asked of the one that has been idle for the shortest time.
+    fn keep_one(&mut self) {
+        let asked = self.taken.iter_mut().filter(|(_, holder)| holder.asked_to_leave);
+        if let Some((_, holder)) = asked.max_by_key(|(_, holder)| holder.idle_since) {
+            holder.asked_to_leave = false;
+        }
+        self.leaving -= 1;
+    }
 }
 
 impl Place {
@@ -153,6 +162,10 @@ impl Drop for Place {
         let mut inner = self.places.0.borrow_mut();
         if inner.taken.remove(self.key).asked_to_leave {
             inner.leaving -= 1;
+        }
+        // One who waits gets this place: whoever was asked on its behalf, and has not gone yet, may stay.
+        while inner.leaving > inner.waiting.len().saturating_sub(1) {
+            inner.keep_one();
         }
         if inner.taken.is_empty() {
             inner.taken.shrink_to_fit();
