@@ -86,6 +86,14 @@ fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
+/// A connection that has been answered, and stays.
+async fn idle_peer(scene: &Scene) -> Peer {
+    let peer = scene.call();
+    peer.send(GET);
+    one_reply(&peer).await;
+    peer
+}
+
 /// One reply, read to the end of its body.
 async fn one_reply(peer: &Peer) -> String {
     let mut reply = String::new();
@@ -448,9 +456,7 @@ fn a_call_that_cannot_be_picked_up_is_told_once_and_the_next_ones_are_answered()
 #[test]
 fn callers_who_are_gone_before_they_are_picked_up_cost_nothing() {
     play(Limits::default(), |scene| async move {
-        let idle = scene.call();
-        idle.send(GET);
-        one_reply(&idle).await;
+        let idle = idle_peer(&scene).await;
         for _ in 0..200 {
             scene.call().reset();
         }
@@ -468,11 +474,7 @@ fn callers_who_are_gone_before_they_are_picked_up_cost_nothing() {
 fn who_speaks_while_being_asked_to_leave_stays_and_the_next_one_is_asked() {
     let limits = Limits { connections: 2, ..Limits::default() };
     play(limits, |scene| async move {
-        let peers: Vec<Peer> = (0..2).map(|_| scene.call()).collect();
-        for peer in &peers {
-            peer.send(GET);
-            one_reply(peer).await;
-        }
+        let peers = [idle_peer(&scene).await, idle_peer(&scene).await];
         // The newcomer is noticed first, so the first one is asked when its bytes are already there.
         let next = scene.call();
         next.send(LAST_GET);
@@ -490,11 +492,7 @@ fn who_speaks_while_being_asked_to_leave_stays_and_the_next_one_is_asked() {
 fn nobody_makes_room_for_one_who_has_found_a_place() {
     let limits = Limits { connections: 2, ..Limits::default() };
     play(limits, |scene| async move {
-        let peers: Vec<Peer> = (0..2).map(|_| scene.call()).collect();
-        for peer in &peers {
-            peer.send(GET);
-            one_reply(peer).await;
-        }
+        let peers = [idle_peer(&scene).await, idle_peer(&scene).await];
         // The newcomer is noticed first, so the first one is asked; then the second one is found to have gone.
         let next = scene.call();
         next.send(LAST_GET);
@@ -523,9 +521,7 @@ fn who_lingers_after_the_last_reply_makes_room() {
 #[test]
 fn when_no_call_can_be_picked_up_an_idle_connection_makes_room() {
     play(Limits::default(), |scene| async move {
-        let idle = scene.call();
-        idle.send(GET);
-        one_reply(&idle).await;
+        let idle = idle_peer(&scene).await;
         scene.telephone.break_for(1);
         let next = scene.call();
         next.send(LAST_GET);
@@ -543,9 +539,7 @@ fn who_was_asked_to_leave_and_cannot_does_not_keep_the_others_from_being_asked()
         let reply = HELLO.len() + 110;
         stuck.send(&GET.repeat(ROOM / reply + 5));
         scene.pause().await;
-        let idle = scene.call();
-        idle.send(GET);
-        one_reply(&idle).await;
+        let idle = idle_peer(&scene).await;
 
         let next = scene.call();
         next.send(LAST_GET);
