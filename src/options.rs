@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use crate::server::{Format, Limits};
@@ -25,9 +25,13 @@ What it puts up with
   --idle-timeout SECS     for a client that says nothing, at first or after a reply (default 60)
   --write-timeout SECS    for a client to take its answer (default 30)
 
+How it ends
+  --stop-when-stdin-closes  then answer those who are being served, and end
+  --grace SECS            for that, until whoever is left is cut off (default 5)
+
 What it says
   --log FORMAT            a line a request: common, json or off (default common)
-  --check-options         look at these options, and leave
+  --check-options         say what these options need of the sandbox, and leave
   --help, --version
 ";
 
@@ -36,8 +40,8 @@ What it says
 pub enum Command {
     /// To serve, with these options.
     Serve(Options),
-    /// To do nothing, because the options were only to be looked at and are right.
-    CheckOptions,
+    /// To say what serving with these options needs ([`Options::needs`]); nothing, if they only ask for words.
+    CheckOptions(Option<Options>),
     /// To print [`HELP`].
     Help,
     /// To print the version.
@@ -55,6 +59,27 @@ pub struct Options {
     pub limits: Limits,
     /// What a line of the log looks like. Default is [`Format::Common`].
     pub log: Format,
+    /// Whether the end of standard input tells the server to stop. Not by default: services start with an input that is
+    /// at its end already.
+    pub stop_when_stdin_closes: bool,
+    /// How long those who are being served when the server stops may take. Default is 5 seconds.
+    pub grace: Duration,
+}
+
+impl Options {
+    /// What the sandbox has to grant for these options, a line each: `listen ADDR:PORT` once or more, `connections N`
+    /// and `grace SECONDS`. `runner/serve` makes the options of the sandbox of it.
+    pub fn needs(&self) -> String {
+        let addresses = match &self.place {
+            Place::Loopback { port } => {
+                vec![(Ipv4Addr::LOCALHOST, *port).into(), (Ipv6Addr::LOCALHOST, *port).into()]
+            }
+            Place::Addresses(addresses) => addresses.clone(),
+        };
+        let mut needs: String = addresses.iter().map(|address| format!("listen {address}\n")).collect();
+        needs += &format!("connections {}\ngrace {}\n", self.limits.connections, self.grace.as_secs());
+        needs
+    }
 }
 
 /// Where to listen.
@@ -104,13 +129,20 @@ where
     let mut listen = Vec::new();
     let mut port = None;
     let mut check = false;
-    let mut options = Options { place: Place::DEFAULT, backlog: 1024, limits: Limits::default(), log: Format::Common };
+    let mut options = Options {
+        place: Place::DEFAULT,
+        backlog: 1024,
+        limits: Limits::default(),
+        log: Format::Common,
+        stop_when_stdin_closes: false,
+        grace: Duration::from_secs(5),
+    };
     let limits = &mut options.limits;
     let mut parser = lexopt::Parser::from_args(arguments);
     while let Some(argument) = parser.next()? {
         match argument {
             Long("help" | "version") | Short('h' | 'V') if check => {
-                return Ok(Command::CheckOptions);
+                return Ok(Command::CheckOptions(None));
             }
             Long("help") | Short('h') => return Ok(Command::Help),
             Long("version") | Short('V') => return Ok(Command::Version),
@@ -136,6 +168,8 @@ where
             Long("write-timeout") => {
                 limits.write_timeout = seconds("--write-timeout", parser.value()?)?;
             }
+            Long("stop-when-stdin-closes") => options.stop_when_stdin_closes = true,
+            Long("grace") => options.grace = seconds("--grace", parser.value()?)?,
             Long("log") => options.log = format(parser.value()?)?,
             other => return Err(other.unexpected().into()),
         }
@@ -149,7 +183,7 @@ where
         }
     };
     Ok(match check {
-        true => Command::CheckOptions,
+        true => Command::CheckOptions(Some(options)),
         false => Command::Serve(options),
     })
 }

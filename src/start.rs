@@ -1,20 +1,26 @@
 //! From the command line to a server that serves: options -> listeners -> serve. An error is printed once, with a hint.
 
+use std::cell::Cell;
+use std::future::pending;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::ExitCode;
 use std::rc::Rc;
+use std::time::Duration;
 
 use anyhow::Result;
 use hello_server::options::{self, Command, HELP, Options, Place, UsageError};
-use hello_server::server::log::AccessLog;
+use hello_server::server::log::{AccessLog, Unread};
 use hello_server::server::{Event, Format, Observer, Runtime as _, Server, accept};
 use hello_server::wasi::host::Wasi;
 use hello_server::wasi::runtime::Runtime;
-use hello_server::wasi::stdio::{Stdout, print, print_error};
+use hello_server::wasi::stdio::{Stdout, print, print_error, stdin_closed};
 use hello_server::wasi::tcp::{ErrorCode, ListenError, Listener};
 
 /// How often a free port is looked for that is free on both loopback addresses.
 const PORT_TRIES: usize = 16;
+
+/// How long the last lines of the log may take to be written, when the server stops.
+const LAST_LINES: Duration = Duration::from_secs(1);
 
 /// Runs, and says once what went wrong.
 ///
@@ -39,7 +45,10 @@ pub(crate) fn main() -> ExitCode {
 fn run() -> Result<()> {
     match options::parse(std::env::args_os().skip(1))? {
         Command::Serve(options) => serve(&options),
-        Command::CheckOptions => Ok(()),
+        Command::CheckOptions(options) => {
+            print(&options.map_or_else(String::new, |options| options.needs()));
+            Ok(())
+        }
         Command::Help => {
             print(HELP);
             Ok(())
@@ -58,20 +67,40 @@ fn serve(options: &Options) -> Result<()> {
     announce(&listeners, options)?;
 
     let log = Rc::new(AccessLog::new(options.log));
-    let observer = (Rc::clone(&log), Complaints);
+    let served = Rc::new(Served::default());
+    let observer = (Rc::clone(&log), (Rc::clone(&served), Complaints));
     let server = Server::new(runtime.clone(), observer, options.limits.clone());
     if options.log != Format::Off {
         let stdout = Stdout::new(runtime.reactor());
+        let log = Rc::clone(&log);
         runtime.spawn(async move {
-            log.run(stdout).await;
-            print_error("hello-server: note: nobody reads the log any more; serving on without it\n");
+            if let Err(Unread) = log.run(stdout).await {
+                print_error("hello-server: note: nobody reads the log any more; serving on without it\n");
+            }
         });
     }
     for listener in listeners {
         runtime.spawn(accept::accept(Rc::clone(&server), listener));
     }
-    // There is no graceful stop yet: Ctrl-C ends the host, and this with it.
-    runtime.run(std::future::pending())
+    let (waiting, options) = (runtime.clone(), options.clone());
+    runtime.run(async move {
+        if !options.stop_when_stdin_closes {
+            return pending().await;
+        }
+        stdin_closed(waiting.reactor()).await;
+        print("Shutting down...\n");
+        let cut = server.stop(options.grace).await;
+        log.finish(&waiting, LAST_LINES).await;
+        if cut > 0 {
+            let seconds = options.grace.as_secs();
+            print_error(&format!("hello-server: note: {cut} not done after {seconds} seconds, and cut off\n"));
+        }
+        let served = served.0.get();
+        print(&format!("Served {served} {}.\n", if served == 1 { "request" } else { "requests" }));
+    });
+    // Whoever is cut off may have a write on its way: dropping that would wait for it (see `wasi/stream.rs`).
+    std::mem::forget(runtime);
+    Ok(())
 }
 
 /// Makes the listeners, all of them or none.
@@ -128,10 +157,21 @@ fn advice(error: &ListenError) -> String {
             "ports below 1024 belong to the administrator; take another one, such as --port 8080".into()
         }
         ErrorCode::AccessDenied => {
-            "grant it the network: wasmtime run -S inherit-network target/wasm32-wasip2/release/hello-server.wasm"
-                .into()
+            format!("grant it: hello-runner --allow-listen {}, or wasmtime run -S inherit-network", error.address)
         }
         _ => "leave --listen out for localhost, or give an address of this machine; 0.0.0.0 is all of them".into(),
+    }
+}
+
+/// Counts the replies.
+#[derive(Default)]
+struct Served(Cell<u64>);
+
+impl Observer for Served {
+    fn observe(&self, event: Event<'_>) {
+        if let Event::Answered(_) = event {
+            self.0.set(self.0.get() + 1);
+        }
     }
 }
 

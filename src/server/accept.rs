@@ -1,9 +1,12 @@
 //! Picking up the phone, as long as there is a place free.
 
+use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::{Call, Event, Listener, Observer, Runtime, Server, connection};
+use super::places::Place;
+use super::{Call, Event, Listener, Observer, Runtime, Server, Stream, connection, either};
 
 /// How long to wait after a call that could not be picked up, before the next try. Such failures pass by themselves: the
 /// system has no descriptor left, until somebody hangs up.
@@ -15,9 +18,33 @@ const CALM: Duration = Duration::from_secs(60);
 /// How many calls are picked up in a row before everybody else has a turn.
 const CALLS_IN_A_ROW: usize = 64;
 
-/// Picks up every call that comes to `listener` and starts a conversation. It never ends: no failure to pick up one
-/// call is a reason not to pick up the next.
+/// The most calls that are picked up after the server was told to stop: as many as may have been waiting in the
+/// kernel's queue then.
+const LAST_CALLS: usize = u16::MAX as usize;
+
+/// Picks up every call that comes to `listener`, until the server stops; and then everybody who is in line already,
+/// because they were told that somebody is there.
 pub async fn accept<L, R, O>(server: Rc<Server<R, O>>, mut listener: L)
+where
+    L: Listener,
+    R: Runtime,
+    O: Observer + 'static,
+{
+    let _open = server.stop.listener();
+    either(pick_up(&server, &mut listener), server.stop.begun()).await;
+    for _ in 0..LAST_CALLS {
+        let place = server.places.take().await;
+        match listener.accept() {
+            Ok(Call::From(stream, peer)) => server.talk(stream, peer, place),
+            Ok(Call::Gone) => {}
+            Ok(Call::None) | Err(_) => break,
+        }
+    }
+}
+
+/// Picks up every call and starts a conversation. It never ends: no failure to pick up one call is a reason not to pick
+/// up the next.
+async fn pick_up<L, R, O>(server: &Rc<Server<R, O>>, listener: &mut L) -> Infallible
 where
     L: Listener,
     R: Runtime,
@@ -36,10 +63,7 @@ where
         };
         in_a_row += 1;
         match listener.accept() {
-            Ok(Call::From(stream, peer)) => {
-                let conversation = connection::converse(Rc::clone(&server), stream, peer, place);
-                server.runtime.spawn(conversation);
-            }
+            Ok(Call::From(stream, peer)) => server.talk(stream, peer, place),
             Ok(Call::Gone) => drop(place),
             Ok(Call::None) => {
                 drop(place);
@@ -60,5 +84,12 @@ where
             in_a_row = 0;
             listener.ready().await;
         }
+    }
+}
+
+impl<R: Runtime, O: Observer + 'static> Server<R, O> {
+    /// Starts a conversation.
+    fn talk(self: &Rc<Self>, stream: impl Stream + 'static, peer: SocketAddr, place: Place) {
+        self.runtime.spawn(connection::converse(Rc::clone(self), stream, peer, place));
     }
 }

@@ -138,8 +138,13 @@ impl<S: Stream, R: Runtime, O: Observer> Connection<'_, S, R, O> {
             }
         };
         let (body, next) = self.skip_body(&request, &input.unread()[head..]).await?;
-        self.answer(&request);
-        if request.persistence == Persistence::Close {
+        let is_last = next.as_ref().map_or(head + body == input.unread().len(), Vec::is_empty);
+        let persistence = match self.server.stop.has_begun() && is_last {
+            true => Persistence::Close,
+            false => request.persistence,
+        };
+        self.answer(&request, persistence);
+        if persistence == Persistence::Close {
             self.flush().await?;
             return Err(Ending::Answered.into());
         }
@@ -196,7 +201,7 @@ impl<S: Stream, R: Runtime, O: Observer> Connection<'_, S, R, O> {
             }
             self.server.runtime.sleep_until(self.idle_from).await;
             self.place.idle();
-            self.place.asked_to_leave().await;
+            self.place.dismissed().await;
         };
         let bytes = either(self.stream.read(self.read), asked_to_leave);
         let heard = within(&self.server.runtime, deadline, bytes).await;
@@ -246,8 +251,8 @@ impl<S: Stream, R: Runtime, O: Observer> Connection<'_, S, R, O> {
         }
     }
 
-    /// Answers a request.
-    fn answer(&mut self, request: &Request<'_>) {
+    /// Answers a request, and says whether the conversation goes on.
+    fn answer(&mut self, request: &Request<'_>, persistence: Persistence) {
         let mut response = match request.target {
             // The question is about the server, not about a page of it.
             Target::Asterisk => Response::empty(200),
@@ -257,7 +262,7 @@ impl<S: Stream, R: Runtime, O: Observer> Connection<'_, S, R, O> {
             response = response.with_field("Allow", ALLOW);
         }
         let to_head = request.method == "HEAD";
-        self.reply(&response, request.line, to_head, request.persistence);
+        self.reply(&response, request.line, to_head, persistence);
     }
 
     /// Answers bytes that are no request.

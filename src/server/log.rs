@@ -7,8 +7,9 @@ use std::cell::{Cell, RefCell};
 use std::fmt::Write as _;
 use std::future::{Future, poll_fn};
 use std::task::{Poll, Waker};
+use std::time::Duration;
 
-use super::{Event, Exchange, Observer};
+use super::{Event, Exchange, Observer, Runtime};
 
 /// What a line of the log looks like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +44,10 @@ pub enum SinkError {
     Failed,
 }
 
+/// Nobody reads the log any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unread;
+
 /// Collects lines ([`Observer::observe`]) and passes them on ([`AccessLog::run`]).
 #[derive(Debug)]
 pub struct AccessLog {
@@ -51,7 +56,14 @@ pub struct AccessLog {
     lost: Cell<u64>,
     closed: Cell<bool>,
     waker: RefCell<Option<Waker>>,
+    /// Nothing more will come.
+    finished: Cell<bool>,
+    /// Somebody passes lines on.
+    running: Cell<bool>,
 }
+
+/// How often is looked whether the last lines have been passed on.
+const LOOK: Duration = Duration::from_millis(10);
 
 impl AccessLog {
     /// A log with nothing in it.
@@ -62,24 +74,39 @@ impl AccessLog {
             lost: Cell::new(0),
             closed: Cell::new(false),
             waker: RefCell::default(),
+            finished: Cell::new(false),
+            running: Cell::new(false),
         }
     }
 
-    /// Passes lines on to `sink` whenever there are some. It ends when nobody reads them any more, and the server goes on
-    /// without a log.
-    pub async fn run(&self, mut sink: impl Sink) {
+    /// Passes lines on to `sink` whenever there are some, until the log is [finished](AccessLog::finish).
+    ///
+    /// # Errors
+    /// Nobody reads them any more, so the log is over, and the server goes on without it.
+    pub async fn run(&self, sink: impl Sink) -> Result<(), Unread> {
+        self.running.set(true);
+        let result = self.pass_on(sink).await;
+        self.closed.set(result.is_err());
+        self.running.set(false);
+        result
+    }
+
+    async fn pass_on(&self, mut sink: impl Sink) -> Result<(), Unread> {
         // Nobody says how much of a write that failed was written.
         let mut torn = false;
         loop {
             let lines = poll_fn(|context| {
                 let lines = self.waiting.take();
-                if lines.is_empty() {
+                if lines.is_empty() && !self.finished.get() {
                     self.waker.replace(Some(context.waker().clone()));
                     return Poll::Pending;
                 }
                 Poll::Ready(lines)
             })
             .await;
+            if lines.is_empty() {
+                return Ok(());
+            }
             let lost = self.lost.take();
             let written = match lost {
                 0 => sink.write(lines.as_bytes()).await,
@@ -92,12 +119,21 @@ impl AccessLog {
                     let failed = lines.lines().count() as u64;
                     self.lost.set(self.lost.get() + lost + failed);
                 }
-                Err(SinkError::Closed) => {
-                    self.closed.set(true);
-                    return;
-                }
+                Err(SinkError::Closed) => return Err(Unread),
             }
             self.give_back(lines);
+        }
+    }
+
+    /// Waits until the last lines have been passed on, but no longer than `most`.
+    pub async fn finish(&self, runtime: &impl Runtime, most: Duration) {
+        self.finished.set(true);
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+        let end = runtime.now() + most;
+        while self.running.get() && runtime.now() < end {
+            runtime.sleep_until(end.min(runtime.now() + LOOK)).await;
         }
     }
 

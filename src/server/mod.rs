@@ -6,6 +6,7 @@
 //! | [`connection`] | talk to one peer |
 //! | [`input`] | what a peer has sent and nobody has used yet |
 //! | [`places`] | how many may be on the line at a time, and who makes room |
+//! | [`stop`] | the end: nobody who has been picked up is left without an answer |
 //! | [`log`] | a line a request |
 //!
 //! Nothing here knows WASI. The room is generic over the three traits below; [`crate::wasi`] implements them on the
@@ -24,11 +25,13 @@ pub mod connection;
 pub mod input;
 pub mod log;
 pub mod places;
+pub mod stop;
 #[cfg(test)]
 mod tests;
 
 pub use log::Format;
 use places::Places;
+use stop::Stop;
 
 /// What the server puts up with. Each limit has an option on the command line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -175,6 +178,7 @@ pub struct Server<R, O> {
     observer: O,
     limits: Limits,
     places: Places,
+    stop: Stop,
     date: HttpDate,
 }
 
@@ -183,6 +187,7 @@ impl<R: Runtime, O: Observer> Server<R, O> {
     pub fn new(runtime: R, observer: O, limits: Limits) -> Rc<Self> {
         Rc::new(Server {
             places: Places::new(limits.connections),
+            stop: Stop::default(),
             runtime,
             observer,
             limits,

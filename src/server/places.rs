@@ -25,6 +25,8 @@ struct Inner {
     waiting: Vec<Waker>,
     /// Counts the times anybody became idle, so that the smallest number is the longest time.
     idle_times: u64,
+    /// The server stops: whoever has nothing to do is to leave.
+    closed: bool,
 }
 
 /// Who holds a place.
@@ -52,6 +54,7 @@ impl Places {
             leaving: 0,
             waiting: Vec::new(),
             idle_times: 0,
+            closed: false,
         })))
     }
 
@@ -86,6 +89,13 @@ impl Places {
     /// Asks the holder that has been idle for the longest time to leave.
     pub fn make_room(&self) {
         self.0.borrow_mut().make_room();
+    }
+
+    /// Dismisses everybody who is idle, now and from now on; see [`Place::dismissed`].
+    pub fn close(&self) {
+        let mut inner = self.0.borrow_mut();
+        inner.closed = true;
+        inner.taken.iter_mut().filter_map(|(_, holder)| holder.waker.take()).for_each(Waker::wake);
     }
 }
 
@@ -142,9 +152,20 @@ impl Place {
 
     /// Waits until the holder is asked to leave.
     pub async fn asked_to_leave(&self) {
+        self.leaves(|_| false).await;
+    }
+
+    /// Waits until the holder is asked to leave, or the server closes.
+    pub async fn dismissed(&self) {
+        self.leaves(|inner| inner.closed).await;
+    }
+
+    async fn leaves(&self, or_if: impl Fn(&Inner) -> bool) {
         poll_fn(|context| {
-            let holder = &mut self.places.0.borrow_mut().taken[self.key];
-            if holder.asked_to_leave {
+            let inner = &mut *self.places.0.borrow_mut();
+            let dismissed = or_if(inner);
+            let holder = &mut inner.taken[self.key];
+            if holder.asked_to_leave || dismissed {
                 return Poll::Ready(());
             }
             match &mut holder.waker {

@@ -1,11 +1,11 @@
-//! Standard output and error.
+//! Standard output and error; and the end of standard input, as a sign to stop.
 //!
 //! `println!` would do, but it waits until each line has been taken, on every host. The log waits only where the host
 //! makes it.
 
 use std::rc::Rc;
 
-use ::wasi::cli::{stderr, stdout};
+use ::wasi::cli::{stderr, stdin, stdout};
 use ::wasi::io::streams::{OutputStream, StreamError};
 
 use super::host::Wasi;
@@ -14,6 +14,9 @@ use crate::server::log::{Sink, SinkError};
 
 /// How much `blocking-write-and-flush` takes at a time, by its definition in WASI.
 const BLOCKING_WRITE: usize = 4096;
+
+/// How much of standard input is thrown away at a time.
+const IGNORED: u64 = 4096;
 
 /// Writes `text` to standard output, and waits until it has been taken. Whoever closed it does not want to read it.
 pub fn print(text: &str) {
@@ -66,5 +69,17 @@ impl Sink for Stdout {
             }
         }
         self.stream.flush().map_err(failure)
+    }
+}
+
+/// Waits, at `reactor`, until standard input has ended: a pipe that is closed, Ctrl-D in a terminal, or a host that says so.
+/// What comes before is thrown away.
+pub async fn stdin_closed(reactor: &Rc<Reactor<Wasi>>) {
+    let stream = stdin::get_stdin();
+    let readable = Source::new(reactor, stream.subscribe());
+    while let Ok(bytes) = stream.read(IGNORED) {
+        if bytes.is_empty() {
+            readable.ready().await;
+        }
     }
 }
