@@ -2,7 +2,7 @@
 //! more and no less.
 #![cfg(not(target_family = "wasm"))]
 
-#[path = "server/component.rs"]
+#[path = "support/component.rs"]
 mod component;
 
 use std::collections::BTreeSet;

@@ -77,7 +77,7 @@ fn curl_uploads_a_file_and_is_told_to_go_on() {
         .args(["--next", "-sS", "--noproxy", "*", "-H", "Transfer-Encoding: chunked"])
         .args(["--data-binary", "@Cargo.lock", &url])
         .args(["--next", "-sS", "--noproxy", "*", "-H", "Expect: 100-continue", "-T", "Cargo.lock", &url])
-        .current_dir(super::component::root())
+        .current_dir(super::support::component::root())
         .output()
         .expect("curl runs");
     assert_eq!(String::from_utf8_lossy(&output.stdout), HELLO.repeat(3), "{output:?}");

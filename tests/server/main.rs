@@ -1,9 +1,10 @@
-//! The component from outside: the real .wasm under the real wasmtime, with real clients, on free ports.
+//! The component from outside: the real .wasm under a real host, with real clients, on free ports. The host is
+//! `hello-runner`, or plain `wasmtime run` with `HELLO_HOST=wasmtime`.
 #![cfg(not(target_family = "wasm"))]
 
 mod clients;
-mod component;
 mod peers;
 mod readme;
 mod start;
+#[path = "../support/mod.rs"]
 mod support;

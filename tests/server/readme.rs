@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::Command;
 
-use super::component;
+use super::support::component;
 use super::support::{HELLO, Server, has, run};
 
 /// The commands of the README: the lines that begin with `$ ` in its `console` blocks.

@@ -4,7 +4,7 @@
 use std::net::{Ipv4Addr, TcpListener};
 use std::process::Command;
 
-use super::component;
+use super::support::component;
 use super::support::{Output, Server, command, run};
 
 /// It failed with exactly these two lines: cause, and advice.
@@ -43,6 +43,7 @@ fn without_the_network_it_says_how_to_grant_it() {
     let mut plain = Command::new(component::root().join("runner/wasmtime"));
     let output = run(plain.arg("run").arg(component::path()).args(["--port", "0"]));
     assert_fails_with(&output, "the sandbox does not let this program listen", "wasmtime run -S inherit-network");
+    assert!(output.stderr.contains("hello-runner --allow-listen 127.0.0.1:0"), "{output:?}");
 }
 
 #[test]
@@ -127,8 +128,36 @@ fn the_script_serves_and_says_what_the_sandbox_grants() {
     // It became the server: what is ended is the server, and nothing is left behind.
     let address = server.address();
     let output = server.finish();
-    assert!(output.stderr.contains("grants TCP sockets"), "{output:?}");
+    let granted = "The sandbox lets hello-server.wasm listen on 127.0.0.1:0 and [::1]:0, print, and read the clock.\n";
+    assert!(output.stderr.contains(granted), "{output:?}");
     assert!(std::net::TcpStream::connect(address).is_err());
+}
+
+#[test]
+fn the_script_serves_under_plain_wasmtime() {
+    let mut script = Command::new(component::root().join("runner/serve"));
+    let server = Server::launch(script.args(["--wasmtime", "--port", "0"]));
+    server.assert_serves();
+    let output = server.finish();
+    assert!(output.stderr.contains("grants TCP sockets on any address"), "{output:?}");
+}
+
+#[test]
+fn the_script_hands_the_options_of_the_sandbox_to_the_sandbox() {
+    let mut script = Command::new(component::root().join("runner/serve"));
+    let server =
+        Server::launch(script.args(["--quiet", "--max-memory", "32", "--port", "0", "--max-connections", "1000"]));
+    server.assert_serves();
+    assert_eq!(server.finish().stderr, "");
+}
+
+#[test]
+fn what_the_options_need_is_said_and_nothing_is_done() {
+    let needs = run(&mut command(&["--port", "9005", "--max-connections", "7", "--grace", "9", "--check-options"]));
+    assert_eq!(needs.stdout, "listen 127.0.0.1:9005\nlisten [::1]:9005\nconnections 7\ngrace 9\n");
+    assert_eq!((needs.stderr.as_str(), needs.status.code()), ("", Some(0)));
+    let nothing = run(&mut command(&["--check-options", "--help"]));
+    assert_eq!((nothing.stdout.as_str(), nothing.status.code()), ("", Some(0)));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Where the component is. It is built when it is not there, or older than its source.
+//! Where the programs are. They are built when they are not there, or older than their source.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -12,17 +12,21 @@ pub(crate) fn root() -> &'static Path {
 /// The component, as users get it.
 pub(crate) fn path() -> &'static Path {
     static PATH: OnceLock<PathBuf> = OnceLock::new();
-    PATH.get_or_init(|| {
-        // Where cargo builds for this test is where it builds everything else.
-        let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("a target folder");
-        let built = Command::new(env!("CARGO"))
-            .args(["build", "--quiet", "--release", "--locked", "--target", "wasm32-wasip2"])
-            .arg("--target-dir")
-            .arg(target)
-            .current_dir(root())
-            .status()
-            .expect("cargo is there: it runs this test");
-        assert!(built.success(), "the component was not built");
-        target.join("wasm32-wasip2/release/hello-server.wasm")
-    })
+    let options = ["--release", "--target", "wasm32-wasip2"];
+    PATH.get_or_init(|| build(&options, "wasm32-wasip2/release/hello-server.wasm"))
+}
+
+/// Builds with these options of cargo, and says where `file` of what was built is.
+pub(crate) fn build(options: &[&str], file: &str) -> PathBuf {
+    // Where cargo builds for this test is where it builds everything else.
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("a target folder");
+    let built = Command::new(env!("CARGO"))
+        .args(["build", "--quiet", "--locked", "--target-dir"])
+        .arg(target)
+        .args(options)
+        .current_dir(root())
+        .status()
+        .expect("cargo is there: it runs this test");
+    assert!(built.success(), "{file} was not built");
+    target.join(file)
 }

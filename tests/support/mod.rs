@@ -1,14 +1,17 @@
 //! A server to test, and clients that know the wire.
+#![allow(dead_code, reason = "not every group of tests needs everything")]
+
+pub(crate) mod component;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::OnceLock;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread::{JoinHandle, spawn};
 use std::time::Duration;
-
-use super::component;
 
 /// How long a test waits for what must come. It is never reached when all is well; how fast that is, is not tested.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -29,11 +32,36 @@ fn launcher() -> Vec<String> {
     words.map(str::to_owned).collect()
 }
 
-/// The command that runs the component with these arguments.
+/// Whether the host to test with is plain `wasmtime run`, and not our own.
+pub(crate) fn is_wasmtime() -> bool {
+    std::env::var_os("HELLO_HOST").is_some_and(|host| host == "wasmtime")
+}
+
+/// Our own host.
+pub(crate) fn runner() -> &'static Path {
+    static PATH: OnceLock<PathBuf> = OnceLock::new();
+    PATH.get_or_init(|| component::build(&["--profile", "runner", "-p", "hello-runner"], "runner/hello-runner"))
+}
+
+/// The command that runs the component with these arguments, on the host to test with.
 pub(crate) fn command(arguments: &[&str]) -> Command {
-    let launcher = launcher();
-    let mut command = Command::new(component::root().join(&launcher[0]));
-    command.args(&launcher[1..]).arg(component::path()).args(arguments);
+    if is_wasmtime() {
+        let launcher = launcher();
+        let mut command = Command::new(component::root().join(&launcher[0]));
+        command.args(&launcher[1..]).arg(component::path()).args(arguments);
+        return command;
+    }
+    // As `runner/serve` does it: what the component needs is what it gets.
+    let check =
+        Command::new(runner()).arg("--quiet").arg(component::path()).arg("--check-options").args(arguments).output();
+    let needs = String::from_utf8(check.expect("it can be started").stdout).expect("text");
+    let mut command = Command::new(runner());
+    // Fewer than the server may have, so that the limits of this machine are nobody's business.
+    command.args(["--quiet", "--max-connections", "1000"]);
+    for address in needs.lines().filter_map(|line| line.strip_prefix("listen ")) {
+        command.args(["--allow-listen", address]);
+    }
+    command.arg(component::path()).args(arguments);
     command
 }
 

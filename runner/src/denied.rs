@@ -1,0 +1,91 @@
+//! Doors that are closed for every component: files, UDP, names. Wasmtime keeps them closed by itself, without a word;
+//! these versions of them say so.
+
+use wasmtime::component::{HasData, Linker, Resource};
+use wasmtime::{Result, error::Context as _};
+use wasmtime_wasi::p2::bindings::filesystem::preopens;
+use wasmtime_wasi::p2::bindings::filesystem::types::Descriptor;
+use wasmtime_wasi::p2::bindings::sockets::ip_name_lookup::{self, ResolveAddressStream};
+use wasmtime_wasi::p2::bindings::sockets::network::{self, ErrorCode, IpAddress, IpAddressFamily, Network};
+use wasmtime_wasi::p2::bindings::sockets::udp_create_socket;
+use wasmtime_wasi::p2::{DynPollable, SocketError, SocketResult, UdpSocket};
+
+use crate::grants::{Guard, Refusal};
+
+/// What the doors need: somebody to tell.
+struct Denied<'g>(&'g Guard);
+
+impl HasData for Denied<'static> {
+    type Data<'g> = Denied<'g>;
+}
+
+/// Puts these doors in the place of wasmtime's.
+pub(crate) fn add_to_linker<T: Send + AsRef<Guard> + 'static>(linker: &mut Linker<T>) -> Result<()> {
+    fn denied<T: AsRef<Guard>>(state: &mut T) -> Denied<'_> {
+        Denied((*state).as_ref())
+    }
+    linker.allow_shadowing(true);
+    preopens::add_to_linker::<T, Denied<'static>>(linker, denied).context("files")?;
+    udp_create_socket::add_to_linker::<T, Denied<'static>>(linker, denied).context("UDP")?;
+    ip_name_lookup::add_to_linker::<T, Denied<'static>>(linker, denied).context("names")?;
+    linker.allow_shadowing(false);
+    Ok(())
+}
+
+impl preopens::Host for Denied<'_> {
+    /// A component can open only what lies in a folder that it was given, and asks for those when it wants to open a file.
+    fn get_directories(&mut self) -> Result<Vec<(Resource<Descriptor>, String)>> {
+        self.0.refuse(Refusal::files());
+        Ok(Vec::new())
+    }
+}
+
+impl udp_create_socket::Host for Denied<'_> {
+    async fn create_udp_socket(&mut self, _family: IpAddressFamily) -> SocketResult<Resource<UdpSocket>> {
+        self.0.refuse(Refusal::udp());
+        Err(ErrorCode::AccessDenied.into())
+    }
+}
+
+impl ip_name_lookup::Host for Denied<'_> {
+    fn resolve_addresses(
+        &mut self,
+        _network: Resource<Network>,
+        name: String,
+    ) -> SocketResult<Resource<ResolveAddressStream>> {
+        self.0.refuse(Refusal::name(&name));
+        Err(ErrorCode::PermanentResolverFailure.into())
+    }
+}
+
+/// There is no such stream, so nobody can ask it for anything.
+impl ip_name_lookup::HostResolveAddressStream for Denied<'_> {
+    fn resolve_next_address(&mut self, _stream: Resource<ResolveAddressStream>) -> SocketResult<Option<IpAddress>> {
+        Err(ErrorCode::PermanentResolverFailure.into())
+    }
+
+    fn subscribe(&mut self, _stream: Resource<ResolveAddressStream>) -> Result<Resource<DynPollable>> {
+        Err(wasmtime::format_err!("no name was ever looked up"))
+    }
+
+    fn drop(&mut self, _stream: Resource<ResolveAddressStream>) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// The doors above lead through here: how an error becomes a code. Networks themselves are wasmtime's.
+impl network::Host for Denied<'_> {
+    fn convert_error_code(&mut self, error: SocketError) -> Result<ErrorCode> {
+        error.downcast()
+    }
+
+    fn network_error_code(&mut self, _error: Resource<wasmtime::Error>) -> Result<Option<ErrorCode>> {
+        Ok(None)
+    }
+}
+
+impl network::HostNetwork for Denied<'_> {
+    fn drop(&mut self, _network: Resource<Network>) -> Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,218 @@
+//! What the component is allowed, and what happens when it tries something else: it is refused, and the refusal is told
+//! once, with the option that would have allowed it.
+
+use std::collections::HashSet;
+use std::fmt::Display;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use wasmtime_wasi::sockets::SocketAddrUse;
+
+use crate::stdio::Output;
+
+/// How many refusals are told: a component that tries every port of a network does not fill the disk.
+const MOST_REFUSALS: usize = 100;
+
+/// Where the component may listen, and call. Nothing follows from a grant but itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Grants {
+    /// Port 0 is any port of that address.
+    pub(crate) listen: Vec<SocketAddr>,
+    pub(crate) connect: Vec<SocketAddr>,
+}
+
+impl Grants {
+    /// Whether the component may use `address` so; if not, what it may not do and the option that would allow it.
+    fn check(&self, address: SocketAddr, usage: SocketAddrUse) -> Result<(), Refusal> {
+        let listen = || {
+            let granted = |grant: &SocketAddr| {
+                grant.ip() == address.ip() && (grant.port() == address.port() || grant.port() == 0)
+            };
+            match self.listen.iter().any(granted) {
+                true => Ok(()),
+                false => Err(Refusal::of("listen on", address, "--allow-listen")),
+            }
+        };
+        match usage {
+            // Who calls without having bound is bound to any address and port by the system. Without a grant to call,
+            // or to listen there, nothing comes of it.
+            SocketAddrUse::TcpBind if address.ip().is_unspecified() && address.port() == 0 => Ok(()),
+            SocketAddrUse::TcpBind | SocketAddrUse::TcpListen => listen(),
+            // Whoever calls at a place that was granted.
+            SocketAddrUse::TcpAccept => Ok(()),
+            SocketAddrUse::TcpConnect => {
+                let granted = |grant: &SocketAddr| grant.ip() == address.ip() && grant.port() == address.port();
+                match self.connect.iter().any(granted) {
+                    true => Ok(()),
+                    false => Err(Refusal::of("connect to", address, "--allow-connect")),
+                }
+            }
+            SocketAddrUse::UdpBind | SocketAddrUse::UdpSend | SocketAddrUse::UdpReceive => Err(Refusal::udp()),
+        }
+    }
+
+    /// What is granted, as parts of a sentence: `listen on 127.0.0.1:9000 and [::1]:9000`.
+    pub(crate) fn words(&self) -> Vec<String> {
+        let places = [("listen on", &self.listen), ("connect to", &self.connect)];
+        let places = places.into_iter().filter(|(_, addresses)| !addresses.is_empty());
+        places.map(|(verb, addresses)| format!("{verb} {}", join(addresses))).collect()
+    }
+}
+
+/// `a`, `a and b`, `a, b, and c`.
+pub(crate) fn join(items: &[impl Display]) -> String {
+    let mut text = String::new();
+    for (index, item) in items.iter().enumerate() {
+        text += match index {
+            0 => "",
+            1 if items.len() == 2 => " and ",
+            _ if index + 1 == items.len() => ", and ",
+            _ => ", ",
+        };
+        text += &item.to_string();
+    }
+    text
+}
+
+/// Something that the component may not do.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Refusal {
+    /// What it tried, behind "it may not".
+    tried: String,
+    /// The option that would allow it, if there is one.
+    option: Option<String>,
+}
+
+impl Refusal {
+    fn of(verb: &str, address: SocketAddr, option: &str) -> Self {
+        Refusal { tried: format!("{verb} {address}"), option: Some(format!("{option} {address}")) }
+    }
+
+    /// To use UDP.
+    pub(crate) fn udp() -> Self {
+        Refusal { tried: "use UDP".into(), option: None }
+    }
+
+    /// To look `name` up; it comes from the component, and may be anything.
+    pub(crate) fn name(name: &str) -> Self {
+        let name: String = name.chars().take(100).collect();
+        Refusal { tried: format!("look up the name {name:?}"), option: None }
+    }
+
+    /// To open files.
+    pub(crate) fn files() -> Self {
+        Refusal { tried: "open files".into(), option: None }
+    }
+}
+
+/// Decides, and tells of every refusal once. A clone shares the memory of what was told.
+#[derive(Clone)]
+pub(crate) struct Guard {
+    /// What the component is called.
+    name: String,
+    told: Arc<Mutex<HashSet<Refusal>>>,
+    stderr: Arc<Output>,
+}
+
+impl Guard {
+    /// Tells about the component `name` on `stderr`.
+    pub(crate) fn new(name: &str, stderr: &Arc<Output>) -> Self {
+        Guard { name: name.into(), told: Arc::default(), stderr: Arc::clone(stderr) }
+    }
+
+    /// Whether `grants` allow to use `address` so.
+    pub(crate) fn allows(&self, grants: &Grants, address: SocketAddr, usage: SocketAddrUse) -> bool {
+        match grants.check(address, usage) {
+            Ok(()) => true,
+            Err(refusal) => {
+                self.refuse(refusal);
+                false
+            }
+        }
+    }
+
+    /// Tells of a refusal.
+    pub(crate) fn refuse(&self, refusal: Refusal) {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.len() > MOST_REFUSALS || told.contains(&refusal) {
+            return;
+        }
+        if told.len() == MOST_REFUSALS {
+            self.stderr.say("hello-runner: it is refused more than that, which is not told any more\n");
+        } else {
+            let Refusal { tried, option } = &refusal;
+            let advice = match option {
+                Some(option) => format!("{option} would allow it"),
+                None => "there is no option that would allow it".into(),
+            };
+            self.stderr.say(&format!("hello-runner: refused: {} may not {tried}\n  {advice}\n", self.name));
+        }
+        told.insert(refusal);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn addresses(texts: &[&str]) -> Vec<SocketAddr> {
+        texts.iter().map(|text| text.parse().expect("an address")).collect()
+    }
+
+    fn check(grants: &Grants, address: &str, usage: SocketAddrUse) -> Result<(), Refusal> {
+        grants.check(address.parse().expect("an address"), usage)
+    }
+
+    #[test]
+    fn a_grant_to_listen_is_for_one_address_and_one_port() {
+        use SocketAddrUse::{TcpBind, TcpListen};
+        let grants = Grants { listen: addresses(&["127.0.0.1:9000", "[::1]:9000"]), connect: vec![] };
+        for usage in [TcpBind, TcpListen] {
+            assert_eq!(check(&grants, "127.0.0.1:9000", usage), Ok(()));
+            assert_eq!(check(&grants, "[::1]:9000", usage), Ok(()));
+            for other in ["127.0.0.1:9001", "127.0.0.2:9000", "0.0.0.0:9000", "[::]:9000", "127.0.0.1:0"] {
+                let refusal = check(&grants, other, usage).expect_err(other);
+                assert_eq!(refusal.option, Some(format!("--allow-listen {other}")));
+            }
+        }
+        // To be bound anywhere is what precedes a call; to listen there is not granted with it.
+        assert_eq!(check(&grants, "0.0.0.0:0", TcpBind), Ok(()));
+        assert!(check(&grants, "0.0.0.0:41234", TcpListen).is_err());
+    }
+
+    #[test]
+    fn port_0_is_any_port_of_that_address_only() {
+        let grants = Grants { listen: addresses(&["127.0.0.1:0"]), connect: vec![] };
+        assert_eq!(check(&grants, "127.0.0.1:0", SocketAddrUse::TcpBind), Ok(()));
+        assert_eq!(check(&grants, "127.0.0.1:41234", SocketAddrUse::TcpListen), Ok(()));
+        assert!(check(&grants, "0.0.0.0:41234", SocketAddrUse::TcpListen).is_err());
+    }
+
+    #[test]
+    fn to_listen_is_not_to_connect() {
+        let grants = Grants { listen: addresses(&["127.0.0.1:9000"]), connect: addresses(&["192.0.2.1:80"]) };
+        assert_eq!(check(&grants, "192.0.2.1:80", SocketAddrUse::TcpConnect), Ok(()));
+        assert!(check(&grants, "192.0.2.1:80", SocketAddrUse::TcpListen).is_err());
+        for other in ["127.0.0.1:9000", "192.0.2.1:81", "192.0.2.2:80"] {
+            let refusal = check(&grants, other, SocketAddrUse::TcpConnect).expect_err(other);
+            assert_eq!(refusal.option, Some(format!("--allow-connect {other}")));
+        }
+    }
+
+    #[test]
+    fn udp_is_never_granted() {
+        use SocketAddrUse::{UdpBind, UdpReceive, UdpSend};
+        let all = addresses(&["127.0.0.1:0", "127.0.0.1:9000"]);
+        let grants = Grants { listen: all.clone(), connect: all };
+        for usage in [UdpBind, UdpReceive, UdpSend] {
+            assert_eq!(check(&grants, "127.0.0.1:9000", usage), Err(Refusal::udp()));
+        }
+    }
+
+    #[test]
+    fn a_list_reads_like_a_sentence() {
+        assert_eq!(join(&["a"]), "a");
+        assert_eq!(join(&["a", "b"]), "a and b");
+        assert_eq!(join(&["a", "b", "c"]), "a, b, and c");
+    }
+}

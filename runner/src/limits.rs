@@ -1,0 +1,143 @@
+//! How much the component may have: memory, and what else of the host it could fill up.
+
+use wasmtime::component::ResourceTable;
+use wasmtime::{ResourceLimiter, Result};
+
+/// Bytes of a MiB.
+pub(crate) const MIB: usize = 1024 * 1024;
+
+/// The most instances, memories and tables. A component of one program has a handful of each.
+const MOST_PARTS: usize = 100;
+
+/// The most elements of a table: they are the functions that a program calls by their address.
+const MOST_ELEMENTS: usize = 100_000;
+
+/// How many handles of the host a connection takes: a socket, its two streams and their two pollables.
+const HANDLES_PER_CONNECTION: usize = 5;
+
+/// And how many more there may be: listeners, standard streams, clocks.
+const MORE_HANDLES: usize = 1000;
+
+/// The table of handles for so many connections.
+pub(crate) fn table(max_connections: u64) -> ResourceTable {
+    let mut table = ResourceTable::new();
+    table.set_max_capacity(max_connections as usize * HANDLES_PER_CONNECTION + MORE_HANDLES);
+    table
+}
+
+/// Counts the memory of a component, and ends one that wants more.
+#[derive(Debug)]
+pub(crate) struct Limits {
+    max_memory: usize,
+    /// The sum over all memories of the component, in bytes.
+    memory: usize,
+}
+
+/// The component wanted more memory than it may have.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct OutOfMemory {
+    /// How much it would have had, in bytes.
+    pub(crate) wanted: usize,
+}
+
+impl std::fmt::Display for OutOfMemory {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "it needs {} MiB of memory", self.wanted.div_ceil(MIB))
+    }
+}
+
+impl std::error::Error for OutOfMemory {}
+
+impl Limits {
+    /// At most so many bytes of memory.
+    pub(crate) fn new(max_memory: usize) -> Self {
+        Limits { max_memory, memory: 0 }
+    }
+}
+
+impl ResourceLimiter for Limits {
+    fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> Result<bool> {
+        if maximum.is_some_and(|maximum| desired > maximum) {
+            return Ok(false);
+        }
+        let wanted = self.memory + (desired - current);
+        if wanted > self.max_memory {
+            // A program that is told "no" gives up without saying why. This says it.
+            return Err(OutOfMemory { wanted }.into());
+        }
+        self.memory = wanted;
+        Ok(true)
+    }
+
+    fn table_growing(&mut self, _current: usize, desired: usize, _maximum: Option<usize>) -> Result<bool> {
+        Ok(desired <= MOST_ELEMENTS)
+    }
+
+    fn instances(&self) -> usize {
+        MOST_PARTS
+    }
+
+    fn tables(&self) -> usize {
+        MOST_PARTS
+    }
+
+    fn memories(&self) -> usize {
+        MOST_PARTS
+    }
+}
+
+/// Sees to it that the process may have as many descriptors as `connections` need, as far as the system lets it. If that
+/// is not far enough, says how many connections there can be, and why.
+#[cfg(unix)]
+pub(crate) fn raise_descriptors(connections: u64) -> Option<String> {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+    /// What is open besides connections: standard streams, listeners, what the runtime waits with.
+    const OTHERS: u64 = 32;
+
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    let needed = connections + OTHERS;
+    // `None` is no limit.
+    let mut limit = current?;
+    if limit < needed {
+        let raised = Rlimit { current: maximum, maximum };
+        // macOS says "no limit", and refuses more than its own: then the limit stays as it is.
+        if setrlimit(Resource::Nofile, raised).is_ok() {
+            limit = maximum?;
+        }
+    }
+    (limit < needed).then(|| {
+        format!(
+            "the system grants {limit} file descriptors, so there can be {} connections at a time, not {connections}",
+            limit.saturating_sub(OTHERS)
+        )
+    })
+}
+
+/// Where the system counts descriptors otherwise, there is nothing to raise.
+#[cfg(not(unix))]
+pub(crate) fn raise_descriptors(_connections: u64) -> Option<String> {
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_memories_together_count() {
+        let mut limits = Limits::new(3 * MIB);
+        assert!(limits.memory_growing(0, MIB, None).expect("enough"));
+        assert!(limits.memory_growing(0, MIB, None).expect("enough"));
+        assert!(limits.memory_growing(MIB, 2 * MIB, None).expect("just enough"));
+        let error = limits.memory_growing(MIB, MIB + 1, None).expect_err("too much");
+        assert_eq!(error.to_string(), "it needs 4 MiB of memory");
+    }
+
+    #[test]
+    fn a_memory_that_has_its_own_maximum_is_told_so() {
+        let mut limits = Limits::new(3 * MIB);
+        assert!(!limits.memory_growing(0, 2 * MIB, Some(MIB)).expect("it is for the component to see"));
+        assert!(limits.memory_growing(0, 3 * MIB, None).expect("nothing was counted"));
+    }
+}

@@ -1,0 +1,81 @@
+//! A strict sandbox for WebAssembly components that serve a socket: an embedding of wasmtime that grants single
+//! addresses and nothing else, and gives them native speed.
+//!
+//! | file | what lives there |
+//! |---|---|
+//! | `options` | the command line |
+//! | `grants` | what the component is allowed, and the words for what is not |
+//! | `denied` | the doors that are closed for every component: files, UDP, names |
+//! | `limits` | memory, handles, descriptors |
+//! | `stdio` | the standard streams; the end of standard input tells the component to stop |
+//! | `watch` | signals, and code that never pauses |
+//! | `sandbox` | puts it all together and runs the component |
+
+mod denied;
+mod grants;
+mod limits;
+mod options;
+mod sandbox;
+mod stdio;
+mod watch;
+
+use std::process::ExitCode;
+
+use options::{Command, HELP};
+use stdio::Output;
+
+/// The host allocates for every call of the component; this is what makes it as fast as a native program.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Why a component could not be run, or was ended: for the one who started it.
+struct Failure {
+    /// One line; none when there is nothing to say.
+    cause: String,
+    /// What to do about it.
+    advice: String,
+    /// Where in the component's code, if that was asked for.
+    place: Option<String>,
+    /// The exit code.
+    code: u8,
+}
+
+impl Failure {
+    fn new(cause: impl Into<String>, advice: impl Into<String>) -> Self {
+        Failure { cause: cause.into(), advice: advice.into(), place: None, code: 1 }
+    }
+
+    /// An end that was asked for.
+    fn silent(code: u8) -> Self {
+        Failure { cause: String::new(), advice: String::new(), place: None, code }
+    }
+
+    /// Says it, and returns the exit code.
+    fn tell(&self, stderr: &Output) -> u8 {
+        if !self.cause.is_empty() {
+            let place = self.place.iter().map(|place| format!("{}\n", place.trim_end())).collect::<String>();
+            stderr.say(&format!("hello-runner: {}\n  {}\n{place}", self.cause, self.advice));
+        }
+        self.code
+    }
+}
+
+/// Exit codes: the component's own; 1 when it failed or was ended, 2 for a mistake in the command line, 128 and the
+/// number of the signal when one ended it.
+fn main() -> ExitCode {
+    match options::parse(std::env::args_os().skip(1)) {
+        Ok(Command::Run(options)) => ExitCode::from(sandbox::run(&options)),
+        Ok(Command::Help) => {
+            print!("{HELP}");
+            ExitCode::SUCCESS
+        }
+        Ok(Command::Version) => {
+            println!("hello-runner {}", env!("CARGO_PKG_VERSION"));
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("hello-runner: {error}; see --help");
+            ExitCode::from(2)
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! The command line.
+
+use std::ffi::OsString;
+use std::fmt::Display;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::grants::Grants;
+use crate::limits::MIB;
+
+/// What `--help` prints.
+pub(crate) const HELP: &str = "\
+hello-runner: runs a WebAssembly component that serves a socket, and lets it do nothing else
+
+Usage: hello-runner [options] COMPONENT [arguments of the component]
+
+What it may do
+  --allow-listen ADDR:PORT    listen there; may be given several times, port 0 is any port
+                              (without any --allow option: 127.0.0.1:9000 and [::1]:9000)
+  --allow-connect ADDR:PORT   call there; may be given several times
+
+How much of it
+  --max-memory MIB            memory, in MiB (default 64)
+  --max-connections N         file descriptors are provided for so many (default 10000)
+  --max-turn SECS             time that its code may keep busy without a pause; 0 is for ever (default 10)
+  --grace SECS                time to end by itself after Ctrl-C or SIGTERM (default 6)
+
+What it says
+  --quiet                     do not say at the start what is allowed
+  --verbose                   when the component fails, say where in its code
+  --help, --version
+";
+
+/// The port that a component gets when nothing is said.
+const DEFAULT_PORT: u16 = 9000;
+
+/// What the command line asks for.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Command {
+    Run(Options),
+    Help,
+    Version,
+}
+
+/// What to run, and how.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Options {
+    /// The file.
+    pub(crate) component: PathBuf,
+    /// What the component finds on its own command line, behind its name.
+    pub(crate) arguments: Vec<String>,
+    /// Where it may listen, and call.
+    pub(crate) grants: Grants,
+    /// The most memory it may have, in bytes.
+    pub(crate) max_memory: usize,
+    /// How many connections it shall be able to hold.
+    pub(crate) max_connections: u64,
+    /// How long its code may run without waiting for anything; `None` is for ever.
+    pub(crate) max_turn: Option<Duration>,
+    /// How long it may take to end by itself, after it was asked to.
+    pub(crate) grace: Duration,
+    /// Whether nothing is said at the start.
+    pub(crate) quiet: bool,
+    /// Whether a failure is told with the functions in which it happened.
+    pub(crate) verbose: bool,
+}
+
+/// A command line that cannot be followed, in one line for the one who typed it.
+pub(crate) type UsageError = lexopt::Error;
+
+/// Reads the command line; `arguments` are those behind the program's name.
+pub(crate) fn parse<A>(arguments: A) -> Result<Command, UsageError>
+where
+    A: IntoIterator,
+    A::Item: Into<OsString>,
+{
+    use lexopt::prelude::*;
+
+    let (mut listen, mut connect) = (Vec::new(), Vec::new());
+    let mut options = Options {
+        component: PathBuf::new(),
+        arguments: Vec::new(),
+        grants: Grants::default(),
+        max_memory: 64 * MIB,
+        max_connections: 10_000,
+        max_turn: Some(Duration::from_secs(10)),
+        grace: Duration::from_secs(6),
+        quiet: false,
+        verbose: false,
+    };
+    let mut parser = lexopt::Parser::from_args(arguments);
+    loop {
+        let Some(argument) = parser.next()? else {
+            return Err("which component? Give the path of a .wasm file".into());
+        };
+        match argument {
+            Long("help") | Short('h') => return Ok(Command::Help),
+            Long("version") | Short('V') => return Ok(Command::Version),
+            Long("allow-listen") => listen.push(address("--allow-listen", parser.value()?, 0)?),
+            Long("allow-connect") => connect.push(address("--allow-connect", parser.value()?, 1)?),
+            Long("max-memory") => {
+                // A component of WASI 0.2 has 32-bit addresses.
+                options.max_memory = number("--max-memory", parser.value()?, 1..=4096)? as usize * MIB;
+            }
+            Long("max-connections") => {
+                options.max_connections = number("--max-connections", parser.value()?, 1..=1_000_000)?;
+            }
+            Long("max-turn") => {
+                let seconds = number("--max-turn", parser.value()?, 0..=86_400)?;
+                options.max_turn = (seconds > 0).then(|| Duration::from_secs(seconds));
+            }
+            Long("grace") => {
+                options.grace = Duration::from_secs(number("--grace", parser.value()?, 0..=86_400)?);
+            }
+            Long("quiet") => options.quiet = true,
+            Long("verbose") => options.verbose = true,
+            Value(component) => {
+                options.component = component.into();
+                break;
+            }
+            other => return Err(other.unexpected()),
+        }
+    }
+    // Everything behind the component is the component's.
+    for argument in parser.raw_args()? {
+        let argument = argument.into_string().map_err(|argument| {
+            UsageError::from(format!("a component takes text, and this argument is none: {argument:?}"))
+        })?;
+        options.arguments.push(argument);
+    }
+    if listen.is_empty() && connect.is_empty() {
+        listen = vec![(Ipv4Addr::LOCALHOST, DEFAULT_PORT).into(), (Ipv6Addr::LOCALHOST, DEFAULT_PORT).into()];
+    }
+    options.grants = Grants { listen, connect };
+    Ok(Command::Run(options))
+}
+
+fn address(option: &str, value: OsString, least_port: u16) -> Result<SocketAddr, UsageError> {
+    let text = value.to_string_lossy();
+    match text.parse::<SocketAddr>() {
+        Ok(address) if address.port() >= least_port => Ok(address),
+        Ok(_) => Err(refuse(option, "a port from 1 to 65535", &text)),
+        Err(_) => Err(refuse(option, "an address and a port, such as 127.0.0.1:9000 or [::1]:9000", &text)),
+    }
+}
+
+fn number(option: &str, value: OsString, range: RangeInclusive<u64>) -> Result<u64, UsageError> {
+    let text = value.to_string_lossy();
+    match text.parse() {
+        Ok(number) if range.contains(&number) => Ok(number),
+        _ => {
+            let (least, most) = range.into_inner();
+            Err(refuse(option, format_args!("a whole number from {least} to {most}"), &text))
+        }
+    }
+}
+
+fn refuse(option: &str, takes: impl Display, text: &str) -> UsageError {
+    format!("{option} takes {takes}, not {text:?}").into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(arguments: &[&str]) -> Options {
+        match parse(arguments) {
+            Ok(Command::Run(options)) => options,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn nothing_said_is_the_pair_of_the_lecture() {
+        let options = options(&["a.wasm"]);
+        let listen = ["127.0.0.1:9000", "[::1]:9000"].map(|address| address.parse().expect("an address"));
+        assert_eq!(options.grants, Grants { listen: listen.to_vec(), connect: vec![] });
+        assert_eq!(options.component, PathBuf::from("a.wasm"));
+    }
+
+    #[test]
+    fn a_grant_replaces_the_pair() {
+        let address = |text: &str| vec![text.parse().expect("an address")];
+        let listening = options(&["--allow-listen", "127.0.0.1:9005", "a.wasm"]);
+        assert_eq!(listening.grants, Grants { listen: address("127.0.0.1:9005"), connect: vec![] });
+        let calling = options(&["--allow-connect", "192.0.2.1:80", "a.wasm"]);
+        assert_eq!(calling.grants, Grants { listen: vec![], connect: address("192.0.2.1:80") });
+    }
+
+    #[test]
+    fn what_stands_behind_the_component_belongs_to_it() {
+        let options = options(&["--quiet", "a.wasm", "--quiet", "--help", "--", "x"]);
+        assert_eq!(options.arguments, ["--quiet", "--help", "--", "x"]);
+    }
+
+    #[test]
+    fn what_cannot_be_followed_is_said() {
+        for (arguments, words) in [
+            (&["--allow-listen", "localhost:9000", "a"][..], "--allow-listen takes an address and a port"),
+            (&["--allow-connect", "127.0.0.1:0", "a"], "--allow-connect takes a port from 1 to 65535"),
+            (&["--max-memory", "0", "a"], "--max-memory takes a whole number from 1 to 4096"),
+            (&["--max-turn", "soon", "a"], "--max-turn takes a whole number from 0 to 86400, not \"soon\""),
+            (&["--allow-files", "a"], "--allow-files"),
+            (&["--quiet"], "which component?"),
+        ] {
+            let error = parse(arguments).expect_err(words).to_string();
+            assert!(error.contains(words), "{arguments:?}: {error}");
+        }
+    }
+}

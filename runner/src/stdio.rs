@@ -1,0 +1,359 @@
+//! The three standard streams of the component.
+//!
+//! Standard output and error are written by a thread of their own: a reader that has stopped reading (Ctrl-S, a pager, a
+//! full pipe) keeps the component from printing, and from nothing else. Standard input is no input: it says nothing, and
+//! ends when the component shall stop.
+
+use std::collections::VecDeque;
+use std::io::{ErrorKind, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::{Notify, watch};
+use wasmtime_wasi::cli::{IsTerminal, StdinStream, StdoutStream};
+use wasmtime_wasi::p2::{InputStream, OutputStream, Pollable, StreamError, StreamResult};
+
+/// How many bytes wait to be written at the most, before the component has to wait.
+const MOST_WAITING: usize = 64 * 1024;
+
+/// Standard output or error.
+pub(crate) struct Output {
+    terminal: bool,
+    state: Mutex<State>,
+    /// Rings for the thread that writes: there is something to write.
+    written_to: Condvar,
+    /// Rings for the component, and for [`Output::drain`]: something was written, or failed.
+    writable: Notify,
+    drained: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    waiting: VecDeque<u8>,
+    /// The thread has taken something, and is not done with it.
+    writing: bool,
+    /// The component has asked to be told when everything is written.
+    flushing: bool,
+    /// Nobody reads any more.
+    closed: bool,
+    /// What came of an earlier write, for the next call to report.
+    failure: Option<std::io::Error>,
+}
+
+impl Output {
+    /// Writes to standard output.
+    pub(crate) fn stdout() -> Arc<Self> {
+        Output::new(std::io::stdout())
+    }
+
+    /// Writes to standard error.
+    pub(crate) fn stderr() -> Arc<Self> {
+        Output::new(std::io::stderr())
+    }
+
+    fn new(sink: impl Write + IsTerminal + Send + 'static) -> Arc<Self> {
+        let output = Arc::new(Output {
+            terminal: sink.is_terminal(),
+            state: Mutex::default(),
+            written_to: Condvar::new(),
+            writable: Notify::new(),
+            drained: Condvar::new(),
+        });
+        let writer = Arc::clone(&output);
+        // It ends with the process.
+        std::thread::spawn(move || writer.write_on(sink));
+        output
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes what comes, for ever.
+    fn write_on(&self, mut sink: impl Write) {
+        let mut state = self.state();
+        loop {
+            if state.waiting.is_empty() {
+                state = self.written_to.wait(state).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            }
+            let bytes = std::mem::take(&mut state.waiting);
+            state.writing = true;
+            drop(state);
+            let (first, second) = bytes.as_slices();
+            let written = sink.write_all(first).and_then(|()| sink.write_all(second)).and_then(|()| sink.flush());
+            state = self.state();
+            state.writing = false;
+            match written {
+                Ok(()) => {}
+                Err(error) if error.kind() == ErrorKind::BrokenPipe => state.closed = true,
+                Err(error) => state.failure = Some(error),
+            }
+            if state.waiting.is_empty() {
+                state.flushing = false;
+            }
+            self.writable.notify_waiters();
+            self.drained.notify_all();
+        }
+    }
+
+    fn push(&self, bytes: &[u8]) {
+        let mut state = self.state();
+        if !state.closed {
+            state.waiting.extend(bytes);
+            self.written_to.notify_one();
+        }
+    }
+
+    /// Prints a line of the host's own. There are few of them, so they wait in line whatever its length is.
+    pub(crate) fn say(&self, text: &str) {
+        self.push(text.as_bytes());
+    }
+
+    /// Waits until everything is written, but no longer than `most`.
+    pub(crate) fn drain(&self, most: Duration) {
+        let deadline = Instant::now() + most;
+        let mut state = self.state();
+        while (state.writing || !state.waiting.is_empty()) && !state.closed {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            (state, _) = self.drained.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+impl State {
+    /// How much may be written now.
+    ///
+    /// # Errors
+    /// What came of an earlier write: once, if later ones may do better.
+    fn permitted(&mut self) -> StreamResult<usize> {
+        if let Some(error) = self.failure.take() {
+            return Err(StreamError::LastOperationFailed(error.into()));
+        }
+        if self.closed {
+            return Err(StreamError::Closed);
+        }
+        match self.flushing {
+            true => Ok(0),
+            false => Ok(MOST_WAITING.saturating_sub(self.waiting.len())),
+        }
+    }
+
+    fn is_ready(&self) -> bool {
+        let full = self.flushing || self.waiting.len() >= MOST_WAITING;
+        self.failure.is_some() || self.closed || !full
+    }
+}
+
+/// One handle of the component to an [`Output`].
+struct OutputHandle(Arc<Output>);
+
+#[wasmtime_wasi::async_trait]
+impl Pollable for OutputHandle {
+    async fn ready(&mut self) {
+        loop {
+            let mut changed = std::pin::pin!(self.0.writable.notified());
+            changed.as_mut().enable();
+            if self.0.state().is_ready() {
+                return;
+            }
+            changed.await;
+        }
+    }
+}
+
+#[wasmtime_wasi::async_trait]
+impl OutputStream for OutputHandle {
+    fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
+        if bytes.len() > self.0.state().permitted()? {
+            return Err(StreamError::trap("more was written to standard output or error than was permitted"));
+        }
+        self.0.push(&bytes);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> StreamResult<()> {
+        let mut state = self.0.state();
+        state.permitted()?;
+        state.flushing = state.writing || !state.waiting.is_empty();
+        Ok(())
+    }
+
+    fn check_write(&mut self) -> StreamResult<usize> {
+        self.0.state().permitted()
+    }
+}
+
+/// The side of an [`Output`] that the component sees.
+pub(crate) struct Stdout(pub(crate) Arc<Output>);
+
+impl IsTerminal for Stdout {
+    fn is_terminal(&self) -> bool {
+        self.0.terminal
+    }
+}
+
+impl StdoutStream for Stdout {
+    fn p2_stream(&self) -> Box<dyn OutputStream> {
+        Box::new(OutputHandle(Arc::clone(&self.0)))
+    }
+
+    /// WASI 0.2 has no use for it, and it is the only one that is offered.
+    fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
+        Box::new(tokio::io::sink())
+    }
+}
+
+/// Standard input: nothing, and its end when the component shall stop.
+#[derive(Clone)]
+pub(crate) struct Stdin {
+    stop: watch::Receiver<bool>,
+    /// Whether the component has ever waited for it, or read from it, and so would notice.
+    heeded: Arc<AtomicBool>,
+}
+
+impl Stdin {
+    /// It ends when `stop` becomes true; `heeded` becomes true when the component is interested.
+    pub(crate) fn new(stop: watch::Receiver<bool>, heeded: Arc<AtomicBool>) -> Self {
+        Stdin { stop, heeded }
+    }
+}
+
+#[wasmtime_wasi::async_trait]
+impl Pollable for Stdin {
+    async fn ready(&mut self) {
+        self.heeded.store(true, Ordering::Relaxed);
+        // The sender lives as long as the component.
+        let _ = self.stop.wait_for(|&stop| stop).await;
+    }
+}
+
+#[wasmtime_wasi::async_trait]
+impl InputStream for Stdin {
+    fn read(&mut self, _size: usize) -> StreamResult<Bytes> {
+        self.heeded.store(true, Ordering::Relaxed);
+        match *self.stop.borrow() {
+            true => Err(StreamError::Closed),
+            false => Ok(Bytes::new()),
+        }
+    }
+}
+
+impl IsTerminal for Stdin {
+    fn is_terminal(&self) -> bool {
+        false
+    }
+}
+
+impl StdinStream for Stdin {
+    fn p2_stream(&self) -> Box<dyn InputStream> {
+        Box::new(self.clone())
+    }
+
+    /// WASI 0.2 has no use for it, and it is the only one that is offered.
+    fn async_stream(&self) -> Box<dyn AsyncRead + Send + Sync> {
+        Box::new(tokio::io::empty())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+    /// Somewhere to write to, where each write takes until it is let through.
+    struct Slow(Receiver<std::io::Result<()>>, SyncSender<Vec<u8>>);
+
+    impl Write for Slow {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.recv().expect("the test goes on")?;
+            self.1.send(bytes.to_vec()).expect("the test goes on");
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl IsTerminal for Slow {
+        fn is_terminal(&self) -> bool {
+            false
+        }
+    }
+
+    fn slow() -> (Arc<Output>, SyncSender<std::io::Result<()>>, Receiver<Vec<u8>>) {
+        let (permits, permitted) = sync_channel(100);
+        let (writes, written) = sync_channel(100);
+        (Output::new(Slow(permitted, writes)), permits, written)
+    }
+
+    fn wait(handle: &mut OutputHandle) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        runtime.block_on(handle.ready());
+    }
+
+    #[test]
+    fn a_reader_that_does_not_read_stops_nobody() {
+        let (output, permits, written) = slow();
+        let mut handle = OutputHandle(Arc::clone(&output));
+        let mut accepted = 0;
+        // More than the thread takes at once and what may wait behind that can never be accepted.
+        while let Ok(permitted @ 1..) = handle.check_write() {
+            let bytes = permitted.min(1000);
+            handle.write(Bytes::from(vec![b'x'; bytes])).expect("permitted");
+            accepted += bytes;
+            assert!(accepted <= 2 * MOST_WAITING);
+        }
+        output.drain(Duration::from_millis(1));
+        permits.send(Ok(())).expect("it writes");
+        permits.send(Ok(())).expect("it writes");
+        wait(&mut handle);
+        assert!(handle.check_write().expect("it goes on") > 0);
+        output.drain(Duration::from_secs(60));
+        assert_eq!(written.try_iter().map(|bytes| bytes.len()).sum::<usize>(), accepted);
+    }
+
+    #[test]
+    fn a_flush_is_done_when_everything_is_written() {
+        let (output, permits, written) = slow();
+        let mut handle = OutputHandle(output);
+        handle.write(Bytes::from_static(b"a")).expect("permitted");
+        handle.flush().expect("nothing is wrong");
+        assert_eq!(handle.check_write().expect("nothing is wrong"), 0);
+        permits.send(Ok(())).expect("it writes");
+        wait(&mut handle);
+        assert_eq!(written.recv().expect("written"), b"a");
+        assert_eq!(handle.check_write().expect("nothing is wrong"), MOST_WAITING);
+    }
+
+    #[test]
+    fn a_failure_is_told_once_and_a_closed_pipe_for_ever() {
+        let (output, permits, _written) = slow();
+        let mut handle = OutputHandle(output);
+        for (kind, times) in [(ErrorKind::StorageFull, 1), (ErrorKind::BrokenPipe, 2)] {
+            handle.write(Bytes::from_static(b"a")).expect("permitted");
+            handle.flush().expect("nothing is wrong yet");
+            permits.send(Err(kind.into())).expect("it writes");
+            wait(&mut handle);
+            for _ in 0..times {
+                assert!(handle.check_write().is_err());
+            }
+            assert_eq!(handle.check_write().is_ok(), times == 1);
+        }
+    }
+
+    #[test]
+    fn more_than_was_permitted_is_a_trap() {
+        let (output, _permits, _written) = slow();
+        let mut handle = OutputHandle(output);
+        let bytes = Bytes::from(vec![b'x'; MOST_WAITING + 1]);
+        assert!(matches!(handle.write(bytes), Err(StreamError::Trap(_))));
+    }
+}

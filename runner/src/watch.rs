@@ -1,0 +1,249 @@
+//! Watches over the component from a thread of its own, so that nothing that the component does can keep it from that:
+//! hears signals, asks the component to stop, and ends it when it does not, or when its code never pauses.
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::task::Poll;
+use std::time::Duration;
+
+use tokio::sync::{Notify, watch};
+use tokio::time::{Instant, timeout};
+use wasmtime::Engine;
+
+use crate::stdio::Stdin;
+
+/// How long a turn that was under way when a signal came may still take. A turn of a server is over in a few
+/// milliseconds; one that is not will not listen to a signal either.
+const LAST_TURN: Duration = Duration::from_millis(250);
+
+/// How long a component that was ended may take to be gone. After that the process ends without it.
+const LAST_WILL: Duration = Duration::from_secs(1);
+
+/// How often a turn is looked at while it may take as long as is being counted. A turn is too long when so many looks
+/// in a row have found it: the time in which the whole process stood still (a laptop that slept) counts as one.
+const LOOKS: u32 = 10;
+
+/// Why a component was ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    /// By this signal, because it does not listen to signals itself, or because another one came.
+    Signal(i32),
+    /// By this signal, in the middle of a turn.
+    Hostage(i32),
+    /// Its turn took longer than this.
+    Turn(Duration),
+    /// It was asked to stop, and this time has passed.
+    Grace(Duration),
+}
+
+/// What the watch and the component share.
+pub(crate) struct Watch {
+    /// Odd while the component's code runs, even while it waits; counts both.
+    turns: AtomicU64,
+    /// True asks the component to stop.
+    stop: watch::Sender<bool>,
+    /// Whether the component would notice.
+    heeded: Arc<AtomicBool>,
+    end: OnceLock<End>,
+    ended: Notify,
+    engine: Engine,
+}
+
+impl Watch {
+    /// Watches over a component in `engine`, once it [runs](Watch::over).
+    pub(crate) fn new(engine: &Engine) -> Arc<Self> {
+        Arc::new(Watch {
+            turns: AtomicU64::new(0),
+            stop: watch::Sender::new(false),
+            heeded: Arc::default(),
+            end: OnceLock::new(),
+            ended: Notify::new(),
+            engine: engine.clone(),
+        })
+    }
+
+    /// The standard input that tells a component to stop.
+    pub(crate) fn stdin(&self) -> Stdin {
+        Stdin::new(self.stop.subscribe(), Arc::clone(&self.heeded))
+    }
+
+    /// Lets the component `run` until it ends, or is ended. Says what it came to, if it came to something (a trap, when
+    /// its code was ended in the middle of a turn), and why it was ended, if it was.
+    pub(crate) async fn over<T>(&self, run: impl Future<Output = T>) -> (Option<T>, Option<End>) {
+        let mut run = pin!(run);
+        let mut ended = pin!(self.ended.notified());
+        let output = poll_fn(|context| {
+            self.turns.fetch_add(1, Ordering::Relaxed);
+            let polled = run.as_mut().poll(context);
+            self.turns.fetch_add(1, Ordering::Relaxed);
+            match polled {
+                Poll::Ready(output) => Poll::Ready(Some(output)),
+                Poll::Pending => ended.as_mut().poll(context).map(|()| None),
+            }
+        })
+        .await;
+        (output, self.end.get().copied())
+    }
+
+    /// The number of the turn that is under way, if one is.
+    fn turn(&self) -> Option<u64> {
+        let turns = self.turns.load(Ordering::Relaxed);
+        (turns % 2 == 1).then_some(turns)
+    }
+
+    /// Ends the component, for the first reason that there is. `last_words` are for the case that it cannot be ended.
+    async fn end(&self, end: End, last_words: &impl Fn(End) -> u8) {
+        if self.end.set(end).is_ok() {
+            self.ended.notify_one();
+            // Its code traps at the next loop or function, if it runs.
+            self.engine.increment_epoch();
+        }
+        tokio::time::sleep(LAST_WILL).await;
+        std::process::exit(last_words(end).into());
+    }
+
+    /// Begins to watch. `last_words` says why the component was ended, and returns the exit code; it is called only when the process has
+    /// to end without the component.
+    ///
+    /// # Errors
+    /// The system does not let this process hear signals.
+    pub(crate) fn begin(
+        self: &Arc<Self>,
+        max_turn: Option<Duration>,
+        grace: Duration,
+        last_words: impl Fn(End) -> u8 + Send + 'static,
+    ) -> std::io::Result<()> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let mut signals = {
+            let _guard = runtime.enter();
+            Signals::new()?
+        };
+        let watch = Arc::clone(self);
+        // It ends with the process.
+        std::thread::spawn(move || runtime.block_on(watch.run(&mut signals, max_turn, grace, &last_words)));
+        Ok(())
+    }
+
+    async fn run(
+        &self,
+        signals: &mut Signals,
+        max_turn: Option<Duration>,
+        grace: Duration,
+        last_words: &impl Fn(End) -> u8,
+    ) {
+        let signal = match max_turn {
+            None => signals.next().await,
+            Some(most) => {
+                let mut looks = Looks::default();
+                loop {
+                    match timeout(most / LOOKS, signals.next()).await {
+                        Ok(signal) => break signal,
+                        Err(_) if looks.found(self.turn()) > LOOKS => {
+                            return self.end(End::Turn(most), last_words).await;
+                        }
+                        Err(_) => {}
+                    }
+                }
+            }
+        };
+        if !self.heeded.load(Ordering::Relaxed) {
+            return self.end(End::Signal(signal), last_words).await;
+        }
+        let busy = self.turn();
+        self.stop.send_replace(true);
+        let deadline = Instant::now() + grace;
+        let mut looks = 0;
+        let end = loop {
+            match timeout(LAST_TURN / LOOKS, signals.next()).await {
+                Ok(signal) => break End::Signal(signal),
+                Err(_) if busy.is_some() && busy == self.turn() => {
+                    looks += 1;
+                    if looks >= LOOKS {
+                        break End::Hostage(signal);
+                    }
+                }
+                Err(_) if Instant::now() >= deadline => break End::Grace(grace),
+                Err(_) => {}
+            }
+        };
+        self.end(end, last_words).await;
+    }
+}
+
+/// Counts how often the same turn was found under way.
+#[derive(Default)]
+struct Looks {
+    turn: Option<u64>,
+    times: u32,
+}
+
+impl Looks {
+    /// How many times in a row, with this one, `turn` was found.
+    fn found(&mut self, turn: Option<u64>) -> u32 {
+        self.times = match turn {
+            Some(_) if turn == self.turn => self.times + 1,
+            Some(_) => 1,
+            None => 0,
+        };
+        self.turn = turn;
+        self.times
+    }
+}
+
+/// The signals that ask a program to end: Ctrl-C, and on Unix SIGTERM.
+struct Signals {
+    #[cfg(unix)]
+    interrupt: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    terminate: tokio::signal::unix::Signal,
+}
+
+/// What Ctrl-C sends.
+const SIGINT: i32 = 2;
+
+#[cfg(unix)]
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Signals { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    /// The number of the next one.
+    async fn next(&mut self) -> i32 {
+        const SIGTERM: i32 = 15;
+        poll_fn(|context| match self.interrupt.poll_recv(context) {
+            Poll::Ready(_) => Poll::Ready(SIGINT),
+            Poll::Pending => self.terminate.poll_recv(context).map(|_| SIGTERM),
+        })
+        .await
+    }
+}
+
+#[cfg(not(unix))]
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Signals {})
+    }
+
+    /// The number of the next one.
+    async fn next(&mut self) -> i32 {
+        match tokio::signal::ctrl_c().await {
+            Ok(()) => SIGINT,
+            Err(_) => std::future::pending().await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_one_turn_that_is_found_again_and_again_is_long() {
+        let mut looks = Looks::default();
+        let found = [Some(1), Some(1), None, Some(3), Some(3), Some(3), Some(5)].map(|turn| looks.found(turn));
+        assert_eq!(found, [1, 2, 0, 1, 2, 3, 1]);
+    }
+}
