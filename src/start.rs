@@ -95,8 +95,8 @@ fn serve(options: &Options) -> Result<()> {
             let seconds = options.grace.as_secs();
             print_error(&format!("hello-server: note: {cut} not done after {seconds} seconds, and cut off\n"));
         }
-        let served = served.0.get();
-        print(&format!("Served {served} {}.\n", if served == 1 { "request" } else { "requests" }));
+        let (requests, calls) = (served.requests.get(), served.calls.get());
+        print(&format!("Served {} in {}.\n", count(requests, "request"), count(calls, "call")));
     });
     // Whoever is cut off may have a write on its way: dropping that would wait for it (see `wasi/stream.rs`).
     std::mem::forget(runtime);
@@ -163,16 +163,27 @@ fn advice(error: &ListenError) -> String {
     }
 }
 
-/// Counts the replies.
+/// Counts what was done.
 #[derive(Default)]
-struct Served(Cell<u64>);
+struct Served {
+    calls: Cell<u64>,
+    requests: Cell<u64>,
+}
 
 impl Observer for Served {
     fn observe(&self, event: Event<'_>) {
-        if let Event::Answered(_) = event {
-            self.0.set(self.0.get() + 1);
-        }
+        let counter = match event {
+            Event::PickedUp => &self.calls,
+            Event::Answered(_) => &self.requests,
+            Event::AcceptFailed { .. } => return,
+        };
+        counter.set(counter.get() + 1);
     }
+}
+
+/// `1 call`, `2 calls`.
+fn count(number: u64, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 /// Tells the operator, on standard error, what a log reader does not expect in the log.

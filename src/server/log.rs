@@ -179,7 +179,7 @@ impl Observer for AccessLog {
             Event::Answered(exchange) if self.format != Format::Off && !self.closed.get() => {
                 self.line(&exchange);
             }
-            Event::Answered(_) | Event::AcceptFailed { .. } => {}
+            Event::Answered(_) | Event::PickedUp | Event::AcceptFailed { .. } => {}
         }
     }
 }

@@ -126,6 +126,8 @@ pub trait Runtime: Clone + 'static {
 /// Something that happened, for whoever listens.
 #[derive(Debug, Clone, Copy)]
 pub enum Event<'e> {
+    /// A call was picked up.
+    PickedUp,
     /// A request was answered.
     Answered(Exchange<'e>),
     /// Picking up fails, and has not for a while; it will be tried again until it works.

@@ -5,6 +5,7 @@
 mod clients;
 mod peers;
 mod readme;
+mod restart;
 mod start;
 #[path = "../support/mod.rs"]
 mod support;

@@ -166,6 +166,12 @@ impl Server {
         self.end()
     }
 
+    /// Waits for its end, which is for somebody else to bring about. As [`finish`](Server::finish).
+    pub(crate) fn wait(mut self) -> Output {
+        self.child.wait().expect("it was started");
+        self.end()
+    }
+
     fn end(&mut self) -> Output {
         // It may have ended by itself, which is for the caller to judge.
         let _ = self.child.kill();

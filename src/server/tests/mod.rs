@@ -30,6 +30,7 @@ impl Observer for Notes {
                 let line = String::from_utf8_lossy(exchange.line).into_owned();
                 self.answered.borrow_mut().push((exchange.status, line));
             }
+            Event::PickedUp => {}
             Event::AcceptFailed { .. } => *self.accept_failures.borrow_mut() += 1,
         }
     }

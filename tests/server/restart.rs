@@ -1,0 +1,154 @@
+//! Restarts under load: no request that was accepted is lost.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+
+use super::support::{GET, HELLO, LAST_GET, PATIENCE, Server, command, is_wasmtime};
+
+/// How often the server is restarted.
+const RESTARTS: usize = 50;
+
+/// How many requests are answered between two restarts, at least.
+const BETWEEN: u64 = 500;
+
+/// What the clients saw.
+#[derive(Default)]
+struct Seen {
+    /// Answers.
+    answered: AtomicU64,
+    /// Calls that were answered at least once.
+    calls: AtomicU64,
+    /// Calls that came when nobody picked up any more, and were refused or reset by the kernel without a word.
+    reset: AtomicU64,
+    /// Time to go.
+    over: AtomicBool,
+}
+
+/// Asks again and again until it is over: on one connection while it lasts, or with a call for each request. Returns what
+/// went wrong.
+fn ask(address: SocketAddr, request: &[u8], seen: &Seen) -> Vec<String> {
+    let mut failures = Vec::new();
+    let is_over = || seen.over.load(Ordering::Relaxed);
+    while !is_over() {
+        let mut stream = match TcpStream::connect_timeout(&address, PATIENCE) {
+            Ok(stream) => stream,
+            Err(error) if error.kind() == ErrorKind::ConnectionRefused => {
+                thread::yield_now();
+                continue;
+            }
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => {
+                seen.reset.fetch_add(1, Ordering::Relaxed);
+                continue;
+            }
+            Err(error) => {
+                failures.push(format!("no connection: {error}"));
+                continue;
+            }
+        };
+        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        let mut asked = 0;
+        loop {
+            asked += 1;
+            match exchange(&mut stream, request) {
+                Ok(last) => {
+                    seen.answered.fetch_add(1, Ordering::Relaxed);
+                    seen.calls.fetch_add(u64::from(asked == 1), Ordering::Relaxed);
+                    if last || is_over() {
+                        break;
+                    }
+                }
+                Err(Failure { reset: true, .. }) if asked == 1 => {
+                    seen.reset.fetch_add(1, Ordering::Relaxed);
+                    break;
+                }
+                Err(Failure { words, .. }) => {
+                    failures.push(format!("request {asked} of a connection: {words}"));
+                    break;
+                }
+            }
+        }
+    }
+    failures
+}
+
+/// Why there is no answer.
+struct Failure {
+    words: String,
+    /// It was a reset before the first byte.
+    reset: bool,
+}
+
+/// One request and its reply. Says whether it was the last one of this connection.
+fn exchange(stream: &mut TcpStream, request: &[u8]) -> Result<bool, Failure> {
+    let failure = |error: std::io::Error, bytes: usize| Failure {
+        words: format!("{error} after {bytes} bytes"),
+        reset: bytes == 0 && matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe),
+    };
+    stream.write_all(request).map_err(|error| failure(error, 0))?;
+    let mut reply = Vec::new();
+    let mut piece = [0; 1024];
+    while !reply.ends_with(HELLO.as_bytes()) {
+        match stream.read(&mut piece).map_err(|error| failure(error, reply.len()))? {
+            0 => return Err(Failure { words: format!("hung up after {} bytes", reply.len()), reset: false }),
+            read => reply.extend_from_slice(&piece[..read]),
+        }
+    }
+    Ok(String::from_utf8_lossy(&reply).contains("\r\nConnection: close\r\n"))
+}
+
+#[test]
+fn fifty_restarts_under_load_lose_no_request() {
+    if is_wasmtime() {
+        // It has no way to be told to stop but its standard input; `tests/sandbox` closes that.
+        return;
+    }
+    let free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
+    let port = (30_000..32_000).find(free).expect("a free port").to_string();
+    let start = || Server::launch(&mut command(&["--port", &port, "--log", "off", "--stop-when-stdin-closes"]));
+
+    let mut server = start();
+    let seen = Arc::new(Seen::default());
+    let clients: Vec<_> = [GET, GET, GET, GET, LAST_GET]
+        .into_iter()
+        .map(|request| {
+            let (address, seen) = (server.address(), Arc::clone(&seen));
+            thread::spawn(move || ask(address, request, &seen))
+        })
+        .collect();
+    // What the servers say that they did.
+    let (mut served, mut picked_up) = (0, 0);
+    for restart in 1..=RESTARTS {
+        let enough = seen.answered.load(Ordering::Relaxed) + BETWEEN;
+        while seen.answered.load(Ordering::Relaxed) < enough {
+            thread::yield_now();
+        }
+        seen.over.store(restart == RESTARTS, Ordering::Relaxed);
+        let sent = Command::new("kill").arg(server.pid().to_string()).status();
+        assert!(sent.expect("kill is there").success());
+        let output = server.wait();
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        let words: Vec<&str> = output.stdout.split_whitespace().collect();
+        let ["Shutting", "down...", "Served", requests, "requests", "in", calls, "calls."] = words[..] else {
+            panic!("{output:?}");
+        };
+        served += requests.parse::<u64>().expect("a number");
+        picked_up += calls.parse::<u64>().expect("a number");
+        if restart == RESTARTS {
+            break;
+        }
+        server = start();
+    }
+    let failures: Vec<String> = clients.into_iter().flat_map(|client| client.join().expect("it asks")).collect();
+    assert_eq!(failures, Vec::<String>::new());
+    // Each call that was picked up was answered, and each answer arrived.
+    assert_eq!(served, seen.answered.load(Ordering::Relaxed));
+    assert_eq!(picked_up, seen.calls.load(Ordering::Relaxed));
+    // Between the last call that is picked up and the end of the line there is a moment in which the kernel still lets
+    // callers in, and then resets them. It is short.
+    let reset = seen.reset.load(Ordering::Relaxed);
+    assert!(reset < RESTARTS as u64 / 5, "{reset} calls came through, and were not picked up");
+}
