@@ -12,16 +12,15 @@ const MOST_PARTS: usize = 100;
 /// The most elements of a table: they are the functions that a program calls by their address.
 const MOST_ELEMENTS: usize = 100_000;
 
-/// How many handles of the host a connection takes: a socket, its two streams and their two pollables.
-const HANDLES_PER_CONNECTION: usize = 5;
+/// How many handles of the host there may be for each connection: it takes five, which are a socket, its two streams and
+/// their two pollables. There are always enough for a server that allows itself more connections than this host does.
+const HANDLES_PER_CONNECTION: usize = 10;
+const LEAST_HANDLES: usize = 200_000;
 
-/// And how many more there may be: listeners, standard streams, clocks.
-const MORE_HANDLES: usize = 1000;
-
-/// The table of handles for so many connections.
+/// The table of handles for so many connections. A component that wants more ends with a trap.
 pub(crate) fn table(max_connections: u64) -> ResourceTable {
     let mut table = ResourceTable::new();
-    table.set_max_capacity(max_connections as usize * HANDLES_PER_CONNECTION + MORE_HANDLES);
+    table.set_max_capacity(LEAST_HANDLES.max(max_connections as usize * HANDLES_PER_CONNECTION));
     table
 }
 

@@ -22,8 +22,8 @@ What it may do
   --allow-connect ADDR:PORT   call there; may be given several times
 
 How much of it
-  --max-memory MIB            memory, in MiB (default 64)
-  --max-connections N         file descriptors are provided for so many (default 10000)
+  --max-connections N         file descriptors and memory are provided for so many (default 10000)
+  --max-memory MIB            memory (default 8 MiB, and 64 KiB for each of the connections)
   --max-turn SECS             time that its code may keep busy without a pause; 0 is for ever (default 10)
   --grace SECS                time to end by itself after Ctrl-C or SIGTERM (default 6)
 
@@ -35,6 +35,16 @@ What it says
 
 /// The port that a component gets when nothing is said.
 const DEFAULT_PORT: u16 = 9000;
+
+/// The most memory that there can be, in MiB: a component of WASI 0.2 has 32-bit addresses.
+pub(crate) const MOST_MEMORY: usize = 4096;
+
+/// How much memory a component gets when nothing is said, in MiB, besides that of its connections.
+const MEMORY: usize = 8;
+
+/// And how much for each connection, in bytes. A thousand peers that do their worst to hello-server (a head that is as
+/// long as may be, behind replies that they never read) make it use 48 KiB each.
+const MEMORY_PER_CONNECTION: usize = 64 * 1024;
 
 /// What the command line asks for.
 #[derive(Debug, PartialEq, Eq)]
@@ -83,7 +93,7 @@ where
         component: PathBuf::new(),
         arguments: Vec::new(),
         grants: Grants::default(),
-        max_memory: 64 * MIB,
+        max_memory: 0,
         max_connections: 10_000,
         max_turn: Some(Duration::from_secs(10)),
         grace: Duration::from_secs(6),
@@ -101,8 +111,7 @@ where
             Long("allow-listen") => listen.push(address("--allow-listen", parser.value()?, 0)?),
             Long("allow-connect") => connect.push(address("--allow-connect", parser.value()?, 1)?),
             Long("max-memory") => {
-                // A component of WASI 0.2 has 32-bit addresses.
-                options.max_memory = number("--max-memory", parser.value()?, 1..=4096)? as usize * MIB;
+                options.max_memory = number("--max-memory", parser.value()?, 1..=MOST_MEMORY as u64)? as usize * MIB;
             }
             Long("max-connections") => {
                 options.max_connections = number("--max-connections", parser.value()?, 1..=1_000_000)?;
@@ -132,6 +141,10 @@ where
     }
     if listen.is_empty() && connect.is_empty() {
         listen = vec![(Ipv4Addr::LOCALHOST, DEFAULT_PORT).into(), (Ipv6Addr::LOCALHOST, DEFAULT_PORT).into()];
+    }
+    if options.max_memory == 0 {
+        let connections = options.max_connections as usize * MEMORY_PER_CONNECTION;
+        options.max_memory = (MEMORY + connections.div_ceil(MIB)).min(MOST_MEMORY) * MIB;
     }
     options.grants = Grants { listen, connect };
     Ok(Command::Run(options))
@@ -178,6 +191,15 @@ mod tests {
         let listen = ["127.0.0.1:9000", "[::1]:9000"].map(|address| address.parse().expect("an address"));
         assert_eq!(options.grants, Grants { listen: listen.to_vec(), connect: vec![] });
         assert_eq!(options.component, PathBuf::from("a.wasm"));
+    }
+
+    #[test]
+    fn memory_is_for_as_many_connections_as_there_may_be() {
+        let mib = |arguments: &[&str]| options(arguments).max_memory / MIB;
+        assert_eq!(mib(&["a"]), 633);
+        assert_eq!(mib(&["--max-connections", "100", "a"]), 15);
+        assert_eq!(mib(&["--max-connections", "1000000", "a"]), MOST_MEMORY);
+        assert_eq!(mib(&["--max-connections", "100", "--max-memory", "64", "a"]), 64);
     }
 
     #[test]

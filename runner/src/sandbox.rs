@@ -14,7 +14,7 @@ use crate::Failure;
 use crate::denied;
 use crate::grants::{Guard, join};
 use crate::limits::{self, Limits, MIB, OutOfMemory};
-use crate::options::Options;
+use crate::options::{MOST_MEMORY, Options};
 use crate::stdio::{Output, Stdout};
 use crate::watch::{End, Watch};
 
@@ -242,7 +242,7 @@ fn trapped(error: &wasmtime::Error, options: &Options, name: &str) -> Failure {
         let wanted = wanted.div_ceil(MIB);
         Failure::new(
             format!("{name} needs {wanted} MiB of memory, and may have {}", options.max_memory / MIB),
-            format!("allow it more, such as --max-memory {}", (2 * wanted).min(4096)),
+            format!("allow it more, such as --max-memory {}", (2 * wanted).min(MOST_MEMORY)),
         )
     } else {
         let advice = match error.downcast_ref::<Trap>() {
