@@ -92,8 +92,8 @@ fn serve(options: &Options) -> Result<()> {
         let cut = server.stop(options.grace).await;
         log.finish(&waiting, LAST_LINES).await;
         if cut > 0 {
-            let seconds = options.grace.as_secs();
-            print_error(&format!("hello-server: note: {cut} not done after {seconds} seconds, and cut off\n"));
+            let (calls, time) = (count(cut as u64, "call"), count(options.grace.as_secs(), "second"));
+            print_error(&format!("hello-server: note: {calls} not done after {time}, and cut off\n"));
         }
         let (requests, calls) = (served.requests.get(), served.calls.get());
         print(&format!("Served {} in {}.\n", count(requests, "request"), count(calls, "call")));

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, Linker, ResourceTable};
-use wasmtime::{Cache, CacheConfig, Config, Engine, Store, Trap, WasmBacktrace};
+use wasmtime::{Cache, CacheConfig, Config, Engine, Store, Trap, WasmBacktrace, WasmBacktraceDetails};
 use wasmtime_wasi::p2::bindings::Command;
 use wasmtime_wasi::{I32Exit, WasiCtx, WasiCtxView, WasiView};
 
@@ -60,7 +60,7 @@ pub(crate) fn run(options: &Options) -> u8 {
 /// # Errors
 /// Why it could not be started, or was ended.
 fn run_with(options: &Options, name: &str, stdout: &Arc<Output>, stderr: &Arc<Output>) -> Result<u8, Failure> {
-    let engine = engine(stderr)?;
+    let engine = engine(options, stderr)?;
     let component = load(&engine, &options.component)?;
     let draws = check_contract(&engine, &component, name)?;
     let note = limits::raise_descriptors(options.max_connections);
@@ -97,8 +97,9 @@ fn run_with(options: &Options, name: &str, stdout: &Arc<Output>, stderr: &Arc<Ou
     }
 
     let (title, last_stdout, last_stderr) = (name.to_owned(), Arc::clone(stdout), Arc::clone(stderr));
+    let verbose = options.verbose;
     let last_words = move |end| {
-        let code = ended(end, &title).tell(&last_stderr);
+        let code = ended(end, &title, verbose).tell(&last_stderr);
         last_stdout.drain(LAST_WORDS);
         last_stderr.drain(LAST_WORDS);
         code
@@ -111,7 +112,7 @@ fn run_with(options: &Options, name: &str, stdout: &Arc<Output>, stderr: &Arc<Ou
         command.wasi_cli_run().call_run(&mut store).await
     }));
     let mut failure = match outcome {
-        (_, Some(end)) => ended(end, name),
+        (_, Some(end)) => ended(end, name, options.verbose),
         (Some(Ok(Ok(()))), None) => return Ok(0),
         (Some(Ok(Err(()))), None) => return Ok(1),
         (Some(Err(ref error)), None) => match error.downcast_ref::<I32Exit>() {
@@ -133,8 +134,11 @@ const BUG: &str = "this is a mistake in hello-runner: please report it";
 const RESOURCES: &str = "it may have run out of memory, threads or file descriptors: end other programs, and try again";
 
 /// The engine: code is compiled once and kept in the user's cache folder, by its content and by wasmtime's version.
-fn engine(stderr: &Output) -> Result<Engine, Failure> {
+fn engine(options: &Options, stderr: &Output) -> Result<Engine, Failure> {
     let mut config = Config::new();
+    if options.verbose {
+        config.wasm_backtrace_details(WasmBacktraceDetails::Enable);
+    }
     // What WASI 0.3 would need costs WASI 0.2 some speed.
     config.concurrency_support(false);
     // So that code that never pauses can be ended; see `watch.rs`.
@@ -214,7 +218,7 @@ fn sentence(options: &Options, name: &str, draws: bool) -> String {
 }
 
 /// Why the component was ended, and the exit code for that: of a signal as a shell has it.
-fn ended(end: End, name: &str) -> Failure {
+fn ended(end: End, name: &str, verbose: bool) -> Failure {
     let signal = |number| u8::try_from(128 + number).unwrap_or(1);
     match end {
         End::Signal(number) => Failure::silent(signal(number)),
@@ -222,18 +226,29 @@ fn ended(end: End, name: &str) -> Failure {
             code: signal(number),
             ..Failure::new(
                 format!("{name} was busy and did not listen, so it was ended"),
-                "its code is probably in a loop without an end; --verbose says where",
+                format!("its code is probably in a loop without an end{}", says_where(verbose)),
             )
         },
         End::Turn(most) => Failure::new(
-            format!("{name} has been busy for {} seconds without a pause, so it was ended", most.as_secs()),
-            "its code is probably in a loop without an end (--verbose says where); --max-turn allows more",
+            format!("{name} has been busy for {} without a pause, so it was ended", seconds(most)),
+            format!("--max-turn allows more, but it is probably in a loop without an end{}", says_where(verbose)),
         ),
         End::Grace(grace) => Failure::new(
-            format!("{name} was asked to stop and did not within {} seconds, so it was ended", grace.as_secs()),
+            format!("{name} was asked to stop and did not within {}, so it was ended", seconds(grace)),
             "--grace allows more",
         ),
     }
+}
+
+/// The end of an advice: how to learn more, unless that follows anyway.
+fn says_where(verbose: bool) -> &'static str {
+    if verbose { "" } else { "; --verbose says where" }
+}
+
+/// `1 second`, `2 seconds`.
+fn seconds(time: Duration) -> String {
+    let seconds = time.as_secs();
+    format!("{seconds} second{}", if seconds == 1 { "" } else { "s" })
 }
 
 /// What went wrong inside the component.
@@ -251,10 +266,7 @@ fn trapped(error: &wasmtime::Error, options: &Options, name: &str) -> Failure {
             Some(Trap::StackOverflow) => "a function probably calls itself without an end",
             _ => "this is a mistake in the component",
         };
-        let advice = match options.verbose {
-            true => advice.into(),
-            false => format!("{advice}; --verbose says where"),
-        };
+        let advice = format!("{advice}{}", says_where(options.verbose));
         Failure::new(format!("{name} failed: {}", error.root_cause()), advice)
     }
 }
