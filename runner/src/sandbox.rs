@@ -16,7 +16,7 @@ use crate::grants::{Guard, join};
 use crate::limits::{self, Limits, MIB, OutOfMemory};
 use crate::options::{MOST_MEMORY, Options};
 use crate::stdio::{Output, Stdout};
-use crate::watch::{End, Watch};
+use crate::watch::{End, Watch, exit_code};
 
 /// The packages of WASI 0.2 that there is an answer for; what of them is allowed is another question.
 const OFFERED: [&str; 6] =
@@ -219,11 +219,10 @@ fn sentence(options: &Options, name: &str, draws: bool) -> String {
 
 /// Why the component was ended, and the exit code for that: of a signal as a shell has it.
 fn ended(end: End, name: &str, verbose: bool) -> Failure {
-    let signal = |number| u8::try_from(128 + number).unwrap_or(1);
     match end {
-        End::Signal(number) => Failure::silent(signal(number)),
-        End::Hostage(number) => Failure {
-            code: signal(number),
+        End::Signal(signal) => Failure::silent(exit_code(signal)),
+        End::Hostage(signal) => Failure {
+            code: exit_code(signal),
             ..Failure::new(
                 format!("{name} was busy and did not listen, so it was ended"),
                 format!("its code is probably in a loop without an end{}", says_where(verbose)),

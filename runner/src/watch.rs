@@ -18,8 +18,8 @@ use crate::stdio::Stdin;
 /// milliseconds; one that is not will not listen to a signal either.
 const LAST_TURN: Duration = Duration::from_millis(250);
 
-/// How long a component that was ended may take to be gone. After that the process ends without it.
-const LAST_WILL: Duration = Duration::from_secs(1);
+/// How long a component that was ended may take to be gone, last words included. After that the process ends without it.
+const LAST_WILL: Duration = Duration::from_secs(3);
 
 /// How often a turn is looked at while it may take as long as is being counted. A turn is too long when so many looks
 /// in a row have found it: the time in which the whole process stood still (a laptop that slept) counts as one.
@@ -28,7 +28,7 @@ const LOOKS: u32 = 10;
 /// Why a component was ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum End {
-    /// By this signal, because it does not listen to signals itself, or because another one came.
+    /// By this signal, because it does not listen to signals itself.
     Signal(i32),
     /// By this signal, in the middle of a turn.
     Hostage(i32),
@@ -157,7 +157,8 @@ impl Watch {
         let mut looks = 0;
         let end = loop {
             match timeout(LAST_TURN / LOOKS, signals.next()).await {
-                Ok(signal) => break End::Signal(signal),
+                // At once is at once.
+                Ok(signal) => std::process::exit(exit_code(signal).into()),
                 Err(_) if busy.is_some() && busy == self.turn() => {
                     looks += 1;
                     if looks >= LOOKS {
@@ -198,6 +199,11 @@ struct Signals {
     interrupt: tokio::signal::unix::Signal,
     #[cfg(unix)]
     terminate: tokio::signal::unix::Signal,
+}
+
+/// What a shell calls the end by a signal.
+pub(crate) fn exit_code(signal: i32) -> u8 {
+    u8::try_from(128 + signal).unwrap_or(1)
 }
 
 /// What Ctrl-C sends.

@@ -4,7 +4,7 @@ use std::fs;
 use std::process::Command;
 
 use super::support::component;
-use super::support::{HELLO, Server, has, run};
+use super::support::{HELLO, Server, has, run, runner};
 
 /// The commands of the README: the lines that begin with `$ ` in its `console` blocks.
 fn commands() -> Vec<String> {
@@ -20,6 +20,7 @@ fn shell(line: &str) -> Command {
     // Where cargo builds may be somewhere else here.
     let built = component::path().to_str().expect("text");
     let line = line.replace("target/wasm32-wasip2/release/hello-server.wasm", built);
+    let line = line.replace("target/runner/hello-runner", runner().to_str().expect("text"));
     let mut shell = Command::new("sh");
     shell.args(["-c", &format!("exec {line}")]).current_dir(component::root());
     shell
@@ -43,6 +44,11 @@ fn every_command_of_the_readme_works() {
             ["runner/serve", ..] | ["wasmtime", "run", ..] => {
                 Server::launch(&mut shell(&format!("{line} --port 0"))).assert_serves();
             }
+            ["target/runner/hello-runner", component, ..] => {
+                let granted = "--allow-listen 127.0.0.1:0 --allow-listen [::1]:0";
+                let line = line.replace(component, &format!("{granted} {component}"));
+                Server::launch(&mut shell(&format!("{line} --port 0"))).assert_serves();
+            }
             ["curl", ..] => {
                 if has("curl") {
                     let server = Server::start(&[]);
@@ -55,6 +61,9 @@ fn every_command_of_the_readme_works() {
                 if has("cargo-component") {
                     builds_and_serves(line, if line.contains("wasip2") { "wasm32-wasip2" } else { "wasm32-wasip1" });
                 }
+            }
+            ["cargo", "build", "--profile", "runner", ..] => {
+                assert!(run(&mut shell(line)).status.success());
             }
             ["cargo", "build", ..] => builds_and_serves(line, "wasm32-wasip2"),
             _ => panic!("README.md has a command that no test runs: {line}"),
