@@ -1,4 +1,5 @@
 //! Where the programs are. They are built when they are not there, or older than their source.
+#![allow(dead_code, reason = "not every group of tests needs everything")]
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -14,6 +15,13 @@ pub(crate) fn path() -> &'static Path {
     static PATH: OnceLock<PathBuf> = OnceLock::new();
     let options = ["--release", "--target", "wasm32-wasip2"];
     PATH.get_or_init(|| build(&options, "wasm32-wasip2/release/hello-server.wasm"))
+}
+
+/// The component that tries what its host should control: `tests/probe/`.
+pub(crate) fn probe() -> &'static Path {
+    static PATH: OnceLock<PathBuf> = OnceLock::new();
+    let options = ["--release", "--target", "wasm32-wasip2", "-p", "hello-probe"];
+    PATH.get_or_init(|| build(&options, "wasm32-wasip2/release/hello-probe.wasm"))
 }
 
 /// Builds with these options of cargo, and says where `file` of what was built is.
