@@ -1,0 +1,94 @@
+//! Compiled code is kept, so that the next start is fast; what is found there is not believed blindly.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::support::{Output, component};
+use super::{probe, run, sandbox};
+
+/// A fresh folder for the cache of one test.
+fn folder(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache").join(name);
+    // It is there when this test has run before.
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder).expect("a folder");
+    folder
+}
+
+/// The code that is kept below `folder`, by the file that it is in.
+fn entries(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut entries = BTreeMap::new();
+    for entry in fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            entries.append(&mut self::entries(&path));
+        } else if path.extension().is_none() && path.parent().is_some_and(|parent| !parent.ends_with("wasmtime")) {
+            entries.insert(path.clone(), fs::read(&path).expect("a file"));
+        }
+    }
+    entries
+}
+
+/// The command of a probe with its cache in `folder`.
+fn cached(folder: &Path) -> Command {
+    let mut command = probe(&[], &["arguments", "kept"]);
+    command.env("XDG_CACHE_HOME", folder);
+    command
+}
+
+/// The probe has run, and not another program.
+fn assert_ran(output: &Output) {
+    let said = (output.stdout.as_str(), output.stderr.as_str(), output.status.code());
+    assert_eq!(said, ("arguments: [\"kept\"]\n", "", Some(0)));
+}
+
+#[test]
+fn the_first_run_keeps_the_code_and_the_second_one_uses_it() {
+    use std::os::unix::fs::MetadataExt as _;
+    let folder = folder("second");
+    assert_ran(&run(&mut cached(&folder)));
+    let kept = entries(&folder);
+    assert_eq!(kept.len(), 1, "{:?}", kept.keys());
+    let path = kept.keys().next().expect("one");
+    let file = fs::metadata(path).expect("a file").ino();
+    assert_ran(&run(&mut cached(&folder)));
+    assert_eq!(entries(&folder), kept);
+    // Code that was compiled anew would have been put there as a new file.
+    assert_eq!(fs::metadata(path).expect("a file").ino(), file);
+}
+
+#[test]
+fn garbage_in_the_cache_is_compiled_anew() {
+    let folder = folder("garbage");
+    assert_ran(&run(&mut cached(&folder)));
+    for (path, good) in entries(&folder) {
+        let half = &good[..good.len() / 2];
+        for bad in [&b"garbage"[..], b"", half] {
+            fs::write(&path, bad).expect("a file");
+            assert_ran(&run(&mut cached(&folder)));
+            assert_ne!(fs::read(&path).expect("a file"), bad, "it was mended");
+        }
+    }
+}
+
+#[test]
+fn without_a_place_to_keep_it_this_is_noted_and_the_component_runs() {
+    // For root everything is writable; but a file is no folder for anybody.
+    let file = folder("no-folder").join("file");
+    fs::write(&file, "").expect("a file");
+    let output = run(&mut cached(&file));
+    assert!(output.stderr.starts_with("hello-runner: note: compiled code cannot be kept"), "{output:?}");
+    assert_eq!((output.stdout.as_str(), output.status.code()), ("arguments: [\"kept\"]\n", Some(0)));
+}
+
+#[test]
+fn without_a_home_the_component_runs() {
+    let mut command = sandbox(&[]);
+    command.arg(component::probe()).args(["arguments", "kept"]).env_remove("HOME").env_remove("XDG_CACHE_HOME");
+    let output = run(&mut command);
+    // The system may know another way to the user's folder; if not, that is noted.
+    assert!(output.stderr.is_empty() || output.stderr.starts_with("hello-runner: note: compiled code"), "{output:?}");
+    assert_eq!((output.stdout.as_str(), output.status.code()), ("arguments: [\"kept\"]\n", Some(0)));
+}

@@ -1,0 +1,214 @@
+//! What a component may do, and what not: each door is tried with the grant and without it. A refusal is told once, with
+//! the option that would have allowed it; who keeps to what is granted hears nothing.
+
+use std::fs;
+use std::io::{ErrorKind, Read};
+use std::net::TcpListener;
+use std::sync::atomic::{AtomicU16, Ordering};
+
+use super::support::{LAST_GET, Output, component, connect};
+use super::{Program, probe, run, server};
+
+/// A port that is free on all addresses of this machine, and that no other test of these gets.
+fn free_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(22_000);
+    loop {
+        // Not a port of the kind that the system gives to who asks for any.
+        let port = NEXT.fetch_add(1, Ordering::Relaxed);
+        if TcpListener::bind(("0.0.0.0", port)).is_ok() {
+            return port;
+        }
+    }
+}
+
+/// It did this, in peace.
+fn assert_allowed(output: &Output, line: &str) {
+    assert_eq!((output.stdout.as_str(), output.stderr.as_str()), (format!("{line}: ok\n").as_str(), ""));
+    assert_eq!(output.status.code(), Some(0));
+}
+
+/// It could not do this, and it was told so in two lines: what it tried, and `advice`.
+fn assert_refused(output: &Output, tried: &str, advice: &str) {
+    assert!(!output.stdout.is_empty() && !output.stdout.contains(": ok"), "{output:?}");
+    let told = format!("hello-runner: refused: hello-probe.wasm may not {tried}\n  {advice}\n");
+    assert_eq!((output.stderr.as_str(), output.status.code()), (told.as_str(), Some(1)));
+}
+
+/// What the sandbox says of doors that no option opens.
+const NO_OPTION: &str = "there is no option that would allow it";
+
+#[test]
+fn it_listens_where_it_was_granted_to_and_is_reached_there() {
+    let place = format!("127.0.0.1:{}", free_port());
+    let program = Program::start(&mut probe(&["--allow-listen", &place], &["answer", &place]));
+    let address = program.address();
+    assert_eq!(address.to_string(), place);
+    let mut hello = String::new();
+    connect(address).read_to_string(&mut hello).expect("an answer");
+    assert_eq!(hello, "hello");
+    assert_allowed(&program.wait(), &format!("answer {place}"));
+}
+
+#[test]
+fn port_0_is_any_port_of_the_granted_address() {
+    let program = Program::start(&mut probe(&["--allow-listen", "127.0.0.1:0"], &["answer", "127.0.0.1:0"]));
+    let mut hello = String::new();
+    connect(program.address()).read_to_string(&mut hello).expect("an answer");
+    assert_eq!((hello.as_str(), program.wait().stderr.as_str()), ("hello", ""));
+    let place = format!("127.0.0.1:{}", free_port());
+    let output = run(&mut probe(&["--allow-listen", "127.0.0.1:0"], &["listen", &place]));
+    assert_allowed(&output, &format!("listen {place}"));
+}
+
+#[test]
+fn another_port_or_address_is_refused_until_the_option_that_is_named_allows_it() {
+    let port = free_port();
+    let granted = format!("127.0.0.1:{port}");
+    for other in [format!("127.0.0.1:{}", free_port()), format!("127.0.0.2:{port}"), format!("0.0.0.0:{port}")] {
+        // Tried twice, told once.
+        let output = run(&mut probe(&["--allow-listen", &granted], &["listen", &other, &other]));
+        assert_eq!(output.stdout, format!("listen {other}: permission denied\n").repeat(2));
+        assert_refused(&output, &format!("listen on {other}"), &format!("--allow-listen {other} would allow it"));
+        // macOS has only one loopback address.
+        if !other.starts_with("127.0.0.2") || TcpListener::bind("127.0.0.2:0").is_ok() {
+            let output = run(&mut probe(&["--allow-listen", &other], &["listen", &other]));
+            assert_allowed(&output, &format!("listen {other}"));
+        }
+    }
+}
+
+#[test]
+fn the_other_family_of_addresses_is_another_address() {
+    for (granted, other) in
+        [("127.0.0.1:0", "[::1]:0"), ("127.0.0.1:0", "[::]:0"), ("0.0.0.0:0", "[::]:0"), ("[::]:0", "127.0.0.1:0")]
+    {
+        let output = run(&mut probe(&["--allow-listen", granted], &["listen", other]));
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        // A system without IPv6 has no such socket. The last colon is that of the port.
+        if output.stdout.contains("permission denied") {
+            let address = other.trim_end_matches('0');
+            assert!(output.stderr.contains(&format!("may not listen on {address}")), "{output:?}");
+        }
+    }
+}
+
+#[test]
+fn without_any_grant_it_may_listen_where_the_lecture_does_and_nowhere_else() {
+    let output = run(&mut probe(&[], &["listen", "127.0.0.1:0"]));
+    assert_refused(&output, "listen on 127.0.0.1:0", "--allow-listen 127.0.0.1:0 would allow it");
+    // The port may be in use here, but it is not refused.
+    let output = run(&mut probe(&[], &["listen", "127.0.0.1:9000"]));
+    assert_eq!(output.stderr, "", "{output:?}");
+    // A grant, whichever it is, replaces that.
+    let output = run(&mut probe(&["--allow-connect", "127.0.0.1:1"], &["listen", "127.0.0.1:9000"]));
+    assert_refused(&output, "listen on 127.0.0.1:9000", "--allow-listen 127.0.0.1:9000 would allow it");
+}
+
+#[test]
+fn it_calls_where_it_was_granted_to_and_nowhere_else() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+    let place = listener.local_addr().expect("an address").to_string();
+    // To listen there is not to call there, and another port is another place.
+    for grant in [["--allow-listen", &place], ["--allow-connect", "127.0.0.1:1"]] {
+        let output = run(&mut probe(&grant, &["connect", &place, &place]));
+        assert_eq!(output.stdout, format!("connect {place}: permission denied\n").repeat(2));
+        assert_refused(&output, &format!("connect to {place}"), &format!("--allow-connect {place} would allow it"));
+    }
+    listener.set_nonblocking(true).expect("a listener");
+    let called = listener.accept().expect_err("nobody has called");
+    assert_eq!(called.kind(), ErrorKind::WouldBlock);
+
+    let output = run(&mut probe(&["--allow-connect", &place], &["connect", &place]));
+    assert_allowed(&output, &format!("connect {place}"));
+    listener.accept().expect("it has called");
+}
+
+#[test]
+fn a_grant_to_call_is_none_to_listen() {
+    let place = format!("127.0.0.1:{}", free_port());
+    let output = run(&mut probe(&["--allow-connect", &place], &["listen", &place]));
+    assert_refused(&output, &format!("listen on {place}"), &format!("--allow-listen {place} would allow it"));
+}
+
+#[test]
+fn udp_is_refused() {
+    let grants = ["--allow-listen", "127.0.0.1:0", "--allow-connect", "127.0.0.1:53"];
+    let output = run(&mut probe(&grants, &["udp", "127.0.0.1:0", "127.0.0.1:0", "[::1]:0"]));
+    assert_eq!(output.stdout.lines().count(), 3);
+    assert_refused(&output, "use UDP", NO_OPTION);
+}
+
+#[test]
+fn names_are_not_looked_up() {
+    let output = run(&mut probe(&[], &["name", "localhost", "localhost"]));
+    assert_refused(&output, "look up the name \"localhost\"", NO_OPTION);
+}
+
+#[test]
+fn a_file_that_is_there_is_not_read() {
+    assert!(component::root().join("Cargo.toml").exists());
+    let absolute = component::root().join("Cargo.toml");
+    let absolute = absolute.to_str().expect("text");
+    let mut command = probe(&[], &["read", "Cargo.toml", absolute, "../Cargo.toml", "/etc/passwd"]);
+    let output = run(command.current_dir(component::root()));
+    assert_eq!(output.stdout.lines().count(), 4);
+    assert_eq!((output.stdout.contains(": ok"), output.status.code()), (false, Some(1)), "{output:?}");
+    assert!(output.stderr.contains("hello-probe.wasm may not open"), "{output:?}");
+    assert!(output.stderr.contains(NO_OPTION), "{output:?}");
+}
+
+#[test]
+fn no_file_is_written() {
+    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("no-file-is-written");
+    fs::create_dir_all(&folder).expect("a folder");
+    let file = folder.join("file");
+    let mut command = probe(&[], &["write", "file", file.to_str().expect("text")]);
+    let output = run(command.current_dir(&folder));
+    assert_eq!(output.stdout.lines().count(), 2);
+    assert_eq!((output.stdout.contains(": ok"), output.status.code()), (false, Some(1)), "{output:?}");
+    assert!(output.stderr.contains("hello-probe.wasm may not open"), "{output:?}");
+    assert_eq!(fs::read_dir(&folder).expect("a folder").count(), 0);
+}
+
+#[test]
+fn the_environment_is_empty() {
+    let output = run(probe(&[], &["environment"]).env("HELLO_SECRET", "42"));
+    assert_eq!((output.stdout.as_str(), output.stderr.as_str()), ("environment: []\n", ""));
+}
+
+#[test]
+fn who_does_nothing_forbidden_hears_nothing() {
+    let output = run(&mut probe(&[], &["arguments", "--quiet", "", "a b"]));
+    assert_eq!((output.stdout.as_str(), output.stderr.as_str()), ("arguments: [\"--quiet\", \"\", \"a b\"]\n", ""));
+    assert_allowed(&run(&mut probe(&[], &["random"])), "random");
+
+    let program = Program::start(&mut server(&[]));
+    let mut stream = connect(program.address());
+    std::io::Write::write_all(&mut stream, LAST_GET).expect("it reads");
+    assert!(super::support::read_all(&mut stream).starts_with("HTTP/1.1 200 OK\r\n"));
+    program.signal(rustix::process::Signal::TERM);
+    let output = program.wait();
+    assert_eq!((output.stderr.as_str(), output.status.code()), ("", Some(0)));
+}
+
+#[test]
+fn what_is_refused_again_and_again_does_not_fill_the_log() {
+    let places: Vec<String> = (1..=200).map(|port| format!("127.0.0.1:{port}")).collect();
+    let words: Vec<&str> = std::iter::once("connect").chain(places.iter().map(String::as_str)).collect();
+    let output = run(&mut probe(&[], &words));
+    assert_eq!(output.stdout.matches(": permission denied").count(), 200);
+    assert_eq!(output.stderr.matches("refused: ").count(), 100);
+    assert_eq!(output.stderr.matches("which is not told any more").count(), 1);
+}
+
+#[test]
+fn what_is_granted_is_said_at_the_start() {
+    let mut command = std::process::Command::new(super::runner());
+    command.args(["--max-connections", "100", "--allow-listen", "127.0.0.1:0", "--allow-connect", "192.0.2.1:80"]);
+    let output = run(command.args(["--max-memory", "32"]).arg(component::probe()).arg("arguments"));
+    let told = "The sandbox lets hello-probe.wasm listen on 127.0.0.1:0, connect to 192.0.2.1:80, print, \
+                read the clock, and draw random numbers.\n\
+                It can do nothing else: no files, no environment, no other connections, no names, \
+                and no more than 32 MiB of memory.\n";
+    assert_eq!(output.stderr, told);
+}

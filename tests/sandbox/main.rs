@@ -1,0 +1,144 @@
+//! The sandbox from outside: `hello-runner` with a component that tries one thing (`tests/probe/`), and with the server.
+#![cfg(all(unix, not(target_family = "wasm")))]
+
+mod cache;
+mod grants;
+mod limits;
+mod output;
+mod signals;
+mod start;
+#[path = "../support/mod.rs"]
+mod support;
+mod table;
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread::spawn;
+
+use rustix::process::{Pid, Signal, kill_process};
+use support::{Output, PATIENCE, component, runner};
+
+/// The command that runs the probe with these arguments, in a sandbox with these options.
+fn probe(options: &[&str], arguments: &[&str]) -> Command {
+    let mut command = sandbox(options);
+    command.arg(component::probe()).args(arguments);
+    command
+}
+
+/// The command that runs the server with these arguments, in a sandbox where it may have any free port.
+fn server(arguments: &[&str]) -> Command {
+    let mut command = sandbox(&["--allow-listen", "127.0.0.1:0", "--grace", "60"]);
+    command.arg(component::path()).args(["--listen", "127.0.0.1:0", "--stop-when-stdin-closes"]).args(arguments);
+    command
+}
+
+/// The command that starts a sandbox with these options; the component is for the caller to add.
+fn sandbox(options: &[&str]) -> Command {
+    let mut command = Command::new(runner());
+    // Few connections, so that the limits of this machine are nobody's business.
+    command.args(["--quiet", "--max-connections", "100"]).args(options).stdin(Stdio::null());
+    command
+}
+
+/// Plain `wasmtime run` of `component`, with the network.
+fn wasmtime(component: &std::path::Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(component::root().join("runner/wasmtime"));
+    command.args(["run", "-S", "inherit-network"]).arg(component).args(arguments).stdin(Stdio::null());
+    command
+}
+
+/// A program that runs. It ends with the test.
+struct Program {
+    child: Child,
+    stdout: Receiver<String>,
+    stderr: Receiver<String>,
+}
+
+impl Program {
+    /// Starts it.
+    fn start(command: &mut Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it can be started");
+        let stdout = lines(child.stdout.take().expect("piped"));
+        let stderr = lines(child.stderr.take().expect("piped"));
+        Program { child, stdout, stderr }
+    }
+
+    /// The next line that it prints.
+    fn line(&self) -> String {
+        let line = self.stdout.recv_timeout(PATIENCE);
+        line.unwrap_or_else(|error| panic!("no line: {error}; {:?}", self.stderr.try_iter().collect::<Vec<_>>()))
+    }
+
+    /// Where it listens: that stands at the end of the next line that it prints.
+    fn address(&self) -> SocketAddr {
+        let line = self.line();
+        let place = line.rsplit(['/', ' ']).next().map(|place| place.replace("localhost", "127.0.0.1"));
+        place.and_then(|place| place.parse().ok()).unwrap_or_else(|| panic!("an address, not {line:?}"))
+    }
+
+    /// Sends it a signal.
+    fn signal(&self, signal: Signal) {
+        let pid = Pid::from_child(&self.child);
+        kill_process(pid, signal).expect("it has not been waited for yet");
+    }
+
+    /// Waits until it ends by itself. What it said that nobody has read yet, and how it ended.
+    fn wait(mut self) -> Output {
+        let stdout = rest(&self.stdout);
+        let stderr = rest(&self.stderr);
+        let status = self.child.wait().expect("it was started");
+        Output { stdout, stderr, status }
+    }
+
+    /// Whether it goes on.
+    fn is_running(&mut self) -> bool {
+        self.child.try_wait().expect("it was started").is_none()
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The lines of `pipe`, which is read to its end in any case: a full pipe would stop the program.
+fn lines(pipe: impl Read + Send + 'static) -> Receiver<String> {
+    let (sender, lines) = channel();
+    spawn(move || {
+        for line in BufReader::new(pipe).lines() {
+            let _ = sender.send(line.expect("text"));
+        }
+    });
+    lines
+}
+
+/// All lines until the end, which has to come.
+fn rest(lines: &Receiver<String>) -> String {
+    let mut text = String::new();
+    loop {
+        match lines.recv_timeout(PATIENCE) {
+            Ok(line) => text = text + &line + "\n",
+            Err(RecvTimeoutError::Disconnected) => return text,
+            Err(RecvTimeoutError::Timeout) => panic!("it does not end; it said {text:?}"),
+        }
+    }
+}
+
+/// Runs it to its end, which has to come.
+fn run(command: &mut Command) -> Output {
+    Program::start(command).wait()
+}
+
+/// The sandbox said that it failed in exactly two lines, cause and advice; behind what the component said itself.
+fn assert_failed(output: &Output, code: i32, cause: &str, advice: &str) {
+    let lines: Vec<&str> = output.stderr.lines().skip_while(|line| !line.starts_with("hello-runner: ")).collect();
+    assert_eq!(lines.len(), 2, "{output:?}");
+    assert!(lines[0].contains(cause), "{cause:?}: {output:?}");
+    assert!(lines[1].starts_with("  ") && lines[1].contains(advice), "{advice:?}: {output:?}");
+    assert_eq!(output.status.code(), Some(code), "{output:?}");
+}

@@ -1,0 +1,74 @@
+//! Who reads what a component prints cannot stop it.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::process::Stdio;
+
+use rustix::process::Signal;
+
+use super::support::{GET, HELLO, connect};
+use super::{Program, probe, run, server};
+
+#[test]
+fn all_that_is_printed_arrives() {
+    let output = run(&mut probe(&[], &["print", "1000000"]));
+    let line = "x".repeat(63) + "\n";
+    assert!(output.stdout == line.repeat(1_000_000 / 64), "{} bytes", output.stdout.len());
+    assert_eq!((output.stderr.as_str(), output.status.code()), ("", Some(0)));
+}
+
+/// Starts a server whose standard output is for the caller to read, or not, and reads the first line of it.
+fn start() -> (Program, BufReader<std::process::ChildStdout>, std::net::SocketAddr) {
+    let mut command = server(&[]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it can be started");
+    let mut stdout = BufReader::with_capacity(64, child.stdout.take().expect("piped"));
+    let stderr = super::lines(child.stderr.take().expect("piped"));
+    let program = Program { child, stdout: super::lines(std::io::empty()), stderr };
+    let mut first = String::new();
+    stdout.read_line(&mut first).expect("text");
+    let place = first.trim_end().strip_prefix("Access http://").expect("the first line");
+    let address = place.replace("localhost", "127.0.0.1").parse().expect("an address");
+    (program, stdout, address)
+}
+
+/// Asks so many times on one connection, and has to be answered.
+fn ask(address: std::net::SocketAddr, times: usize) {
+    const AT_ONCE: usize = 100;
+    let mut stream = connect(address);
+    let mut bytes = Vec::new();
+    for _ in 0..times / AT_ONCE {
+        stream.write_all(&GET.repeat(AT_ONCE)).expect("it reads");
+        bytes.clear();
+        let mut piece = [0; 64 * 1024];
+        let mut answered = 0;
+        while answered < AT_ONCE {
+            let read = stream.read(&mut piece).expect("an answer");
+            assert!(read > 0, "hung up");
+            bytes.extend_from_slice(&piece[..read]);
+            answered = String::from_utf8_lossy(&bytes).matches(HELLO).count();
+        }
+    }
+}
+
+#[test]
+fn a_log_that_nobody_reads_does_not_stop_the_server() {
+    let (program, mut stdout, address) = start();
+    // A line of the log has about 80 bytes: this is more than the pipe and the sandbox have place for.
+    ask(address, 20_000);
+    program.signal(Signal::TERM);
+    let mut log = String::new();
+    stdout.read_to_string(&mut log).expect("text");
+    assert!(log.ends_with("Served 20000 requests.\n"), "{:?}", log.lines().last());
+    let output = program.wait();
+    assert_eq!((output.stderr.as_str(), output.status.code()), ("", Some(0)));
+}
+
+#[test]
+fn a_log_that_is_closed_is_noted_and_does_not_stop_the_server() {
+    let (program, stdout, address) = start();
+    drop(stdout);
+    ask(address, 2_000);
+    program.signal(Signal::TERM);
+    let output = program.wait();
+    assert_eq!(output.stderr, "hello-server: note: nobody reads the log any more; serving on without it\n");
+    assert_eq!(output.status.code(), Some(0));
+}

@@ -1,0 +1,144 @@
+//! Ctrl-C and SIGTERM: who looks at standard input is asked to stop, and everybody else is ended; nobody can stay.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::process::{Command, Stdio};
+
+use rustix::process::Signal;
+
+use super::support::{GET, HELLO, component, connect, read_all, read_reply};
+use super::{Program, assert_failed, probe, server, wasmtime};
+
+/// The signals that ask a program to end, and the exit code of who does not end by itself.
+const SIGNALS: [(Signal, i32); 2] = [(Signal::INT, 130), (Signal::TERM, 143)];
+
+/// Starts a probe that prints a line once it can be asked to stop, and reads this line.
+fn start(options: &[&str], arguments: &[&str], line: &str) -> Program {
+    let program = Program::start(&mut probe(options, arguments));
+    assert_eq!(program.line(), line);
+    program
+}
+
+#[test]
+fn who_never_looks_at_standard_input_is_ended_at_once() {
+    for (signal, code) in SIGNALS {
+        let program = start(&["--grace", "86400"], &["sleep", "86400"], "sleeping");
+        program.signal(signal);
+        let output = program.wait();
+        assert_eq!((output.stdout.as_str(), output.stderr.as_str(), output.status.code()), ("", "", Some(code)));
+    }
+}
+
+#[test]
+fn who_looks_at_standard_input_is_asked_and_ends_by_itself() {
+    for (signal, _) in SIGNALS {
+        let program = start(&[], &["stdin"], "waiting");
+        program.signal(signal);
+        let output = program.wait();
+        let said = (output.stdout.as_str(), output.stderr.as_str(), output.status.code());
+        assert_eq!(said, ("stdin: ok\n", "", Some(0)));
+    }
+}
+
+#[test]
+fn standard_input_says_nothing_and_does_not_end_before_that() {
+    let mut command = probe(&[], &["stdin"]);
+    let mut program = Program::start(command.stdin(Stdio::piped()));
+    assert_eq!(program.line(), "waiting");
+    let mut stdin = program.child.stdin.take().expect("piped");
+    // What the terminal says is not for the component. If nobody has opened the pipe, all the better.
+    let _ = stdin.write_all(b"stop\n");
+    drop(stdin);
+    assert!(program.is_running());
+    program.signal(Signal::INT);
+    assert_eq!(program.wait().status.code(), Some(0));
+}
+
+#[test]
+fn who_was_asked_and_goes_on_is_ended_after_its_grace() {
+    let program = start(&["--grace", "1"], &["ignore-stop"], "waiting");
+    program.signal(Signal::TERM);
+    let output = program.wait();
+    assert_failed(&output, 1, "hello-probe.wasm was asked to stop and did not within 1 second", "--grace allows more");
+    assert_eq!(output.stdout, "ignored: ok\n");
+}
+
+#[test]
+fn a_second_signal_does_not_wait_for_the_grace() {
+    for (signal, code) in SIGNALS {
+        let program = start(&["--grace", "86400"], &["ignore-stop"], "waiting");
+        program.signal(Signal::INT);
+        assert_eq!(program.line(), "ignored: ok");
+        program.signal(signal);
+        let output = program.wait();
+        assert_eq!((output.stdout.as_str(), output.stderr.as_str(), output.status.code()), ("", "", Some(code)));
+    }
+}
+
+#[test]
+fn a_loop_is_ended_by_a_signal_also_if_it_may_go_on_for_ever() {
+    for (signal, code) in SIGNALS {
+        for options in [&[][..], &["--max-turn", "0", "--grace", "86400"]] {
+            let program = start(options, &["loop"], "busy");
+            program.signal(signal);
+            let output = program.wait();
+            assert_eq!((output.stderr.as_str(), output.status.code()), ("", Some(code)));
+        }
+    }
+}
+
+#[test]
+fn a_loop_that_would_have_to_be_asked_is_not_waited_for() {
+    for (signal, code) in SIGNALS {
+        let program = start(&["--max-turn", "0", "--grace", "86400"], &["heed", "loop"], "busy");
+        program.signal(signal);
+        let output = program.wait();
+        assert_failed(&output, code, "hello-probe.wasm was busy and did not listen, so it was ended", "--verbose");
+    }
+}
+
+/// Asks a server to stop by `stop` while it has half a request of one client, and another one is idle. The first is
+/// answered, the second is let go, and nobody else is picked up.
+fn assert_stops_gracefully(mut program: Program, stop: impl FnOnce(&mut Program)) {
+    let address = program.address();
+    let mut idle = connect(address);
+    idle.write_all(GET).expect("it reads");
+    read_reply(&mut idle);
+    let mut half = connect(address);
+    let (first, second) = GET.split_at(20);
+    half.write_all(first).expect("it reads");
+    // Who calls after it is answered after it: by then the half is on the server's side.
+    let mut other = connect(address);
+    other.write_all(GET).expect("it reads");
+    read_reply(&mut other);
+
+    stop(&mut program);
+    assert_eq!(idle.read(&mut [0]).expect("an end"), 0, "the idle one is let go");
+    assert_eq!(other.read(&mut [0]).expect("an end"), 0, "and so is the other one");
+    let refused = TcpStream::connect(address).expect_err("nobody listens");
+    assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
+
+    half.write_all(second).expect("it still reads");
+    let reply = read_all(&mut half);
+    assert!(reply.starts_with("HTTP/1.1 200 OK\r\n") && reply.ends_with(HELLO), "{reply}");
+    assert!(reply.contains("Connection: close\r\n"), "{reply}");
+    drop(half);
+    let output = program.wait();
+    assert!(output.stdout.contains("Shutting down...\n"), "{output:?}");
+    assert!(output.stdout.ends_with("Served 3 requests.\n"), "{output:?}");
+    assert_eq!((output.stderr.as_str(), output.status.code()), ("", Some(0)));
+}
+
+#[test]
+fn the_server_finishes_what_is_under_way_and_ends_well() {
+    for (signal, _) in SIGNALS {
+        assert_stops_gracefully(Program::start(&mut server(&[])), |program| program.signal(signal));
+    }
+}
+
+#[test]
+fn under_plain_wasmtime_the_end_of_standard_input_does_the_same() {
+    let options = ["--listen", "127.0.0.1:0", "--stop-when-stdin-closes"];
+    let mut command: Command = wasmtime(component::path(), &options);
+    assert_stops_gracefully(Program::start(command.stdin(Stdio::piped())), |program| drop(program.child.stdin.take()));
+}

@@ -1,0 +1,86 @@
+//! README.md compares this sandbox with plain `wasmtime run`, attempt by attempt. Each row of that table is tried here.
+
+use std::fs;
+use std::net::TcpListener;
+
+use rustix::process::Signal;
+
+use super::support::{Output, component};
+use super::{Program, probe, run, wasmtime};
+
+/// Plain `wasmtime run` of the probe.
+fn plain(arguments: &[&str]) -> std::process::Command {
+    wasmtime(component::probe(), arguments)
+}
+
+/// What came of one attempt.
+fn word(output: &Output) -> &'static str {
+    match (output.stdout.contains(": ok\n"), output.status.code()) {
+        (true, Some(0)) => "allowed",
+        (false, Some(1)) => "refused",
+        _ => panic!("neither allowed nor refused: {output:?}"),
+    }
+}
+
+/// What came of one attempt in a sandbox with these options, and under plain wasmtime.
+fn both(options: &[&str], arguments: &[&str]) -> [&'static str; 2] {
+    [probe(options, arguments), plain(arguments)].map(|mut command| word(&run(&mut command)))
+}
+
+/// Whether a variable of the one who starts it can be seen.
+fn environment() -> [&'static str; 2] {
+    [probe(&[], &["environment"]), plain(&["environment"])].map(|mut command| {
+        let output = run(command.env("HELLO_SECRET", "42"));
+        assert!(output.stdout.starts_with("environment: ["), "{output:?}");
+        if output.stdout.contains("HELLO_SECRET") { "allowed" } else { "refused" }
+    })
+}
+
+/// Whether code that never pauses may go on.
+fn endless() -> [&'static str; 2] {
+    let mut free = Program::start(&mut plain(&["loop"]));
+    assert_eq!(free.line(), "busy");
+    let bound = run(&mut probe(&["--max-turn", "1"], &["loop"]));
+    assert!(bound.stderr.contains("has been busy"), "{bound:?}");
+    [if bound.status.success() { "allowed" } else { "refused" }, if free.is_running() { "allowed" } else { "refused" }]
+}
+
+/// Whether SIGTERM lets a program finish what it does.
+fn farewell() -> [&'static str; 2] {
+    [probe(&[], &["stdin"]), plain(&["stdin"])].map(|mut command| {
+        let program = Program::start(command.stdin(std::process::Stdio::piped()));
+        assert_eq!(program.line(), "waiting");
+        program.signal(Signal::TERM);
+        let output = program.wait();
+        if output.status.success() { "allowed" } else { "refused" }
+    })
+}
+
+#[test]
+fn the_table_of_the_readme_is_what_happens() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+    let place = listener.local_addr().expect("an address").to_string();
+    let listen = ["--allow-listen", "127.0.0.1:0"];
+    let rows = [
+        ("listen on an address that was granted", both(&listen, &["listen", "127.0.0.1:0"])),
+        ("listen on another address, such as 0.0.0.0", both(&listen, &["listen", "0.0.0.0:0"])),
+        ("connect to an address that was granted", both(&["--allow-connect", &place], &["connect", &place])),
+        ("connect to another address", both(&[], &["connect", &place])),
+        ("use UDP", both(&[], &["udp", "127.0.0.1:0"])),
+        ("look up a name", both(&[], &["name", "localhost"])),
+        ("read a file", both(&[], &["read", "Cargo.toml"])),
+        ("write a file", both(&[], &["write", "hello-probe-was-here"])),
+        ("see an environment variable", environment()),
+        ("take more than 64 MiB of memory", both(&[], &["memory", "100"])),
+        ("never pause, for longer than `--max-turn`", endless()),
+        ("finish what it does when SIGTERM comes", farewell()),
+        ("draw random numbers", both(&[], &["random"])),
+    ];
+    let mut observed =
+        String::from("| attempt | `hello-runner` | `wasmtime run -S inherit-network` |\n|---|---|---|\n");
+    for (attempt, [ours, plain]) in rows {
+        observed += &format!("| {attempt} | {ours} | {plain} |\n");
+    }
+    let readme = fs::read_to_string(component::root().join("README.md")).expect("a README");
+    assert!(readme.contains(&(observed.clone() + "\n")), "README.md has another table than\n{observed}");
+}
