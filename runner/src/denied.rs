@@ -1,10 +1,9 @@
-//! Doors that are closed for every component: files, UDP, names. Wasmtime keeps them closed by itself, without a word;
+//! Doors that are closed for every component: files (see `files.rs`), UDP, names. Wasmtime keeps them closed by itself, without a word;
 //! these versions of them say so.
 
 use wasmtime::component::{HasData, Linker, Resource};
 use wasmtime::{Result, error::Context as _};
-use wasmtime_wasi::p2::bindings::filesystem::preopens;
-use wasmtime_wasi::p2::bindings::filesystem::types::Descriptor;
+use wasmtime_wasi::p2::bindings::filesystem::{preopens, types};
 use wasmtime_wasi::p2::bindings::sockets::ip_name_lookup::{self, ResolveAddressStream};
 use wasmtime_wasi::p2::bindings::sockets::network::{self, ErrorCode, IpAddress, IpAddressFamily, Network};
 use wasmtime_wasi::p2::bindings::sockets::udp_create_socket;
@@ -13,7 +12,7 @@ use wasmtime_wasi::p2::{DynPollable, SocketError, SocketResult, UdpSocket};
 use crate::grants::{Guard, Refusal};
 
 /// What the doors need: somebody to tell.
-struct Denied<'g>(&'g Guard);
+pub(crate) struct Denied<'g>(pub(crate) &'g Guard);
 
 impl HasData for Denied<'static> {
     type Data<'g> = Denied<'g>;
@@ -25,19 +24,12 @@ pub(crate) fn add_to_linker<T: Send + AsRef<Guard> + 'static>(linker: &mut Linke
         Denied((*state).as_ref())
     }
     linker.allow_shadowing(true);
-    preopens::add_to_linker::<T, Denied<'static>>(linker, denied).context("files")?;
+    preopens::add_to_linker::<T, Denied<'static>>(linker, denied).context("folders")?;
+    types::add_to_linker::<T, Denied<'static>>(linker, denied).context("files")?;
     udp_create_socket::add_to_linker::<T, Denied<'static>>(linker, denied).context("UDP")?;
     ip_name_lookup::add_to_linker::<T, Denied<'static>>(linker, denied).context("names")?;
     linker.allow_shadowing(false);
     Ok(())
-}
-
-impl preopens::Host for Denied<'_> {
-    /// A component can open only what lies in a folder that it was given, and asks for those when it wants to open a file.
-    fn get_directories(&mut self) -> Result<Vec<(Resource<Descriptor>, String)>> {
-        self.0.refuse(Refusal::files());
-        Ok(Vec::new())
-    }
 }
 
 impl udp_create_socket::Host for Denied<'_> {

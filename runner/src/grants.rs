@@ -93,16 +93,20 @@ impl Refusal {
         Refusal { tried: "use UDP".into(), option: None }
     }
 
-    /// To look `name` up; it comes from the component, and may be anything.
+    /// To look `name` up.
     pub(crate) fn name(name: &str) -> Self {
-        let name: String = name.chars().take(100).collect();
-        Refusal { tried: format!("look up the name {name:?}"), option: None }
+        Refusal { tried: format!("look up the name {}", quoted(name)), option: None }
     }
 
-    /// To open files.
-    pub(crate) fn files() -> Self {
-        Refusal { tried: "open files".into(), option: None }
+    /// To do anything with the file or folder `path`.
+    pub(crate) fn file(path: &str) -> Self {
+        Refusal { tried: format!("use the file {}", quoted(path)), option: None }
     }
+}
+
+/// `text` comes from the component, and may be anything.
+fn quoted(text: &str) -> String {
+    format!("{:?}", text.chars().take(100).collect::<String>())
 }
 
 /// Decides, and tells of every refusal once. A clone shares the memory of what was told.

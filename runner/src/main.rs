@@ -6,12 +6,14 @@
 //! | `options` | the command line |
 //! | `grants` | what the component is allowed, and the words for what is not |
 //! | `denied` | the doors that are closed for every component: files, UDP, names |
+//! | `files` | the one folder that it finds, in which everything is refused |
 //! | `limits` | memory, handles, descriptors |
 //! | `stdio` | the standard streams; the end of standard input tells the component to stop |
 //! | `watch` | signals, and code that never pauses |
 //! | `sandbox` | puts it all together and runs the component |
 
 mod denied;
+mod files;
 mod grants;
 mod limits;
 mod options;

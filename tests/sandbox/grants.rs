@@ -153,8 +153,16 @@ fn a_file_that_is_there_is_not_read() {
     let output = run(command.current_dir(component::root()));
     assert_eq!(output.stdout.lines().count(), 4);
     assert_eq!((output.stdout.contains(": ok"), output.status.code()), (false, Some(1)), "{output:?}");
-    assert!(output.stderr.contains("hello-probe.wasm may not open"), "{output:?}");
+    assert_eq!(output.stderr.matches("hello-probe.wasm may not use the file \"Cargo.toml\"").count(), 1, "{output:?}");
+    assert!(output.stderr.contains("hello-probe.wasm may not use the file \"etc/passwd\"\n"), "{output:?}");
     assert!(output.stderr.contains(NO_OPTION), "{output:?}");
+}
+
+#[test]
+fn a_file_that_is_tried_twice_is_told_once() {
+    let output = run(&mut probe(&[], &["read", "Cargo.toml", "Cargo.toml"]));
+    assert_eq!(output.stdout, "read Cargo.toml: permission denied\n".repeat(2));
+    assert_refused(&output, "use the file \"Cargo.toml\"", NO_OPTION);
 }
 
 #[test]
@@ -166,7 +174,7 @@ fn no_file_is_written() {
     let output = run(command.current_dir(&folder));
     assert_eq!(output.stdout.lines().count(), 2);
     assert_eq!((output.stdout.contains(": ok"), output.status.code()), (false, Some(1)), "{output:?}");
-    assert!(output.stderr.contains("hello-probe.wasm may not open"), "{output:?}");
+    assert!(output.stderr.contains("hello-probe.wasm may not use the file \"file\"\n"), "{output:?}");
     assert_eq!(fs::read_dir(&folder).expect("a folder").count(), 0);
 }
 
