@@ -263,6 +263,8 @@ fn trapped(error: &wasmtime::Error, options: &Options, name: &str) -> Failure {
             // A panic of Rust, and `abort` of C.
             Some(Trap::UnreachableCodeReached) => "it gave up by itself: what it said before may tell why",
             Some(Trap::StackOverflow) => "a function probably calls itself without an end",
+            // What a program has on its own stack lies in its memory, below everything else.
+            Some(Trap::MemoryOutOfBounds) => "a pointer is wrong, or a function calls itself without an end",
             _ => "this is a mistake in the component",
         };
         let advice = format!("{advice}{}", says_where(options.verbose));
