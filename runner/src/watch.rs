@@ -18,6 +18,9 @@ use crate::stdio::Stdin;
 /// milliseconds; one that is not will not listen to a signal either.
 const LAST_TURN: Duration = Duration::from_millis(250);
 
+/// How many times as long a later one may take: to close ten thousand connections is one turn, too.
+const CLOSING: u32 = 4;
+
 /// How long a component that was ended may take to be gone, last words included. After that the process ends without it.
 const LAST_WILL: Duration = Duration::from_secs(3);
 
@@ -154,19 +157,21 @@ impl Watch {
         let busy = self.turn();
         self.stop.send_replace(true);
         let deadline = Instant::now() + grace;
-        let mut looks = 0;
+        let mut looks = Looks::default();
         let end = loop {
             match timeout(LAST_TURN / LOOKS, signals.next()).await {
                 // At once is at once.
                 Ok(signal) => std::process::exit(exit_code(signal).into()),
-                Err(_) if busy.is_some() && busy == self.turn() => {
-                    looks += 1;
-                    if looks >= LOOKS {
+                Err(_) => {
+                    let turn = self.turn();
+                    let most = if turn == busy { LOOKS } else { CLOSING * LOOKS };
+                    if looks.found(turn) >= most {
                         break End::Hostage(signal);
                     }
+                    if Instant::now() >= deadline {
+                        break End::Grace(grace);
+                    }
                 }
-                Err(_) if Instant::now() >= deadline => break End::Grace(grace),
-                Err(_) => {}
             }
         };
         self.end(end, last_words).await;

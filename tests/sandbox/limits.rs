@@ -15,11 +15,11 @@ fn more_memory_than_allowed_is_told_with_figures_and_the_advice_helps() {
 }
 
 #[test]
-fn without_the_option_the_limit_is_64_mib() {
-    let output = run(&mut probe(&[], &["memory", "60"]));
+fn without_the_option_the_limit_is_for_as_many_connections_as_there_may_be() {
+    let output = run(&mut probe(&["--max-connections", "1000"], &["memory", "60"]));
     assert_eq!((output.stdout.as_str(), output.status.code()), ("memory 60: ok\n", Some(0)));
-    let output = run(&mut probe(&[], &["memory", "64"]));
-    assert_failed(&output, 1, "and may have 64", "--max-memory");
+    let output = run(&mut probe(&["--max-connections", "100"], &["memory", "64"]));
+    assert_failed(&output, 1, "and may have 15", "--max-memory");
 }
 
 #[test]

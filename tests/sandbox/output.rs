@@ -57,7 +57,7 @@ fn a_log_that_nobody_reads_does_not_stop_the_server() {
     program.signal(Signal::TERM);
     let mut log = String::new();
     stdout.read_to_string(&mut log).expect("text");
-    assert!(log.ends_with("Served 20000 requests.\n"), "{:?}", log.lines().last());
+    assert!(log.ends_with("Served 20000 requests in 1 call.\n"), "{:?}", log.lines().last());
     let output = program.wait();
     assert_eq!((output.stderr.as_str(), output.status.code()), ("", Some(0)));
 }

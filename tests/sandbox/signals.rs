@@ -125,7 +125,7 @@ fn assert_stops_gracefully(mut program: Program, stop: impl FnOnce(&mut Program)
     drop(half);
     let output = program.wait();
     assert!(output.stdout.contains("Shutting down...\n"), "{output:?}");
-    assert!(output.stdout.ends_with("Served 3 requests.\n"), "{output:?}");
+    assert!(output.stdout.ends_with("Served 3 requests in 3 calls.\n"), "{output:?}");
     assert_eq!((output.stderr.as_str(), output.status.code()), ("", Some(0)));
 }
 

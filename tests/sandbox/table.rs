@@ -71,7 +71,7 @@ fn the_table_of_the_readme_is_what_happens() {
         ("read a file", both(&[], &["read", "Cargo.toml"])),
         ("write a file", both(&[], &["write", "hello-probe-was-here"])),
         ("see an environment variable", environment()),
-        ("take more than 64 MiB of memory", both(&[], &["memory", "100"])),
+        ("take more memory than `--max-memory`", both(&["--max-memory", "64"], &["memory", "100"])),
         ("never pause, for longer than `--max-turn`", endless()),
         ("finish what it does when SIGTERM comes", farewell()),
         ("draw random numbers", both(&[], &["random"])),
