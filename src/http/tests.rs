@@ -7,7 +7,9 @@ use std::future::{Future, pending, poll_fn};
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, SystemTime};
 
 use super::cases::{CASES, Case};
@@ -82,6 +84,15 @@ impl Observer for Deaf {
     fn observe(&self, _: Event<'_>) {}
 }
 
+/// Whether somebody called the waker.
+struct Woken(AtomicBool);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// What the server says to these pieces: its replies, and whether it hangs up.
 fn converse(pieces: impl IntoIterator<Item = Vec<u8>>) -> (Vec<u8>, bool) {
     let script = Rc::new(RefCell::new(Script {
@@ -92,8 +103,15 @@ fn converse(pieces: impl IntoIterator<Item = Vec<u8>>) -> (Vec<u8>, bool) {
     let place = Places::new(1).try_take().expect("a free place");
     let peer = SocketAddr::from(([127, 0, 0, 1], 50_000));
     let conversation = connection::converse(server, Line(Rc::clone(&script)), peer, place);
-    // A stream that is always ready or never needs to be asked once only.
-    let _ = pin!(conversation).poll(&mut Context::from_waker(Waker::noop()));
+    // A stream that is always ready or never wakes nobody; only the conversation itself does, to let others go first.
+    let woken = Arc::new(Woken(AtomicBool::new(true)));
+    let waker = Waker::from(Arc::clone(&woken));
+    let mut conversation = pin!(conversation);
+    while woken.0.swap(false, Ordering::Relaxed) {
+        if conversation.as_mut().poll(&mut Context::from_waker(&waker)).is_ready() {
+            break;
+        }
+    }
     let script = script.take();
     (script.replies, script.finished)
 }

@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use super::input::Input;
 use super::places::Place;
-use super::{Either, Elapsed, Event, Exchange, Gone, Observer, Runtime, Server, Stream, either, within};
+use super::{
+    Either, Elapsed, Event, Exchange, Gone, Observer, Runtime, Server, Stream, after_the_others, either, within,
+};
 use crate::hello;
 use crate::http::response::CONTINUE;
 use crate::http::{ALLOW, Body, Fault, Parsed, Persistence, Request, Response, Target};
@@ -164,7 +166,12 @@ impl<S: Stream, R: Runtime, O: Observer> Connection<'_, S, R, O> {
     async fn hear_more(&mut self, input: &mut Input) -> Result<(), Trouble> {
         input.shrink();
         // What the peer waits for is sent first: until it has that, no time of its own passes.
-        self.flush().await?;
+        if !self.replies.is_empty() {
+            self.flush().await?;
+            // A busy peer has answered by the time that everybody else has had a turn, so that there is something to read,
+            // and no need to wait for it.
+            after_the_others().await;
+        }
         let silence = input.is_silence();
         let timeout = match silence {
             true => self.server.limits.idle_timeout,

@@ -231,6 +231,19 @@ async fn either<A: Future, B: Future>(first: A, second: B) -> Either<A::Output, 
     .await
 }
 
+/// Lets everybody have a turn who has something to do already.
+async fn after_the_others() {
+    let mut had_theirs = false;
+    poll_fn(|context| {
+        if std::mem::replace(&mut had_theirs, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
 /// The time of day as an HTTP date, written anew only when the second has changed: the clock of the runtime stands
 /// still while tasks run, so a turn of the loop asks for the time of day once, however many requests it answers.
 #[derive(Debug, Default)]
