@@ -22,7 +22,7 @@ const READ: usize = 2 * 1024;
 const READ_MORE: usize = 16 * 1024;
 
 /// From how many bytes of replies on they are sent although more requests are there. One reply may go beyond that.
-const WRITE: usize = 32 * 1024;
+const WRITE: usize = 16 * 1024;
 
 /// After the last reply the connection stays open for reading until the peer hangs up too, but no longer than this
 /// time and this many bytes. Closing at once, with bytes unread, would make the kernel send a reset, and the reset can
