@@ -1,0 +1,505 @@
+//! What is in `deploy/`, and what `docs/operations.md` tells people to type. What this machine has not got is not
+//! tested, and the test says so.
+#![cfg(not(target_family = "wasm"))]
+
+#[path = "support/mod.rs"]
+mod support;
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use support::{HELLO, Server, component, has, run, runner};
+
+/// Where the service expects the two files.
+const RUNNER: &str = "/usr/local/bin/hello-runner";
+const COMPONENT: &str = "/usr/local/share/hello-server/hello-server.wasm";
+
+/// A file of the project.
+fn read(path: &str) -> String {
+    fs::read_to_string(component::root().join(path)).expect(path)
+}
+
+/// The lines of a unit or of a Containerfile: without comments, and with those that a backslash continues in one.
+fn lines(text: &str) -> Vec<String> {
+    let uncommented: String =
+        text.lines().filter(|line| !line.starts_with('#')).map(|line| format!("{line}\n")).collect();
+    uncommented.replace("\\\n", "").lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect()
+}
+
+/// An empty folder for this test.
+fn folder(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder).expect("a folder");
+    folder
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("text")
+}
+
+/// Asks a process to end, as systemd and podman do.
+fn sigterm(pid: u32) {
+    let sent = Command::new("kill").arg(pid.to_string()).status();
+    assert!(sent.is_ok_and(|status| status.success()));
+}
+
+/// The commands of the documentation: the lines that begin with `$ ` in its blocks of this kind.
+fn commands() -> Vec<String> {
+    let page = read("docs/operations.md");
+    let lines = blocks(&page, "console").into_iter().flat_map(str::lines);
+    lines.filter_map(|line| line.strip_prefix("$ ")).map(str::to_owned).collect()
+}
+
+/// The blocks of `page` that are of this kind.
+fn blocks<'p>(page: &'p str, kind: &str) -> Vec<&'p str> {
+    let blocks = page.split(&format!("```{kind}\n")).skip(1).collect::<Vec<_>>();
+    blocks.into_iter().map(|block| block.split("```").next().unwrap_or_default()).collect()
+}
+
+/// The service, as systemd reads it.
+struct Unit(Vec<String>);
+
+impl Unit {
+    fn read() -> Self {
+        Unit(lines(&read("deploy/hello-server.service")))
+    }
+
+    /// All values of a setting, in one line.
+    fn get(&self, setting: &str) -> String {
+        let values = self.0.iter().filter_map(|line| line.strip_prefix(setting)?.strip_prefix('='));
+        values.collect::<Vec<_>>().join(" ")
+    }
+
+    fn number(&self, setting: &str) -> u64 {
+        self.get(setting).parse().expect(setting)
+    }
+
+    /// The words of the command that it starts, on this port.
+    fn exec_start(&self, port: u16) -> Vec<String> {
+        let line = self.get("ExecStart").replace("${PORT}", &port.to_string()).replace(" $OPTIONS", "");
+        line.split(' ').map(str::to_owned).collect()
+    }
+}
+
+/// The numbers that stand behind `option` in a command: the sandbox's first, then the server's.
+fn numbers(words: &[String], option: &str) -> Vec<u64> {
+    let pairs = words.windows(2).filter(|pair| pair[0] == option);
+    pairs.map(|pair| pair[1].parse().expect("a number")).collect()
+}
+
+#[test]
+fn systemd_has_nothing_to_say_about_the_service() {
+    if !has("systemd-analyze") {
+        return;
+    }
+    let unit = read("deploy/hello-server.service");
+    // It looks whether what is started is there, and may be started.
+    let unit = unit.replace(RUNNER, text(runner())).replace(COMPONENT, text(component::path()));
+    let path = folder("unit").join("hello-server.service");
+    fs::write(&path, unit).expect("a copy");
+    let output = run(Command::new("systemd-analyze").args(["verify", "--man=no"]).arg(&path));
+    // Other units of this machine are nobody's business here.
+    let said = format!("{}{}", output.stdout, output.stderr);
+    let said: Vec<&str> = said.lines().filter(|line| line.contains("hello-server")).collect();
+    assert!(said.is_empty() && output.status.success(), "{output:?}");
+}
+
+#[test]
+fn the_command_of_the_service_serves_keeps_its_code_and_stops() {
+    let unit = Unit::read();
+    let words = unit.exec_start(0);
+    assert_eq!((words[0].as_str(), words.iter().filter(|word| *word == COMPONENT).count()), (RUNNER, 1));
+    let cache = folder("service-cache");
+    let mut command = Command::new(runner());
+    command.args(words[1..].iter().map(|word| if word == COMPONENT { text(component::path()) } else { word }));
+    // All that systemd gives it.
+    command.env_clear();
+    for setting in unit.get("Environment").split(' ') {
+        let (name, value) = setting.split_once('=').expect("a setting");
+        command.env(name, value.replace("%C/hello-server", text(&cache)));
+    }
+    let server = Server::launch(&mut command);
+    server.assert_serves();
+    sigterm(server.pid());
+    let output = server.wait();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert!(output.stdout.ends_with("Served 1 request.\n"), "{output:?}");
+    assert!(!output.stderr.contains("cannot be kept"), "{output:?}");
+    assert!(cache.join("wasmtime/modules").exists());
+}
+
+#[test]
+fn the_limits_of_the_service_fit_into_each_other() {
+    let unit = Unit::read();
+    let words = unit.exec_start(9000);
+    let [of_sandbox, of_server] = numbers(&words, "--grace")[..] else { panic!("{words:?}") };
+    assert!(of_server < of_sandbox && of_sandbox + 3 < unit.number("TimeoutStopSec"));
+    let [of_sandbox, of_server] = numbers(&words, "--max-connections")[..] else { panic!("{words:?}") };
+    assert!(of_sandbox == of_server && of_sandbox + 32 <= unit.number("LimitNOFILE"));
+    let [memory] = numbers(&words, "--max-memory")[..] else { panic!("{words:?}") };
+    assert!(unit.get("MemoryMax") == "2G" && memory <= 1024);
+    assert_eq!(unit.number("RestartPreventExitStatus"), 2);
+}
+
+/// What runs inside, under a systemd of its own. A line for each fact.
+const CHECK: &str = r#"#!/bin/bash
+ask() {
+    for _ in $(seq 300); do
+        if exec 3<>"/dev/tcp/127.0.0.1/$1"; then
+            printf 'GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n' >&3
+            head -n 1 <&3 | tr -d '\r'
+            exec 3>&-
+            return
+        fi
+        sleep 0.1
+    done 2>/dev/null
+    echo nobody
+}
+show() { systemctl show hello-server --property "$1" --value; }
+settings() { # what to change, to what
+    mkdir -p /run/systemd/system/hello-server.service.d
+    cat >/run/systemd/system/hello-server.service.d/test.conf
+    systemctl daemon-reload
+}
+over() { systemctl stop hello-server; systemctl reset-failed hello-server 2>/dev/null; }
+
+echo "booted"
+# The commands of the documentation, one after another; they leave the service running.
+while read -r line; do
+    bash -c "$line" >/tmp/said 2>&1 </dev/null && echo "did: $line" || { echo "failed: $line"; cat /tmp/said; }
+    case $line in *start*) ask 9000 >/dev/null ;; esac
+done </opt/commands
+echo "default: $(ask 9000)"
+grep -E '^(NoNewPrivs|Seccomp|CapEff|CapBnd):' "/proc/$(show MainPID)/status" | tr '\t' ' '
+echo "root: $(stat --format %u "/proc/$(show MainPID)" | grep -cx 0)"
+
+exec 4<>/dev/tcp/127.0.0.1/9000
+printf 'GET / HTTP/1.1\r\n' >&4
+ask 9000 >/dev/null
+(sleep 1; printf 'Host: localhost\r\n\r\n' >&4) &
+systemctl restart hello-server
+echo "under way while it was restarted: $(head -n 1 <&4 | tr -d '\r')"
+echo "restarted: $(ask 9000)"
+systemctl kill --signal KILL hello-server
+sleep 1
+echo "killed: $(ask 9000), $(show NRestarts)"
+over
+echo "stopped: $(show Result)"
+echo "kept: $(find /var/cache/private/hello-server -path '*/modules/*' -type f ! -name '*.*' | wc -l)"
+journalctl --unit hello-server --output cat --no-pager | grep -q 'cannot be kept' && echo "not kept"
+
+for file in /opt/settings/*; do
+    settings <"$file"
+    systemctl start hello-server
+    echo "$(basename "$file"): $(ask "$(basename "$file")")"
+    over
+done
+printf '[Service]\nEnvironment=PORT=none\n' | settings
+systemctl start hello-server
+sleep 1
+echo "mistake: $(show ActiveState) $(show ExecMainStatus) $(show NRestarts)"
+over
+printf '[Service]\nMemoryDenyWriteExecute=yes\nRestart=no\n' | settings
+systemctl start hello-server
+for _ in $(seq 100); do [ "$(show ActiveState)" = failed ] && break; sleep 0.1; done
+echo "without compiling: $(show ActiveState)"
+"#;
+
+/// The port that settings of the documentation make the service listen on.
+fn port_of(settings: &str) -> u16 {
+    let words = settings.split(|sign: char| sign.is_whitespace() || sign == '"');
+    let number = |word: &str| word.strip_prefix("Environment=PORT=").or(word.strip_prefix("0.0.0.0:"))?.parse().ok();
+    words.filter_map(number).next().expect("a port")
+}
+
+/// A system of its own, in a container: the programs of this machine, an `/etc` with nothing but the service in it.
+#[test]
+fn a_real_systemd_runs_the_service_as_the_documentation_says() {
+    let is_root = Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout == b"0\n");
+    let merged = fs::symlink_metadata("/bin").is_ok_and(|bin| bin.is_symlink());
+    if !(is_root && merged && Path::new("/lib/systemd/systemd").exists() && has("systemd-nspawn")) {
+        eprintln!("not tested: a systemd of its own needs root, systemd, systemd-nspawn, and /bin being /usr/bin");
+        return;
+    }
+    let root = folder("boot");
+    for folder in ["etc/systemd/system", "opt/settings", "usr/local", "dev", "proc", "run", "sys", "tmp", "var/log"] {
+        fs::create_dir_all(root.join(folder)).expect("a folder");
+    }
+    let write = |path: &str, text: &str| fs::write(root.join(path), text).expect(path);
+    for path in ["bin", "sbin", "lib", "lib64"] {
+        symlink(format!("usr/{path}"), root.join(path)).expect("a link");
+    }
+    for path in ["etc/passwd", "etc/group"] {
+        fs::copy(Path::new("/").join(path), root.join(path)).expect(path);
+    }
+    write("etc/machine-id", "");
+    write("etc/os-release", "ID=test\n");
+    write("etc/nsswitch.conf", "passwd: files systemd\ngroup: files systemd\n");
+    install(&root, component::path(), runner());
+    write("opt/check", CHECK);
+    let inside = |line: &String| line.starts_with("sudo systemctl") || line.starts_with("journalctl");
+    let commands: Vec<String> = commands().into_iter().filter(inside).filter(|line| !asks(line)).collect();
+    write("opt/commands", &commands.iter().map(|line| line.replace("sudo ", "") + "\n").collect::<String>());
+    let page = read("docs/operations.md");
+    let settings = blocks(&page, "ini");
+    for settings in &settings {
+        write(&format!("opt/settings/{}", port_of(settings)), settings);
+    }
+    write(
+        "etc/systemd/system/check.service",
+        "[Unit]\nAfter=basic.target\nWants=dbus.socket\n[Service]\nType=oneshot\n\
+         ExecStart=/bin/bash -c '/bin/bash /opt/check >/opt/said 2>/opt/errors; true'\n\
+         ExecStopPost=/bin/systemctl --force --no-block exit\n",
+    );
+    write(
+        "etc/systemd/system/check.target",
+        "[Unit]\nRequires=basic.target check.service\nAfter=basic.target\nAllowIsolate=yes\n",
+    );
+    symlink("check.target", root.join("etc/systemd/system/default.target")).expect("a link");
+
+    let mut boot = Command::new("timeout");
+    boot.args(["--kill-after=5", "180", "systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--boot"]);
+    boot.args(["--private-network", "--link-journal=no", "--console=pipe", "--directory"]).arg(&root);
+    for path in ["bin", "sbin", "lib", "lib64", "share"].map(|path| format!("/usr/{path}")) {
+        if Path::new(&path).exists() {
+            boot.arg(format!("--bind-ro={path}"));
+        }
+    }
+    let output = run(boot.stdin(Stdio::null()));
+    let said = fs::read_to_string(root.join("opt/said")).unwrap_or_default();
+    if !said.starts_with("booted\n") {
+        eprintln!("not tested: no systemd can be started in a container here: {output:?}");
+        return;
+    }
+    let errors = fs::read_to_string(root.join("opt/errors"));
+    let mut expected: Vec<String> = commands.iter().map(|line| format!("did: {}", line.replace("sudo ", ""))).collect();
+    expected.extend(settings.iter().map(|settings| format!("{}: HTTP/1.1 200 OK", port_of(settings))));
+    let facts = [
+        "default: HTTP/1.1 200 OK",
+        "CapBnd: 0000000000000000",
+        "CapEff: 0000000000000000",
+        "NoNewPrivs: 1",
+        "Seccomp: 2",
+        "root: 0",
+        "under way while it was restarted: HTTP/1.1 200 OK",
+        "restarted: HTTP/1.1 200 OK",
+        "killed: HTTP/1.1 200 OK, 1",
+        "stopped: success",
+        "kept: 1",
+        "mistake: failed 2 0",
+        "without compiling: failed",
+    ];
+    expected.extend(facts.map(str::to_owned));
+    for fact in expected {
+        assert!(said.lines().any(|line| line == fact), "not {fact:?} in\n{said}{errors:?}");
+    }
+    assert!(!said.contains("not kept"), "{said}");
+}
+
+/// Types the commands of the documentation that install, with `root` as the top of the file system.
+fn install(root: &Path, component: &Path, runner: &Path) {
+    let commands: Vec<String> = commands().into_iter().filter(|line| line.starts_with("sudo install ")).collect();
+    assert_eq!(commands.len(), 3, "{commands:?}");
+    for line in commands {
+        let line = line.replace("sudo ", "").replace(" /usr/", &format!(" {}/usr/", text(root)));
+        let line = line.replace(" /etc/", &format!(" {}/etc/", text(root)));
+        let line = line.replace(" target/wasm32-wasip2/release/hello-server.wasm", &format!(" {}", text(component)));
+        let line = line.replace(" target/runner/hello-runner", &format!(" {}", text(runner)));
+        let output = run(Command::new("sh").args(["-c", &line]).current_dir(component::root()));
+        assert!(output.status.success(), "{line}: {output:?}");
+    }
+}
+
+#[test]
+fn what_is_installed_is_where_the_service_looks_for_it() {
+    let root = folder("installed");
+    install(&root, component::path(), runner());
+    for path in [RUNNER, COMPONENT, "/etc/systemd/system/hello-server.service"] {
+        assert!(root.join(&path[1..]).is_file(), "{path}");
+    }
+}
+
+/// The last stage of the Containerfile.
+struct Image {
+    /// From where to where in the image.
+    copies: Vec<(String, String)>,
+    env: Vec<String>,
+    user: String,
+    entrypoint: Vec<String>,
+    /// How the folder of compiled code was made.
+    precompile: String,
+    /// What the sandbox was built for.
+    target: String,
+}
+
+impl Image {
+    fn read() -> Self {
+        let lines = lines(&read("deploy/Containerfile"));
+        let scratch = lines.iter().position(|line| line == "FROM scratch").expect("a last stage");
+        let (build, last) = lines.split_at(scratch);
+        let target = build.iter().find_map(|line| line.strip_prefix("ARG MUSL=")).expect("a target").to_owned();
+        let all = |word: &str| -> Vec<String> {
+            last.iter().filter_map(|line| line.strip_prefix(word)).map(|rest| rest.replace("$MUSL", &target)).collect()
+        };
+        let copies = all("COPY --from=build ");
+        let copies = copies.iter().map(|copy| copy.split_once(' ').expect("from and to"));
+        let precompile = build.iter().find_map(|line| line.strip_prefix("RUN HOME=")).expect("a cache");
+        Image {
+            copies: copies.map(|(from, to)| (from.to_owned(), to.to_owned())).collect(),
+            env: all("ENV ").iter().flat_map(|line| line.split(' ')).map(str::to_owned).collect(),
+            user: all("USER ").concat(),
+            entrypoint: all("ENTRYPOINT ").concat().split('"').skip(1).step_by(2).map(str::to_owned).collect(),
+            precompile: format!("HOME={}", precompile.replace("$MUSL", &target)),
+            target,
+        }
+    }
+}
+
+/// The sandbox for an image, linked statically if that can be done here, and the files that it needs otherwise.
+fn for_image(target: &str) -> (PathBuf, Vec<PathBuf>) {
+    let sysroot = Command::new("rustc").args(["--print", "sysroot"]).output().expect("Rust").stdout;
+    let sysroot = String::from_utf8(sysroot).expect("text");
+    let target_is_there = Path::new(sysroot.trim()).join("lib/rustlib").join(target).exists();
+    if has("musl-gcc") && target_is_there && target.starts_with(std::env::consts::ARCH) {
+        return (
+            component::build(
+                &["--profile", "runner", "-p", "hello-runner", "--target", target],
+                &format!("{target}/runner/hello-runner"),
+            ),
+            vec![],
+        );
+    }
+    eprintln!("not tested: the static sandbox, which needs Rust's target {target}, and musl-gcc");
+    let libraries = run(Command::new("ldd").arg(runner())).stdout;
+    let libraries = libraries.split_whitespace().filter(|word| word.starts_with('/')).map(PathBuf::from);
+    (runner().to_owned(), libraries.collect())
+}
+
+#[test]
+fn the_files_of_the_image_are_all_that_is_needed() {
+    let image = Image::read();
+    let (sandbox, libraries) = for_image(&image.target);
+    let root = folder("image");
+    let (from_sandbox, from_component) =
+        (format!("target/{}/runner/hello-runner", image.target), "target/wasm32-wasip2/release/hello-server.wasm");
+    let mut copied = Vec::new();
+    for (from, to) in &image.copies {
+        let to = root.join(&to[1..]);
+        match from.strip_prefix("/src/") {
+            Some(built) if built == from_sandbox => _ = fs::copy(&sandbox, to).expect("it was built"),
+            Some(built) if built == from_component => _ = fs::copy(component::path(), to).expect("it was built"),
+            _ => {
+                assert_eq!(from, "/cache");
+                let line = image.precompile.replace(&from_sandbox, text(&sandbox));
+                let line = line
+                    .replace(from_component, text(component::path()))
+                    .replace("=/cache", &format!("={}", text(&to)));
+                let output = run(Command::new("sh").args(["-c", &line]));
+                assert!(output.status.success() && to.join("wasmtime/modules").exists(), "{line}: {output:?}");
+            }
+        }
+        copied.push(from.as_str());
+    }
+    assert_eq!(copied.len(), 3, "{copied:?}");
+    for library in libraries {
+        let to = root.join(library.strip_prefix("/").expect("it begins with a slash"));
+        fs::create_dir_all(to.parent().expect("a folder")).expect("a folder");
+        fs::copy(&library, to).expect("a library");
+    }
+
+    // Process 1 of a system that can read these files, and nothing else.
+    let is_root = Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout == b"0\n");
+    let (as_user, mapped) = match is_root {
+        true => (format!("--userspec={}", image.user), None),
+        false => ("--userspec=0:0".into(), Some("--map-root-user")),
+    };
+    let isolated = |words: &[String]| {
+        let mut unshare = Command::new("unshare");
+        unshare.args(mapped).args(["--mount", "--pid", "--fork", "--kill-child", "sh", "-c"]);
+        let enter = "root=$1; user=$2; shift 2; mount --bind \"$root\" \"$root\" && \
+             mount -o remount,bind,ro \"$root\" && exec chroot \"$user\" \"$root\" \"$@\"";
+        unshare.args([enter, "sh", text(&root), &as_user]).args(words);
+        unshare.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+        unshare.envs(image.env.iter().map(|setting| setting.split_once('=').expect("a setting")));
+        unshare
+    };
+    let version = isolated(&[image.entrypoint[0].clone(), "--version".into()]).output();
+    if !version.as_ref().is_ok_and(|output| output.stdout.starts_with(b"hello-runner")) {
+        eprintln!("not tested: no root of its own for a process here: {version:?}");
+        return;
+    }
+    let words: Vec<String> = image.entrypoint.iter().map(|word| word.replace(":9000", ":0")).collect();
+    let server = Server::launch(&mut isolated(&words));
+    server.assert_serves();
+    let children = format!("/proc/{0}/task/{0}/children", server.pid());
+    let child = fs::read_to_string(children).expect("it was started").trim().parse().expect("one child");
+    sigterm(child);
+    let output = server.wait();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert!(output.stdout.ends_with("Served 1 request.\n"), "{output:?}");
+    assert!(!output.stderr.contains("note:"), "{output:?}");
+}
+
+/// Commands that no test types as they are, and why.
+fn asks(line: &str) -> bool {
+    // It opens an editor. What is typed there is tested: the blocks of settings.
+    line == "sudo systemctl edit hello-server"
+        // It goes on for ever.
+        || line == "journalctl --unit hello-server --follow"
+}
+
+#[test]
+fn every_command_of_the_documentation_is_tested_or_listed() {
+    let commands = commands();
+    assert!(commands.len() >= 10, "{commands:?}");
+    for line in &commands {
+        let words: Vec<&str> = line.split(' ').collect();
+        match words[..] {
+            // In the container with a systemd of its own.
+            ["sudo", "systemctl", ..] | ["journalctl", ..] => {}
+            // With another root: `install`.
+            ["sudo", "install", ..] => {}
+            ["cargo", "build", ..] => {
+                // What they build is there: the same words are behind `component::path` and `runner`.
+                let output = run(Command::new("sh")
+                    .args(["-c", &format!("exec {line}")])
+                    .env("CARGO_TARGET_DIR", component::path().ancestors().nth(3).expect("a target folder"))
+                    .current_dir(component::root()));
+                assert!(output.status.success(), "{line}: {output:?}");
+            }
+            ["curl", url] => {
+                if has("curl") {
+                    let server = Server::start(&[]);
+                    let url = url.replace(":9000", &format!(":{}", server.port));
+                    assert!(run(Command::new("curl").arg(url)).stdout.ends_with(HELLO));
+                }
+            }
+            ["hello-runner", "--quiet", COMPONENT, ref options @ ..] => {
+                let output = run(Command::new(runner()).arg("--quiet").arg(component::path()).args(options));
+                assert!(output.status.success() && output.stdout.starts_with("listen "), "{output:?}");
+            }
+            // They need the network; what the first two make is tested by `the_files_of_the_image_...`.
+            ["podman", "build" | "run", ..] | ["cargo", "install" | "audit", ..] => {}
+            // It would change Cargo.lock, and need the network.
+            ["cargo", "update", ..] => {}
+            _ => panic!("docs/operations.md has a command that no test knows: {line}"),
+        }
+    }
+}
+
+#[test]
+fn wasmtime_is_a_version_with_long_term_support() {
+    let locked = read("Cargo.lock");
+    let version = locked.split("name = \"wasmtime\"\nversion = \"").nth(1).and_then(|rest| rest.split('"').next());
+    let version = version.expect("wasmtime is locked");
+    let major: u64 = version.split('.').next().expect("a number").parse().expect("a number");
+    assert_eq!(major % 12, 0, "{version}");
+    assert!(read("runner/wasmtime").contains(&format!("\nversion={version}\n")), "runner/wasmtime has another version");
+    assert!(
+        read("docs/operations.md").contains(&format!("wasmtime {major}")),
+        "docs/operations.md has another version"
+    );
+}
