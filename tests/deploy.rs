@@ -6,9 +6,11 @@
 mod support;
 
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use support::{HELLO, Server, component, has, run, runner};
 
@@ -105,6 +107,9 @@ fn systemd_has_nothing_to_say_about_the_service() {
     let said = format!("{}{}", output.stdout, output.stderr);
     let said: Vec<&str> = said.lines().filter(|line| line.contains("hello-server")).collect();
     assert!(said.is_empty() && output.status.success(), "{output:?}");
+    // It rates a unit from 0, which is safe, to 100. Its versions differ a little.
+    let rated = run(Command::new("systemd-analyze").args(["security", "--offline=true", "--threshold=20"]).arg(&path));
+    assert!(rated.status.success(), "{rated:?}");
 }
 
 #[test]
@@ -129,6 +134,54 @@ fn the_command_of_the_service_serves_keeps_its_code_and_stops() {
     assert!(output.stdout.ends_with("Served 1 request.\n"), "{output:?}");
     assert!(!output.stderr.contains("cannot be kept"), "{output:?}");
     assert!(cache.join("wasmtime/modules").exists());
+}
+
+#[test]
+fn a_port_that_is_taken_but_not_granted_is_told() {
+    let output = run(Command::new(runner()).arg("--quiet").arg(component::path()).args(["--port", "1025"]));
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(output.stderr.starts_with("hello-runner: refused: "), "{output:?}");
+    assert!(output.stderr.contains("\n  --allow-listen 127.0.0.1:1025 would allow it\n"), "{output:?}");
+}
+
+/// The command of the service, on a free port and with other numbers behind some options of the sandbox.
+fn service(changes: &[&str]) -> Command {
+    let words = Unit::read().exec_start(0);
+    let at = words.iter().position(|word| word == COMPONENT).expect("a component");
+    let mut command = Command::new(runner());
+    // Of two numbers the later one counts.
+    command.args(&words[1..at]).args(changes).arg(component::path()).args(&words[at + 1..]);
+    command
+}
+
+#[test]
+fn a_second_sigterm_does_not_wait() {
+    let server = Server::launch(&mut service(&[]));
+    let mut client = server.connect();
+    client.write_all(b"GET / HTTP/1.1\r\n").expect("it reads");
+    sigterm(server.pid());
+    assert_eq!(server.line(), "Shutting down...");
+    sigterm(server.pid());
+    assert_eq!(server.wait().status.code(), Some(143));
+}
+
+/// What `docs/operations.md` says about memory: 100 KiB for each connection, whatever it does.
+#[test]
+fn clients_that_never_read_need_no_more_memory_than_the_documentation_says() {
+    let server = Server::launch(&mut service(&["--max-memory", "32"]));
+    let requests = support::GET.repeat(1000);
+    let clients: Vec<_> = (0..300)
+        .map(|_| {
+            let mut client = server.connect();
+            client.set_write_timeout(Some(Duration::from_millis(20))).expect("a timeout");
+            // Until nothing more fits in between.
+            while client.write(&requests).is_ok() {}
+            client
+        })
+        .collect();
+    server.assert_serves();
+    drop(clients);
+    server.assert_serves();
 }
 
 #[test]
@@ -412,16 +465,19 @@ fn the_files_of_the_image_are_all_that_is_needed() {
 
     // Process 1 of a system that can read these files, and nothing else.
     let is_root = Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout == b"0\n");
-    let (as_user, mapped) = match is_root {
-        true => (format!("--userspec={}", image.user), None),
-        false => ("--userspec=0:0".into(), Some("--map-root-user")),
-    };
     let isolated = |words: &[String]| {
+        let enter = "root=$1; shift; mount --bind \"$root\" \"$root\" && \
+             mount -o remount,bind,ro \"$root\" && exec chroot \"$@\"";
         let mut unshare = Command::new("unshare");
-        unshare.args(mapped).args(["--mount", "--pid", "--fork", "--kill-child", "sh", "-c"]);
-        let enter = "root=$1; user=$2; shift 2; mount --bind \"$root\" \"$root\" && \
-             mount -o remount,bind,ro \"$root\" && exec chroot \"$user\" \"$root\" \"$@\"";
-        unshare.args([enter, "sh", text(&root), &as_user]).args(words);
+        if !is_root {
+            unshare.arg("--map-root-user");
+        }
+        unshare.args(["--mount", "--pid", "--fork", "--kill-child", "sh", "-c", enter, "sh", text(&root)]);
+        // Who is not root here can be nobody else there.
+        if is_root {
+            unshare.arg(format!("--userspec={}", image.user));
+        }
+        unshare.arg(&root).args(words);
         unshare.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
         unshare.envs(image.env.iter().map(|setting| setting.split_once('=').expect("a setting")));
         unshare
