@@ -28,7 +28,7 @@ How much of it
   --grace SECS                time to end by itself after Ctrl-C or SIGTERM (default 6)
 
 What it says
-  --quiet                     do not say at the start what is allowed
+  --quiet                     do not say at the start what is allowed, and what there is too little of
   --verbose                   when the component fails, say where in its code
   --help, --version
 ";

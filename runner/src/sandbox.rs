@@ -1,6 +1,6 @@
 //! Runs a component in a sandbox: reads it, compiles it, gives it what it is granted, and waits for its end.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -90,7 +90,7 @@ fn run_with(options: &Options, name: &str, stdout: &Arc<Output>, stderr: &Arc<Ou
     if !options.quiet {
         stderr.say(&sentence(options, name, draws));
     }
-    if let Some(note) = note {
+    if let Some(note) = note.filter(|_| !options.quiet) {
         stderr.say(&format!(
             "hello-runner: note: {note}\n  raise the limit (ulimit -n), or take a smaller --max-connections\n"
         ));
@@ -143,7 +143,12 @@ fn engine(options: &Options, stderr: &Output) -> Result<Engine, Failure> {
     config.concurrency_support(false);
     // So that code that never pauses can be ended; see `watch.rs`.
     config.epoch_interruption(true);
-    match Cache::new(CacheConfig::new()) {
+    let mut cache = CacheConfig::new();
+    // Where there is no home, as in a service or a container, wasmtime does not ask for this by itself.
+    if let Some(folder) = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|folder| folder.is_absolute()) {
+        cache.with_directory(folder.join("wasmtime"));
+    }
+    match Cache::new(cache) {
         Ok(cache) => _ = config.cache(Some(cache)),
         Err(error) => stderr.say(&format!(
             "hello-runner: note: compiled code cannot be kept, so each start takes longer: {}\n",
@@ -169,11 +174,15 @@ fn load(engine: &Engine, path: &Path) -> Result<Component, Failure> {
         }
         _ => return Err(Failure::new(format!("{} is not WebAssembly", path.display()), build)),
     }
-    Component::new(engine, &bytes).map_err(|error| {
-        Failure::new(
+    Component::new(engine, &bytes).map_err(|error| match error.root_cause().downcast_ref::<std::io::Error>() {
+        Some(error) => Failure::new(
+            format!("the system does not let this program run what it has compiled: {error}"),
+            "allow it memory that is executable: MemoryDenyWriteExecute of systemd must be off, and so must its like",
+        ),
+        None => Failure::new(
             format!("{} is broken, or newer than this sandbox: {}", path.display(), error.root_cause()),
             "build it again; wasm-tools validate says more about it",
-        )
+        ),
     })
 }
 
