@@ -244,26 +244,24 @@ async fn after_the_others() {
     .await;
 }
 
-/// The time of day as an HTTP date, written anew only when the second has changed: the clock of the runtime stands
-/// still while tasks run, so a turn of the loop asks for the time of day once, however many requests it answers.
+/// The time of day as an HTTP date, asked for and written anew only when its second is over by the runtime's clock. So a
+/// clock that is set is noticed within a second.
 #[derive(Debug, Default)]
 struct HttpDate {
-    asked_at: Cell<Option<Duration>>,
-    second: Cell<u64>,
+    /// When the second is over.
+    over: Cell<Duration>,
     text: RefCell<String>,
 }
 
 impl HttpDate {
     fn now<R: Runtime>(&self, runtime: &R) -> std::cell::Ref<'_, str> {
         let now = runtime.now();
-        if self.asked_at.replace(Some(now)) != Some(now) {
-            let time = runtime.wall_clock();
-            let second = time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
-            if self.second.replace(second) != second || self.text.borrow().is_empty() {
-                // A clock before 1970 or after 9999 has no HTTP date; the nearest one is still a date.
-                let second = Duration::from_secs(second.min(253_402_300_799));
-                *self.text.borrow_mut() = httpdate::fmt_http_date(SystemTime::UNIX_EPOCH + second);
-            }
+        if now >= self.over.get() || self.text.borrow().is_empty() {
+            // A clock before 1970 or after 9999 has no HTTP date; the nearest one is still a date.
+            let time = runtime.wall_clock().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+            let second = Duration::from_secs(time.as_secs().min(253_402_300_799));
+            *self.text.borrow_mut() = httpdate::fmt_http_date(SystemTime::UNIX_EPOCH + second);
+            self.over.set(now + Duration::from_secs(1) - Duration::from_nanos(time.subsec_nanos().into()));
         }
         std::cell::Ref::map(self.text.borrow(), String::as_str)
     }

@@ -12,6 +12,9 @@ pub trait Host {
     /// least one of those that are, and perhaps not all ([`super::reactor`] is about that).
     fn poll(&self, pollables: &[&Self::Pollable]) -> Vec<u32>;
 
+    /// Whether `pollable` is ready, as far as the host says; without waiting.
+    fn is_ready(&self, pollable: &Self::Pollable) -> bool;
+
     /// The monotonic clock, in nanoseconds.
     fn now(&self) -> u64;
 
@@ -34,6 +37,10 @@ impl Host for Wasi {
 
     fn poll(&self, pollables: &[&Self::Pollable]) -> Vec<u32> {
         ::wasi::io::poll::poll(pollables)
+    }
+
+    fn is_ready(&self, pollable: &Self::Pollable) -> bool {
+        pollable.ready()
     }
 
     fn now(&self) -> u64 {

@@ -148,6 +148,10 @@ impl Host for Model {
         }
     }
 
+    fn is_ready(&self, pollable: &Pollable) -> bool {
+        !self.ask(&[pollable]).is_empty()
+    }
+
     fn now(&self) -> u64 {
         self.0.now.get()
     }

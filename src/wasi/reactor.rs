@@ -113,7 +113,7 @@ impl<H: Host> Reactor<H> {
 
     /// Whether the host has no budget left, so that whatever it said last may be less than the truth.
     fn spent(&self) -> bool {
-        !self.host.poll(&[&self.rung, &self.always]).contains(&0)
+        !self.host.is_ready(&self.rung)
     }
 
     /// Makes the host turn if its budget is spent, so that it can tell the truth again.
