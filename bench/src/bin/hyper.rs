@@ -1,7 +1,7 @@
 //! The native baseline: what hyper, on one thread, makes of the same answer.
 //!
-//! `hyper-baseline ADDR:PORT` serves until it is ended. It replies byte for byte as the component does, and is set up as
-//! somebody would who wants it fast: nothing is asked of hyper that the answer does not need, not even timeouts.
+//! `hyper-baseline ADDR:PORT` serves until it is ended. It replies byte for byte as the component does, and is set up
+//! as somebody would who wants it fast: nothing is asked of hyper that the answer does not need, not even timeouts.
 
 use std::convert::Infallible;
 use std::io;
@@ -16,6 +16,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 
 /// The page of the lecture.
@@ -46,21 +47,23 @@ fn serve(address: SocketAddr) -> io::Result<()> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
         let listener = TcpListener::bind(address).await?;
         loop {
-            // TCP_NODELAY is not set: WASI 0.2 has no such option, so the component's sockets do not have it either. With
-            // one write a reply it makes no difference.
+            // TCP_NODELAY is not set: WASI 0.2 has no such option, so the component's sockets do not have it either.
+            // With one write a reply it makes no difference.
             let Ok((stream, _)) = listener.accept().await else {
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;
             };
-            let connection = http1::Builder::new()
-                .title_case_headers(true)
-                // Answers to pipelined requests leave in one write, as those of the component do.
-                .pipeline_flush(true)
-                .serve_connection(TokioIo::new(stream), service_fn(answer));
-            // A client that leaves in the middle is not an error of the server.
-            tokio::spawn(async { _ = connection.await });
+            tokio::spawn(talk(stream));
         }
     })
+}
+
+/// Talks to one peer until it leaves. One that leaves in the middle is not an error of the server.
+async fn talk(stream: impl AsyncRead + AsyncWrite + Unpin) {
+    let mut builder = http1::Builder::new();
+    // Answers to pipelined requests leave in one write, as those of the component do.
+    builder.title_case_headers(true).pipeline_flush(true);
+    _ = builder.serve_connection(TokioIo::new(stream), service_fn(answer)).await;
 }
 
 /// Says Hello World. hyper adds `Content-Length` and `Date`, in this order.
@@ -68,4 +71,39 @@ async fn answer(_request: Request<Incoming>) -> Result<Response<Full<Bytes>>, In
     let mut response = Response::new(Full::new(Bytes::from_static(PAGE)));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
     Ok(response)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::UNIX_EPOCH;
+
+    use hello_server::http::{Parsed, Persistence, parse};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
+
+    /// What the component says, at the time `date`.
+    fn of_the_component(date: &str) -> String {
+        let Ok(Parsed::Complete(request, _)) = parse(REQUEST, 0) else { panic!("it is a request") };
+        let mut reply = Vec::new();
+        hello_server::hello::answer(&request).encode(&mut reply, false, Persistence::Keep, date);
+        String::from_utf8(reply).unwrap()
+    }
+
+    #[test]
+    fn the_baseline_replies_byte_for_byte_as_the_component_does() {
+        let length = of_the_component(&httpdate::fmt_http_date(UNIX_EPOCH)).len();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let (reply, more) = runtime.block_on(async {
+            let (mut client, server) = tokio::io::duplex(4096);
+            tokio::spawn(super::talk(server));
+            client.write_all(REQUEST).await.unwrap();
+            let mut reply = vec![0; length];
+            client.read_exact(&mut reply).await.unwrap();
+            client.shutdown().await.unwrap();
+            (String::from_utf8(reply).unwrap(), client.read(&mut [0]).await.unwrap())
+        });
+        let date = reply.lines().find_map(|line| line.strip_prefix("Date: ")).unwrap();
+        assert_eq!((reply.as_str(), more), (of_the_component(date).as_str(), 0));
+    }
 }

@@ -1,0 +1,120 @@
+//! The load: wrk, and what it says in the end.
+
+use std::process::{Command, Stdio};
+
+use crate::Failure;
+
+/// What wrk measured, once.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Load {
+    /// How many requests were answered.
+    pub(crate) requests: f64,
+    /// And how many a second.
+    pub(crate) rate: f64,
+    /// The milliseconds within which half of them were.
+    pub(crate) p50: f64,
+    /// And those within which 99 of 100 were.
+    pub(crate) p99: f64,
+    /// What went wrong, and how often.
+    pub(crate) errors: Errors,
+}
+
+/// How often something of each of the [`KINDS`] went wrong.
+pub(crate) type Errors = [u64; 5];
+
+/// What can go wrong: calling, reading, writing, two seconds without an answer, an answer that is none of success.
+const KINDS: [&str; 5] = ["connect", "read", "write", "timeout", "status"];
+
+/// What went wrong, in words.
+pub(crate) fn errors(errors: &Errors) -> String {
+    let some = KINDS.iter().zip(errors).filter(|(_, count)| **count > 0);
+    let some: Vec<String> = some.map(|(kind, count)| format!("{kind} {count}")).collect();
+    if some.is_empty() { "none".to_owned() } else { some.join(", ") }
+}
+
+/// Loads the server at `port`.
+pub(crate) fn run(port: u16, connections: u32, seconds: u32) -> Result<Load, Failure> {
+    let mut wrk = Command::new("wrk");
+    wrk.args(["-t1", &format!("-c{connections}"), &format!("-d{seconds}s"), "--latency"]);
+    let output = wrk.arg(format!("http://127.0.0.1:{port}/")).stdin(Stdio::null()).output().map_err(|_| missing())?;
+    // Of a server that did not answer at all there is no ratio.
+    parse(&String::from_utf8_lossy(&output.stdout)).filter(|load| load.requests > 0.0).ok_or_else(|| {
+        let said = [output.stdout, output.stderr].concat();
+        let said = String::from_utf8_lossy(&said).trim().replace('\n', " | ");
+        Failure(format!("wrk did not measure anything: {said}"), "try the server by itself; wrk 4.1 is known to work")
+    })
+}
+
+/// The failure when there is no wrk.
+pub(crate) fn missing() -> Failure {
+    Failure("wrk, which makes the load, does not start".into(), "apt-get install wrk, or https://github.com/wg/wrk")
+}
+
+/// Reads what wrk says in the end; nothing if that is not whole.
+pub(crate) fn parse(output: &str) -> Option<Load> {
+    let behind = |label: &str| output.lines().find_map(|line| line.trim_start().strip_prefix(label)).map(str::trim);
+    let requests = output.lines().find_map(|line| line.trim_start().split_once(" requests in "))?.0.parse().ok()?;
+    let mut errors = [0; 5];
+    for part in behind("Socket errors:").unwrap_or_default().split(", ").filter(|part| !part.is_empty()) {
+        let (kind, count) = part.split_once(' ')?;
+        errors[KINDS.iter().position(|known| *known == kind)?] = count.parse().ok()?;
+    }
+    errors[4] = behind("Non-2xx or 3xx responses:").map_or(Some(0), |count| count.parse().ok())?;
+    Some(Load {
+        requests,
+        rate: behind("Requests/sec:")?.parse().ok()?,
+        p50: milliseconds(behind("50%")?)?,
+        p99: milliseconds(behind("99%")?)?,
+        errors,
+    })
+}
+
+/// Reads a time as wrk writes it: `930.00us`, `1.20ms`, `3.01s`, `1.50m`, `0.20h`.
+fn milliseconds(text: &str) -> Option<f64> {
+    const UNITS: [(&str, f64); 5] = [("us", 1e-3), ("ms", 1.0), ("s", 1e3), ("m", 60e3), ("h", 3600e3)];
+    UNITS.iter().find_map(|(unit, factor)| Some(text.strip_suffix(unit)?.parse::<f64>().ok()? * factor))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OUTPUT: &str = "\
+Running 5s test @ http://127.0.0.1:21000/
+  1 threads and 64 connections
+  Thread Stats   Avg      Stdev     Max   +/- Stdev
+    Latency     2.42ms    3.00ms  21.03ms   85.08%
+    Req/Sec    42.47k    25.55k   97.23k    99.50%
+  Latency Distribution
+     50%  930.00us
+     75%    3.53ms
+     90%    6.78ms
+     99%    1.20s 
+  338735 requests in 8.04s, 50.72MB read
+  Socket errors: connect 0, read 3, write 0, timeout 17
+  Non-2xx or 3xx responses: 5
+Requests/sec:  42140.91
+Transfer/sec:      6.31MB
+";
+
+    #[test]
+    fn what_wrk_says_is_read_with_its_errors() {
+        let load = parse(OUTPUT).unwrap();
+        assert_eq!((load.requests, load.rate, load.p50, load.p99), (338_735.0, 42_140.91, 0.93, 1200.0));
+        assert_eq!(errors(&load.errors), "read 3, timeout 17, status 5");
+    }
+
+    #[test]
+    fn lines_about_errors_are_missing_when_there_are_none() {
+        let (clean, _) = OUTPUT.split_once("  Socket").unwrap();
+        let load = parse(&format!("{clean}Requests/sec:  1.00\n")).unwrap();
+        assert_eq!(errors(&load.errors), "none");
+    }
+
+    #[test]
+    fn half_of_an_output_is_no_measurement() {
+        assert_eq!(parse("unable to connect to 127.0.0.1:1 Connection refused\n"), None);
+        assert_eq!(parse(&OUTPUT.replace("1.20s", "soon")), None);
+        assert_eq!(parse(&OUTPUT.replace("read 3", "red 3")), None);
+    }
+}
