@@ -2,18 +2,20 @@
 //!
 //! Bytes flow one way through the house:
 //!
-//! `wasi::tcp` -> [`http::request`] -> [`hello`] -> [`http::response`] -> one write -> [`server::log`]
+//! `wasi::tcp` -> [`http::request`] -> [`hello`] -> [`http::response`] -> one write -> [`observers::log`]
 //!
 //! | room | what lives there |
 //! |---|---|
 //! | [`hello`] | what the server says: the one file to edit to say something else |
 //! | [`http`] | the protocol, pure: bytes in, facts out |
 //! | [`server`] | the conversation: pick up, listen, answer, hang up |
+//! | [`observers`] | who listens to what happens: the access log, and the two that explain |
 //! | [`wasi`] | the only room that touches WASI: reactor, executor, sockets, clocks, output |
 //! | [`options`] | the command line |
 
 pub mod hello;
 pub mod http;
+pub mod observers;
 pub mod options;
 pub mod server;
 pub mod wasi;

@@ -5,7 +5,8 @@ use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use crate::server::{Format, Limits};
+use crate::observers::log::Format;
+use crate::server::Limits;
 
 /// What `--help` prints.
 pub const HELP: &str = "\
@@ -31,6 +32,9 @@ How it ends
 
 What it says
   --log FORMAT            a line a request: common, json or off (default common)
+  --explain               tell each call as it happens, with the functions of WASI that do it
+  --show-bytes            show what is said, byte by byte, in both directions
+  --color WHEN            for that: auto, always or never (default auto: if a terminal wants it)
   --check-options         say what these options need of the sandbox, and leave
   --help, --version
 ";
@@ -59,6 +63,12 @@ pub struct Options {
     pub limits: Limits,
     /// What a line of the log looks like. Default is [`Format::Common`].
     pub log: Format,
+    /// Whether what the server does is explained.
+    pub explain: bool,
+    /// Whether the bytes of the conversations are shown.
+    pub show_bytes: bool,
+    /// When colours are used for them. Default is [`Color::Auto`].
+    pub color: Color,
     /// Whether the end of standard input tells the server to stop. Not by default: services start with an input that is
     /// at its end already.
     pub stop_when_stdin_closes: bool,
@@ -100,6 +110,18 @@ impl Place {
     pub const DEFAULT: Place = Place::Loopback { port: 9000 };
 }
 
+/// When to use colours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Color {
+    /// If standard output is a terminal, and the environment does not say that it wants none (`NO_COLOR`, or a `TERM` of
+    /// `dumb`; see <https://no-color.org>).
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
 /// A command line that cannot be followed, in one line for the one who typed it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UsageError(String);
@@ -134,6 +156,9 @@ where
         backlog: 1024,
         limits: Limits::default(),
         log: Format::Common,
+        explain: false,
+        show_bytes: false,
+        color: Color::Auto,
         stop_when_stdin_closes: false,
         grace: Duration::from_secs(5),
     };
@@ -171,8 +196,14 @@ where
             Long("stop-when-stdin-closes") => options.stop_when_stdin_closes = true,
             Long("grace") => options.grace = seconds("--grace", parser.value()?)?,
             Long("log") => options.log = format(parser.value()?)?,
+            Long("explain") => options.explain = true,
+            Long("show-bytes") => options.show_bytes = true,
+            Long("color") => options.color = color(parser.value()?)?,
             other => return Err(other.unexpected().into()),
         }
+    }
+    if options.log == Format::Json && (options.explain || options.show_bytes) {
+        return Err(UsageError("--explain and --show-bytes are for people, and go with --log common or off".into()));
     }
     options.place = match (listen.is_empty(), port) {
         (true, None) => Place::DEFAULT,
@@ -214,5 +245,14 @@ fn format(value: OsString) -> Result<Format, UsageError> {
         Some("json") => Ok(Format::Json),
         Some("off") => Ok(Format::Off),
         _ => Err(UsageError(format!("--log takes common, json or off, not {:?}", value.to_string_lossy()))),
+    }
+}
+
+fn color(value: OsString) -> Result<Color, UsageError> {
+    match value.to_str() {
+        Some("auto") => Ok(Color::Auto),
+        Some("always") => Ok(Color::Always),
+        Some("never") => Ok(Color::Never),
+        _ => Err(UsageError(format!("--color takes auto, always or never, not {:?}", value.to_string_lossy()))),
     }
 }

@@ -8,25 +8,31 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use anyhow::Result;
-use hello_server::options::{self, Command, HELP, Options, Place, UsageError};
-use hello_server::server::log::{AccessLog, Unread};
-use hello_server::server::{Event, Format, Observer, Runtime as _, Server, accept};
+use hello_server::http::Fault;
+use hello_server::observers::explain::Explainer;
+use hello_server::observers::lines::{Lines, Unread};
+use hello_server::observers::log::{AccessLog, Format};
+use hello_server::observers::wire::Wire;
+use hello_server::options::{self, Color, Command, HELP, Options, Place, UsageError};
+use hello_server::server::{Event, Observer, Runtime as _, Server, accept};
 use hello_server::wasi::host::Wasi;
 use hello_server::wasi::runtime::Runtime;
-use hello_server::wasi::stdio::{Stdout, print, print_error, stdin_closed};
+use hello_server::wasi::stdio::{Output, print, print_error, stdin_closed, stdout_is_terminal};
 use hello_server::wasi::tcp::{ErrorCode, ListenError, Listener};
 
 /// How often a free port is looked for that is free on both loopback addresses.
 const PORT_TRIES: usize = 16;
 
 /// How long the last lines of the log may take to be written, when the server stops.
-const LAST_LINES: Duration = Duration::from_secs(1);
+const LAST_LINES: Duration = Duration::from_millis(500);
 
 /// Runs, and says once what went wrong.
 ///
 /// Exit codes as everywhere: 1 for a failure, 2 for a mistake in the command line. WASI 0.2 itself knows only "worked"
 /// and "failed" (`wasi:cli/exit.exit`), so under `wasmtime run` both are 1; `runner/serve` makes it 2.
 pub(crate) fn main() -> ExitCode {
+    // The one that Rust brings advises to set an environment variable, and in here is no environment.
+    std::panic::set_hook(Box::new(|panic| print_error(&format!("hello-server: {panic}\n"))));
     let Err(error) = run() else {
         return ExitCode::SUCCESS;
     };
@@ -35,9 +41,6 @@ pub(crate) fn main() -> ExitCode {
         return ExitCode::from(2);
     }
     print_error(&format!("hello-server: {error:#}\n"));
-    if let Some(advice) = error.downcast_ref().map(advice) {
-        print_error(&format!("  {advice}\n"));
-    }
     ExitCode::FAILURE
 }
 
@@ -63,22 +66,30 @@ fn run() -> Result<()> {
 /// Listens where it is told to, says so, and serves until the end.
 fn serve(options: &Options) -> Result<()> {
     let runtime = Runtime::new(Wasi);
-    let listeners = listen(&runtime, options)?;
-    announce(&listeners, options)?;
-
-    let log = Rc::new(AccessLog::new(options.log));
+    let lines = Rc::new(Lines::new(options.log.loss()));
+    let notes = Rc::new(Lines::new(Format::Common.loss()));
+    let observers = observers(&runtime, options, &lines);
     let served = Rc::new(Served::default());
-    let observer = (Rc::clone(&log), (Rc::clone(&served), Complaints));
+    let complaints = Complaints { notes: Rc::clone(&notes), runtime: runtime.clone(), calm_from: Cell::default() };
+    let observer = Rc::new((Rc::clone(&served), (complaints, observers)));
+
+    let listeners = listen(&runtime, options, &observer);
+    // What has led to this is told before it, even if that was a failure.
+    print(&lines.take());
+    let listeners = listeners.map_err(|error| with_advice(error, &options.place))?;
+    announce(&listeners, options).map_err(|error| with_advice(error, &options.place))?;
+
     let server = Server::new(runtime.clone(), observer, options.limits.clone());
-    if options.log != Format::Off {
-        let stdout = Stdout::new(runtime.reactor());
-        let log = Rc::clone(&log);
-        runtime.spawn(async move {
-            if let Err(Unread) = log.run(stdout).await {
-                print_error("hello-server: note: nobody reads the log any more; serving on without it\n");
-            }
-        });
-    }
+    // From here on nothing is printed but by these two: whoever does not read keeps nobody waiting.
+    let (stdout, stderr) = (Output::stdout(runtime.reactor()), Output::stderr(runtime.reactor()));
+    let (log, unread) = (Rc::clone(&lines), Rc::clone(&notes));
+    runtime.spawn(async move {
+        if let Err(Unread) = log.run(stdout).await {
+            unread.say("hello-server: note: nobody reads the log any more; serving on without it\n");
+        }
+    });
+    let complaints = Rc::clone(&notes);
+    runtime.spawn(async move { _ = complaints.run(stderr).await });
     for listener in listeners {
         runtime.spawn(accept::accept(Rc::clone(&server), listener));
     }
@@ -88,24 +99,53 @@ fn serve(options: &Options) -> Result<()> {
             return pending().await;
         }
         stdin_closed(waiting.reactor()).await;
-        print("Shutting down...\n");
+        lines.say("Shutting down...\n");
         let cut = server.stop(options.grace).await;
-        log.finish(&waiting, LAST_LINES).await;
         if cut > 0 {
             let (calls, time) = (count(cut as u64, "call"), count(options.grace.as_secs(), "second"));
-            print_error(&format!("hello-server: note: {calls} not done after {time}, and cut off\n"));
+            notes.say(&format!("hello-server: note: {calls} not done after {time}, and cut off\n"));
         }
         let (requests, calls) = (served.requests.get(), served.calls.get());
-        print(&format!("Served {} in {}.\n", count(requests, "request"), count(calls, "call")));
+        lines.say(&format!("Served {} in {}.\n", count(requests, "request"), count(calls, "call")));
+        let end = waiting.now() + LAST_LINES;
+        lines.finish(&waiting, end).await;
+        notes.finish(&waiting, end).await;
     });
     // Whoever is cut off may have a write on its way: dropping that would wait for it (see `wasi/stream.rs`).
     std::mem::forget(runtime);
     Ok(())
 }
 
+/// Those who tell what happens, as far as somebody wants to know. The line that explains something comes before its bytes,
+/// and the line of the log behind both.
+fn observers(runtime: &Runtime<Wasi>, options: &Options, lines: &Rc<Lines>) -> Vec<Box<dyn Observer>> {
+    let mut observers: Vec<Box<dyn Observer>> = Vec::new();
+    if options.explain {
+        observers.push(Box::new(Explainer::new(lines)));
+    }
+    if options.show_bytes {
+        let color = match options.color {
+            Color::Auto => stdout_is_terminal() && wants_color(),
+            Color::Always => true,
+            Color::Never => false,
+        };
+        observers.push(Box::new(Wire::new(lines, runtime.clone(), color)));
+    }
+    if options.log != Format::Off {
+        observers.push(Box::new(AccessLog::new(options.log, lines)));
+    }
+    observers
+}
+
+/// Whether the environment, as far as the sandbox shows it, leaves it to us to use colours.
+fn wants_color() -> bool {
+    let is_set = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    !is_set && std::env::var_os("TERM").is_none_or(|terminal| terminal != "dumb")
+}
+
 /// Makes the listeners, all of them or none.
-fn listen(runtime: &Runtime<Wasi>, options: &Options) -> Result<Vec<Listener>, ListenError> {
-    let listen = |address| Listener::listen(runtime.reactor(), address, options.backlog);
+fn listen(runtime: &Runtime<Wasi>, options: &Options, observer: &impl Observer) -> Result<Vec<Listener>, ListenError> {
+    let listen = |address| Listener::listen(runtime.reactor(), address, options.backlog, observer);
     let port = match &options.place {
         Place::Addresses(addresses) => return addresses.iter().copied().map(listen).collect(),
         Place::Loopback { port } => *port,
@@ -141,15 +181,15 @@ fn announce(listeners: &[Listener], options: &Options) -> Result<(), ListenError
     Ok(())
 }
 
-/// What to do about an error.
-fn advice(error: &ListenError) -> String {
+/// The error, and what to do about it in a line of its own, for a server that was to listen at `place`.
+fn with_advice(error: ListenError, place: &Place) -> anyhow::Error {
     let (ip, port) = (error.address.ip(), error.address.port());
-    match error.code {
+    let advice = match error.code {
         ErrorCode::AddressInUse => {
             let other = port.checked_add(1).unwrap_or(0);
-            let option = match ip.is_loopback() {
-                true => format!("--port {other}"),
-                false => format!("--listen {}", SocketAddr::new(ip, other)),
+            let option = match place {
+                Place::Loopback { .. } => format!("--port {other}"),
+                Place::Addresses(_) => format!("--listen {}", SocketAddr::new(ip, other)),
             };
             format!("another program, perhaps this one, listens there; end it, or take another port with {option}")
         }
@@ -160,7 +200,8 @@ fn advice(error: &ListenError) -> String {
             format!("grant it: hello-runner --allow-listen {}, or wasmtime run -S inherit-network", error.address)
         }
         _ => "leave --listen out for localhost, or give an address of this machine; 0.0.0.0 is all of them".into(),
-    }
+    };
+    anyhow::Error::msg(format!("{error}\n  {advice}"))
 }
 
 /// Counts what was done.
@@ -173,9 +214,9 @@ struct Served {
 impl Observer for Served {
     fn observe(&self, event: Event<'_>) {
         let counter = match event {
-            Event::PickedUp => &self.calls,
+            Event::PickedUp(_) => &self.calls,
             Event::Answered(_) => &self.requests,
-            Event::AcceptFailed { .. } => return,
+            _ => return,
         };
         counter.set(counter.get() + 1);
     }
@@ -186,13 +227,33 @@ fn count(number: u64, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
+/// How long nobody has to have spoken TLS until it is worth a word again.
+const CALM: Duration = Duration::from_secs(60);
+
 /// Tells the operator, on standard error, what a log reader does not expect in the log.
-struct Complaints;
+struct Complaints {
+    notes: Rc<Lines>,
+    runtime: Runtime<Wasi>,
+    /// When TLS is worth a word again.
+    calm_from: Cell<Duration>,
+}
 
 impl Observer for Complaints {
     fn observe(&self, event: Event<'_>) {
-        if let Event::AcceptFailed { cause } = event {
-            print_error(&format!("hello-server: cannot pick up a call, trying on: {cause}\n"));
+        match event {
+            Event::AcceptFailed { cause } => {
+                self.notes.say(&format!("hello-server: cannot pick up a call, trying on: {cause}\n"));
+            }
+            Event::Answered(exchange) if exchange.fault == Some(Fault::Tls) => {
+                let now = self.runtime.now();
+                if now >= self.calm_from.replace(now + CALM) {
+                    self.notes.say(&format!(
+                        "hello-server: note: {} speaks TLS, as for https://, and this server only plain HTTP; type http://\n",
+                        exchange.caller.address
+                    ));
+                }
+            }
+            _ => {}
         }
     }
 }

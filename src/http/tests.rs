@@ -4,7 +4,6 @@
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::future::{Future, pending, poll_fn};
-use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -15,7 +14,7 @@ use std::time::{Duration, SystemTime};
 use super::cases::{CASES, Case};
 use super::{Fault, Parsed, Persistence, Response, parse};
 use crate::server::places::Places;
-use crate::server::{Event, Gone, Limits, Observer, Runtime, Server, Stream, connection};
+use crate::server::{Caller, Event, Gone, Limits, Observer, Runtime, Server, Stream, connection};
 
 /// A peer that says what it has to say, piece by piece, and then waits.
 #[derive(Default)]
@@ -101,8 +100,8 @@ fn converse(pieces: impl IntoIterator<Item = Vec<u8>>) -> (Vec<u8>, bool) {
     }));
     let server = Server::new(Still, Deaf, Limits::default());
     let place = Places::new(1).try_take().expect("a free place");
-    let peer = SocketAddr::from(([127, 0, 0, 1], 50_000));
-    let conversation = connection::converse(server, Line(Rc::clone(&script)), peer, place);
+    let caller = Caller { number: 1, address: ([127, 0, 0, 1], 50_000).into() };
+    let conversation = connection::converse(server, Line(Rc::clone(&script)), caller, place);
     // A stream that is always ready or never wakes nobody; only the conversation itself does, to let others go first.
     let woken = Arc::new(Woken(AtomicBool::new(true)));
     let waker = Waker::from(Arc::clone(&woken));

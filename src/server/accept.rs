@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::places::Place;
-use super::{Call, Event, Listener, Observer, Runtime, Server, Stream, connection, either};
+use super::{Call, Caller, Event, Listener, Observer, Runtime, Server, Stream, connection, either};
 
 /// How long to wait after a call that could not be picked up, before the next try. Such failures pass by themselves: the
 /// system has no descriptor left, until somebody hangs up.
@@ -32,14 +32,14 @@ where
 {
     let _open = server.stop.listener();
     either(pick_up(&server, &mut listener), server.stop.begun()).await;
-    // The host learns of callers when it has a turn. It gets one, so that there is as little time as can be between the
-    // last one who is picked up and the end of the line: whoever calls in between is reset by the kernel.
-    server.runtime.sleep_until(server.runtime.now() + Duration::from_millis(1)).await;
     for _ in 0..LAST_CALLS {
         let place = server.places.take().await;
         match listener.accept() {
             Ok(Call::From(stream, peer)) => server.talk(stream, peer, place),
             Ok(Call::Gone) => {}
+            // As little as can be lies between this look and the end of the line: whoever calls in between is let in by
+            // the kernel, and then reset.
+            Ok(Call::None) if listener.look() => {}
             Ok(Call::None) | Err(_) => break,
         }
     }
@@ -92,8 +92,10 @@ where
 
 impl<R: Runtime, O: Observer + 'static> Server<R, O> {
     /// Starts a conversation.
-    fn talk(self: &Rc<Self>, stream: impl Stream + 'static, peer: SocketAddr, place: Place) {
-        self.observer.observe(Event::PickedUp);
-        self.runtime.spawn(connection::converse(Rc::clone(self), stream, peer, place));
+    fn talk(self: &Rc<Self>, stream: impl Stream + 'static, address: SocketAddr, place: Place) {
+        self.calls.set(self.calls.get() + 1);
+        let caller = Caller { number: self.calls.get(), address };
+        self.observer.observe(Event::PickedUp(caller));
+        self.runtime.spawn(connection::converse(Rc::clone(self), stream, caller, place));
     }
 }

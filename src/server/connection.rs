@@ -2,14 +2,14 @@
 
 use std::convert::Infallible;
 use std::future::pending;
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
 use super::input::Input;
 use super::places::Place;
 use super::{
-    Either, Elapsed, Event, Exchange, Gone, Observer, Runtime, Server, Stream, after_the_others, either, within,
+    Caller, Either, Elapsed, Ending, Event, Exchange, Gone, Observer, Part, Runtime, Server, Stream, after_the_others,
+    either, within,
 };
 use crate::hello;
 use crate::http::response::CONTINUE;
@@ -24,6 +24,9 @@ const READ_MORE: usize = 16 * 1024;
 /// From how many bytes of replies on they are sent although more requests are there. One reply may go beyond that.
 const WRITE: usize = 16 * 1024;
 
+/// How many requests are answered in a row before everybody else has a turn. (A busy client sends hundreds at once.)
+const REQUESTS_IN_A_ROW: u32 = 16;
+
 /// After the last reply the connection stays open for reading until the peer hangs up too, but no longer than this
 /// time and this many bytes. Closing at once, with bytes unread, would make the kernel send a reset, and the reset can
 /// overtake the reply (RFC 9112 section 9.6).
@@ -36,17 +39,6 @@ const LINGER_SILENCE: Duration = Duration::from_secs(2);
 /// How long a peer that has just called, and says nothing, is taken for one that is about to speak. From then on it may
 /// be asked to make room, as one that has been answered and says nothing may be at once.
 const SILENCE: Duration = Duration::from_secs(1);
-
-/// Why a conversation is over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Ending {
-    /// The last reply has been sent, and says that it is the last.
-    Answered,
-    /// The peer has finished sending, between requests.
-    Finished,
-    /// Nothing more is to be said: the peer is gone, or does not take its replies, or was idle for too long.
-    Abandoned,
-}
 
 /// Why there is no next request.
 enum Trouble {
@@ -78,7 +70,7 @@ enum Heard {
 }
 
 /// Talks to one peer until one of both hangs up. Holds its place until the connection is really gone.
-pub async fn converse<S, R, O>(server: Rc<Server<R, O>>, stream: S, peer: SocketAddr, place: Place)
+pub async fn converse<S, R, O>(server: Rc<Server<R, O>>, stream: S, caller: Caller, place: Place)
 where
     S: Stream,
     R: Runtime,
@@ -88,10 +80,11 @@ where
     let mut connection = Connection {
         server: &server,
         stream,
-        peer,
+        caller,
         place,
         replies: Vec::new(),
         read: READ,
+        answered: 0,
         deadline: None,
         idle_from: now + SILENCE,
     };
@@ -103,12 +96,14 @@ where
 struct Connection<'s, S, R, O> {
     server: &'s Server<R, O>,
     stream: S,
-    peer: SocketAddr,
+    caller: Caller,
     place: Place,
     /// Replies that have not been sent: they go out together, when the peer waits for them.
     replies: Vec<u8>,
     /// How much to ask for when reading.
     read: usize,
+    /// How many requests were answered since the others had a turn.
+    answered: u32,
     /// Until when the peer has to have begun a request, or to have ended its head; `None` until somebody waits for it.
     deadline: Option<Duration>,
     /// From when on it may be asked to make room if it says nothing. Who has just called is about to speak; who has been
@@ -124,7 +119,10 @@ impl<S: Stream, R: Runtime, O: Observer> Connection<'_, S, R, O> {
             match self.exchange(&mut input).await {
                 Ok(()) => {}
                 // The one place where a fault becomes words; and then it is over.
-                Err(Trouble::Fault(fault)) => return self.refuse(fault, input.unread()).await,
+                Err(Trouble::Fault(fault)) => {
+                    self.heard(Part::Head(input.untold(input.unread().len())));
+                    return self.refuse(fault, input.unread()).await;
+                }
                 Err(Trouble::Over(ending)) => return ending,
             }
         }
@@ -136,10 +134,14 @@ impl<S: Stream, R: Runtime, O: Observer> Connection<'_, S, R, O> {
         let (request, head) = loop {
             match input.parse()? {
                 Parsed::Complete(request, head) => break (request, head),
-                Parsed::Incomplete => self.hear_more(input).await?,
+                Parsed::Incomplete => {
+                    self.heard(Part::Head(input.untold(input.unread().len())));
+                    self.hear_more(input).await?;
+                }
             }
         };
-        let (body, next) = self.skip_body(&request, &input.unread()[head..]).await?;
+        self.heard(Part::Head(input.untold(head)));
+        let (body, next) = self.skip_body(&request, input, head).await?;
         let is_last = next.as_ref().map_or(head + body == input.unread().len(), Vec::is_empty);
         let persistence = match self.server.stop.has_begun() && is_last {
             true => Persistence::Close,
@@ -156,10 +158,15 @@ impl<S: Stream, R: Runtime, O: Observer> Connection<'_, S, R, O> {
         }
         self.idle_from = self.server.runtime.now();
         self.deadline = None;
-        match self.replies.len() < WRITE {
-            true => Ok(()),
-            false => Ok(self.flush().await?),
+        if self.replies.len() >= WRITE {
+            self.flush().await?;
         }
+        self.answered += 1;
+        if self.answered >= REQUESTS_IN_A_ROW {
+            self.answered = 0;
+            after_the_others().await;
+        }
+        Ok(())
     }
 
     /// Waits for more of a request.
@@ -168,6 +175,7 @@ impl<S: Stream, R: Runtime, O: Observer> Connection<'_, S, R, O> {
         // What the peer waits for is sent first: until it has that, no time of its own passes.
         if !self.replies.is_empty() {
             self.flush().await?;
+            self.answered = 0;
             // A busy peer has answered by the time that everybody else has had a turn, so that there is something to read,
             // and no need to wait for it.
             after_the_others().await;
@@ -189,7 +197,7 @@ impl<S: Stream, R: Runtime, O: Observer> Connection<'_, S, R, O> {
             }
             Heard::Finished if silence => Err(Ending::Finished.into()),
             Heard::Finished => Err(Fault::Incomplete.into()),
-            Heard::Enough if silence => Err(Ending::Abandoned.into()),
+            Heard::Enough if silence => Err(Ending::Silent.into()),
             Heard::Enough => Err(Fault::Timeout.into()),
         }
     }
@@ -224,23 +232,31 @@ impl<S: Stream, R: Runtime, O: Observer> Connection<'_, S, R, O> {
                 };
                 Ok(Heard::Bytes(bytes))
             }
-            Ok(Either::First(Err(Gone))) => Err(Ending::Abandoned),
+            Ok(Either::First(Err(Gone))) => Err(Ending::Gone),
             Ok(Either::Second(())) | Err(Elapsed) => Ok(Heard::Enough),
         }
     }
 
-    /// Reads the body of `request` and throws it away, because the next request comes behind it. `received` is what has
-    /// come behind the head already. Says how much of that was the body; and, if more had to be read, what came behind
+    /// Reads the body of `request` and throws it away, because the next request comes behind it. Some of it may be in
+    /// `input` already, behind the head. Says how much of that was the body; and, if more had to be read, what came behind
     /// the body then.
-    async fn skip_body(&mut self, request: &Request<'_>, received: &[u8]) -> Result<(usize, Option<Vec<u8>>), Trouble> {
+    async fn skip_body(
+        &mut self,
+        request: &Request<'_>,
+        input: &Input,
+        head: usize,
+    ) -> Result<(usize, Option<Vec<u8>>), Trouble> {
         let mut body = Body::new(request.framing)?;
+        let received = &input.unread()[head..];
         let used = body.take(received)?;
+        self.heard(Part::Body(input.untold(head + used)));
         if body.is_complete() {
             return Ok((used, None));
         }
         // RFC 9110 section 10.1.1: whoever has begun to send does not wait for a word.
         if request.expects_continue && received.is_empty() {
             self.replies.extend_from_slice(CONTINUE);
+            self.said(Part::Head(CONTINUE));
         }
         self.flush().await?;
         let deadline = self.after(self.server.limits.header_timeout);
@@ -250,7 +266,15 @@ impl<S: Stream, R: Runtime, O: Observer> Connection<'_, S, R, O> {
                 Heard::Finished => return Err(Fault::Incomplete.into()),
                 Heard::Enough => return Err(Fault::Timeout.into()),
             };
-            let used = body.take(&bytes)?;
+            let used = match body.take(&bytes) {
+                Ok(used) => used,
+                Err(fault) => {
+                    // Nobody knows what it is, so it is shown like a head: with an eye on what nobody should see.
+                    self.heard(Part::Head(&bytes));
+                    return Err(fault.into());
+                }
+            };
+            self.heard(Part::Body(&bytes[..used]));
             if body.is_complete() {
                 bytes.drain(..used);
                 return Ok((received.len(), Some(bytes)));
@@ -258,7 +282,21 @@ impl<S: Stream, R: Runtime, O: Observer> Connection<'_, S, R, O> {
         }
     }
 
-    /// Answers a request, and says whether the conversation goes on.
+    /// Reports what the caller has said.
+    fn heard(&self, part: Part<'_>) {
+        if !part.is_empty() {
+            self.server.observer.observe(Event::Heard(self.caller, part));
+        }
+    }
+
+    /// Reports what the caller is told.
+    fn said(&self, part: Part<'_>) {
+        if !part.is_empty() {
+            self.server.observer.observe(Event::Said(self.caller, part));
+        }
+    }
+
+    /// Answers a request.
     fn answer(&mut self, request: &Request<'_>, persistence: Persistence) {
         let mut response = match request.target {
             // The question is about the server, not about a page of it.
@@ -269,27 +307,40 @@ impl<S: Stream, R: Runtime, O: Observer> Connection<'_, S, R, O> {
             response = response.with_field("Allow", ALLOW);
         }
         let to_head = request.method == "HEAD";
-        self.reply(&response, request.line, to_head, persistence);
+        self.reply(&response, request.line, None, to_head, persistence);
     }
 
     /// Answers bytes that are no request.
     async fn refuse(&mut self, fault: Fault, bytes: &[u8]) -> Ending {
-        let line = first_line(bytes);
+        let most = if fault == Fault::Tls { LOGGED_TLS } else { LOGGED_LINE };
+        let line = first_line(bytes, most);
         let to_head = line.starts_with(b"HEAD ");
-        self.reply(&fault.response(), line, to_head, Persistence::Close);
+        self.reply(&fault.response(), line, Some(fault), to_head, Persistence::Close);
         match self.flush().await {
             Ok(()) => Ending::Answered,
             Err(ending) => ending,
         }
     }
 
-    fn reply(&mut self, response: &Response, line: &[u8], to_head: bool, persistence: Persistence) {
+    fn reply(
+        &mut self,
+        response: &Response,
+        line: &[u8],
+        fault: Option<Fault>,
+        to_head: bool,
+        persistence: Persistence,
+    ) {
         let date = self.server.date.now(&self.server.runtime);
+        let start = self.replies.len();
         let bytes = response.encode(&mut self.replies, to_head, persistence, &date);
+        let (head, body) = self.replies[start..].split_at(self.replies.len() - start - bytes);
+        self.said(Part::Head(head));
+        self.said(Part::Body(body));
         self.server.observer.observe(Event::Answered(Exchange {
-            peer: self.peer,
+            caller: self.caller,
             date: &date,
             line,
+            fault,
             status: response.status(),
             bytes,
         }));
@@ -308,7 +359,8 @@ impl<S: Stream, R: Runtime, O: Observer> Connection<'_, S, R, O> {
         self.replies.shrink_to(READ);
         match written {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(Gone)) | Err(Elapsed) => Err(Ending::Abandoned),
+            Ok(Err(Gone)) => Err(Ending::Gone),
+            Err(Elapsed) => Err(Ending::Silent),
         }
     }
 
@@ -319,7 +371,7 @@ impl<S: Stream, R: Runtime, O: Observer> Connection<'_, S, R, O> {
         let deadline = self.after(LINGER_TIME);
         let said_all = match ending {
             Ending::Answered | Ending::Finished => within(runtime, deadline, self.stream.written()).await.is_ok(),
-            Ending::Abandoned => false,
+            Ending::Silent | Ending::Gone => false,
         };
         if said_all {
             self.stream.finish();
@@ -337,6 +389,7 @@ impl<S: Stream, R: Runtime, O: Observer> Connection<'_, S, R, O> {
             pending::<Infallible>().await
         };
         either(self.stream.written(), staying).await;
+        self.server.observer.observe(Event::HungUp(self.caller, ending));
     }
 }
 
@@ -352,13 +405,16 @@ async fn drain(runtime: &impl Runtime, stream: &mut impl Stream) {
     }
 }
 
-/// As much of `bytes` as a log shows of a request that could not be read: the first line, within reason.
-fn first_line(bytes: &[u8]) -> &[u8] {
+/// As much of `bytes` as a log shows of a request that could not be read: the first line, but no more than `most` of it.
+fn first_line(bytes: &[u8], most: usize) -> &[u8] {
     let bytes = bytes.strip_prefix(b"\r\n").or(bytes.strip_prefix(b"\n")).unwrap_or(bytes);
     let line = bytes.split(|&byte| byte == b'\n').next().unwrap_or_default();
     let line = line.strip_suffix(b"\r").unwrap_or(line);
-    &line[..line.len().min(LOGGED_LINE)]
+    &line[..line.len().min(most)]
 }
 
 /// The most bytes of a broken request line that the log shows.
 const LOGGED_LINE: usize = 1024;
+
+/// And of a TLS handshake, whose bytes say nothing to whoever reads the log.
+const LOGGED_TLS: usize = 8;

@@ -1,5 +1,7 @@
 //! What a peer has sent and nobody has used yet.
 
+use std::cell::Cell;
+
 use crate::http::{Fault, Parsed, is_silence, parse};
 
 /// Bytes as they came: the rest of one request, the beginning of another, several of them.
@@ -10,12 +12,20 @@ pub struct Input {
     start: usize,
     /// How many bytes from there on are known to be no whole head.
     seen: usize,
+    /// How many of them were reported to the observer.
+    told: Cell<usize>,
 }
 
 impl Input {
     /// What has not been used.
     pub fn unread(&self) -> &[u8] {
         &self.bytes[self.start..]
+    }
+
+    /// What there is of the first `length` of them that was not [told](Input::untold) before.
+    pub fn untold(&self, length: usize) -> &[u8] {
+        let told = self.told.replace(length).min(length);
+        &self.unread()[told..length]
     }
 
     /// Takes the head of the next request; see [`parse`].
@@ -35,6 +45,7 @@ impl Input {
     pub fn consume(&mut self, length: usize) {
         self.start += length;
         self.seen = 0;
+        self.told.set(0);
     }
 
     /// More has come, behind what was no whole head.

@@ -7,10 +7,10 @@
 //! | [`input`] | what a peer has sent and nobody has used yet |
 //! | [`places`] | how many may be on the line at a time, and who makes room |
 //! | [`stop`] | the end: nobody who has been picked up is left without an answer |
-//! | [`log`] | a line a request |
 //!
 //! Nothing here knows WASI. The room is generic over the three traits below; [`crate::wasi`] implements them on the
-//! real thing, the tests in memory and with a clock that they turn by hand.
+//! real thing, the tests in memory and with a clock that they turn by hand. What happens is reported to an [`Observer`];
+//! [`crate::observers`] has those that there are.
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
@@ -23,13 +23,12 @@ use std::time::{Duration, SystemTime};
 pub mod accept;
 pub mod connection;
 pub mod input;
-pub mod log;
 pub mod places;
 pub mod stop;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
-pub use log::Format;
+use crate::http::Fault;
 use places::Places;
 use stop::Stop;
 
@@ -106,6 +105,10 @@ pub trait Listener {
 
     /// Waits until a caller may be waiting.
     fn ready(&mut self) -> impl Future<Output = ()>;
+
+    /// Whether a caller is waiting: has a fresh look, while nothing else happens in this program. It takes some
+    /// milliseconds at the most.
+    fn look(&mut self) -> bool;
 }
 
 /// What the server needs of the world besides its connections: time, and a way to do several things at once.
@@ -126,10 +129,27 @@ pub trait Runtime: Clone + 'static {
 /// Something that happened, for whoever listens.
 #[derive(Debug, Clone, Copy)]
 pub enum Event<'e> {
+    /// There is a socket, which is to listen at this address.
+    SocketMade(SocketAddr),
+    /// The socket has its address.
+    Bound(SocketAddr),
+    /// Callers can come in.
+    Listening {
+        /// Where.
+        address: SocketAddr,
+        /// How many of them the system was asked to keep waiting in line.
+        backlog: u64,
+    },
     /// A call was picked up.
-    PickedUp,
+    PickedUp(Caller),
+    /// The caller has said something: as much of a request as has come by now, and was not reported before.
+    Heard(Caller, Part<'e>),
+    /// The caller is told something: a reply, as it goes on the wire, in one or two parts.
+    Said(Caller, Part<'e>),
     /// A request was answered.
     Answered(Exchange<'e>),
+    /// The call is over, and its socket is about to be dropped.
+    HungUp(Caller, Ending),
     /// Picking up fails, and has not for a while; it will be tried again until it works.
     AcceptFailed {
         /// The listener's own sentence.
@@ -137,28 +157,68 @@ pub enum Event<'e> {
     },
 }
 
+/// Who is on the line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Caller {
+    /// Which call this is: 1 for the first one that was picked up, and so on.
+    pub number: u64,
+    /// Where it comes from.
+    pub address: SocketAddr,
+}
+
+/// A part of what was said. None of them is empty.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part<'e> {
+    /// Of the first line and the fields, to the empty line; or of what is no request.
+    Head(&'e [u8]),
+    /// Of what comes behind.
+    Body(&'e [u8]),
+}
+
+impl Part<'_> {
+    fn is_empty(&self) -> bool {
+        let (Part::Head(bytes) | Part::Body(bytes)) = self;
+        bytes.is_empty()
+    }
+}
+
+/// Why a call is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// The last reply has been sent, and says that it is the last.
+    Answered,
+    /// The peer has finished sending, between requests.
+    Finished,
+    /// The peer was idle for too long, or had to make room, or does not take its replies.
+    Silent,
+    /// The peer is gone: there is nobody left to hang up on.
+    Gone,
+}
+
 /// One request and its reply, as far as a log is concerned.
 #[derive(Debug, Clone, Copy)]
 pub struct Exchange<'e> {
     /// Who asked.
-    pub peer: SocketAddr,
+    pub caller: Caller,
     /// When it was answered, as an HTTP date (RFC 9110 section 5.6.7).
     pub date: &'e str,
     /// The request line, byte for byte as it came: anything at all may stand in it.
     pub line: &'e [u8],
+    /// What was wrong with it, if it was no request.
+    pub fault: Option<Fault>,
     /// The status code of the reply.
     pub status: u16,
     /// How many bytes of body the reply has on the wire.
     pub bytes: usize,
 }
 
-/// Listens to what happens. The access log is the first of its kind.
+/// Listens to what happens.
 pub trait Observer {
     /// Takes note of `event`. Called in the middle of a conversation: it must not wait.
     fn observe(&self, event: Event<'_>);
 }
 
-/// Two listeners hear everything, one after the other.
+/// Two hear everything, one after the other.
 impl<A: Observer, B: Observer> Observer for (A, B) {
     fn observe(&self, event: Event<'_>) {
         self.0.observe(event);
@@ -166,8 +226,17 @@ impl<A: Observer, B: Observer> Observer for (A, B) {
     }
 }
 
+/// And so do several.
+impl Observer for Vec<Box<dyn Observer>> {
+    fn observe(&self, event: Event<'_>) {
+        for observer in self {
+            observer.observe(event);
+        }
+    }
+}
+
 /// A shared one hears for all who share it.
-impl<O: Observer> Observer for Rc<O> {
+impl<O: Observer + ?Sized> Observer for Rc<O> {
     fn observe(&self, event: Event<'_>) {
         O::observe(self, event);
     }
@@ -181,6 +250,8 @@ pub struct Server<R, O> {
     limits: Limits,
     places: Places,
     stop: Stop,
+    /// How many calls were picked up.
+    calls: Cell<u64>,
     date: HttpDate,
 }
 
@@ -190,6 +261,7 @@ impl<R: Runtime, O: Observer> Server<R, O> {
         Rc::new(Server {
             places: Places::new(limits.connections),
             stop: Stop::default(),
+            calls: Cell::new(0),
             runtime,
             observer,
             limits,

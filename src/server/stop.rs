@@ -1,8 +1,9 @@
 //! The end of a server: nobody who has been picked up is left without an answer.
 //!
-//! From the moment it is told to stop, the server picks up only those who are in line already, and every reply says that
-//! it is the last one (`Connection: close`). Who is idle has a moment to say what may be on its way already, and is then
-//! hung up on. The server is over when the last one has gone, or when the grace is.
+//! From the moment it is told to stop, the server picks up only those who are in line already, and the reply to the
+//! last request that a peer has sent by then says that it is the last one (`Connection: close`). Who is idle has a
+//! moment to say what may be on its way already, and is then hung up on. The server is over when the last one has gone,
+//! or when the grace is.
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;

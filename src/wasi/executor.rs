@@ -17,6 +17,9 @@ use slab::Slab;
 /// What a task is made of.
 type BoxedFuture = Pin<Box<dyn Future<Output = ()>>>;
 
+/// How many polls it takes until a turn looks at the clock.
+const POLLS_IN_A_ROW: usize = 64;
+
 /// The tasks, and the queue of those that have something to do.
 #[derive(Default)]
 pub struct Executor {
@@ -73,15 +76,19 @@ impl Executor {
     }
 
     /// Polls the tasks in the queue, and those that they wake, until none is left; but no more polls than there are
-    /// tasks now and as many again, so that tasks which keep waking each other do not keep out the reactor. Says
-    /// whether none is left.
-    pub fn turn(&self) -> bool {
+    /// tasks now and as many again, so that tasks which keep waking each other do not keep out the reactor; and not for
+    /// longer than until it `is_late`, which is asked now and then, so that thousands of busy ones do not keep out the
+    /// clock. Says whether none is left.
+    pub fn turn(&self, is_late: impl Fn() -> bool) -> bool {
         let most = 2 * self.tasks.borrow().len();
-        for _ in 0..most {
+        for polls in 1..=most {
             let Some(key) = self.queue.lock().pop_front() else {
                 return true;
             };
             self.poll(key);
+            if polls % POLLS_IN_A_ROW == 0 && is_late() {
+                break;
+            }
         }
         self.queue.lock().is_empty()
     }
@@ -106,5 +113,30 @@ impl Executor {
                 drop(task);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::future::poll_fn;
+    use std::rc::Rc;
+
+    use super::*;
+
+    #[test]
+    fn a_turn_ends_when_it_is_late_although_tasks_have_something_to_do() {
+        let (executor, polls) = (Executor::default(), Rc::new(Cell::new(0)));
+        for _ in 0..1000 {
+            let polls = Rc::clone(&polls);
+            executor.spawn(poll_fn(move |_| {
+                polls.set(polls.get() + 1);
+                Poll::Pending
+            }));
+        }
+        assert!(!executor.turn(|| true));
+        assert_eq!(polls.get(), POLLS_IN_A_ROW);
+        assert!(executor.turn(|| false));
+        assert_eq!(polls.get(), 1000);
     }
 }

@@ -11,8 +11,8 @@
 //! | `tcp` | the telephone: create, bind, listen, accept, read, write, shut down |
 //! | `stdio` | standard output and error |
 //!
-//! All but the last two know the host only as the traits [`host::Host`] and [`stream::Socket`], so that they are tested natively against a
-//! model of it; those two exist only inside a component.
+//! All but the last two know the host only as the traits [`host::Host`] and [`stream::Socket`], so that they are tested
+//! natively against a model of it; those two exist only inside a component.
 
 pub mod executor;
 pub mod host;

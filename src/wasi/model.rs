@@ -332,6 +332,11 @@ impl server::Listener for Switchboard {
     async fn ready(&mut self) {
         self.ready.ready().await;
     }
+
+    fn look(&mut self) -> bool {
+        self.model.turn();
+        !self.callers.borrow().is_empty()
+    }
 }
 
 impl Socket for Line {

@@ -38,6 +38,12 @@ use slab::Slab;
 use super::host::Host;
 use super::timers::{Key, Timers};
 
+/// How many nanoseconds tasks may run before the reactor has a look again: at the clock, and at who is ready.
+const TURN: u64 = 20_000_000;
+
+/// How many nanoseconds a pause is at the least, for the host to have its turn in.
+const PAUSE: u64 = 1_000;
+
 /// How many pollables are asked about at a time when an answer is completed: so many can be ready, and the host's
 /// budget of 128 still suffices for all of them and for asking whether it did.
 const PIECE: usize = 96;
@@ -100,6 +106,11 @@ impl<H: Host> Reactor<H> {
         self.now.get()
     }
 
+    /// Whether that moment was so long ago that it is time to look who else has something to do.
+    pub fn is_late(&self) -> bool {
+        self.host.now() > self.now.get() + TURN
+    }
+
     /// The earliest moment that somebody waits for.
     #[cfg(test)]
     pub(crate) fn earliest_deadline(&self) -> Option<u64> {
@@ -119,6 +130,12 @@ impl<H: Host> Reactor<H> {
     /// Makes the host turn if its budget is spent, so that it can tell the truth again.
     pub fn refresh(&self) {
         self.host.poll(&[&self.rung]);
+    }
+
+    /// Makes the host turn, although there is something to do: it, too, has to look after things now and then, and who
+    /// never pauses is taken for a loop without an end.
+    pub fn pause(&self) {
+        self.host.poll(&[&self.host.alarm(PAUSE)]);
     }
 
     /// Lets time pass until somebody has something to do, and wakes them. With `block` false it only looks.

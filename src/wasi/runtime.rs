@@ -36,9 +36,12 @@ impl<H: Host> Runtime<H> {
             *result.borrow_mut() = Some(value);
         });
         loop {
-            let idle = self.executor.turn();
+            let idle = self.executor.turn(|| self.reactor.is_late());
             if let Some(value) = output.take() {
                 return value;
+            }
+            if !idle && self.reactor.is_late() {
+                self.reactor.pause();
             }
             self.reactor.wait(idle);
         }

@@ -5,12 +5,12 @@
 
 use std::rc::Rc;
 
-use ::wasi::cli::{stderr, stdin, stdout};
+use ::wasi::cli::{stderr, stdin, stdout, terminal_stdout};
 use ::wasi::io::streams::{OutputStream, StreamError};
 
 use super::host::Wasi;
 use super::reactor::{Reactor, Source};
-use crate::server::log::{Sink, SinkError};
+use crate::observers::lines::{Sink, SinkError};
 
 /// How much `blocking-write-and-flush` takes at a time, by its definition in WASI.
 const BLOCKING_WRITE: usize = 4096;
@@ -28,6 +28,11 @@ pub fn print_error(text: &str) {
     write_all(&stderr::get_stderr(), text);
 }
 
+/// Whether somebody sees what is printed as it is printed.
+pub fn stdout_is_terminal() -> bool {
+    terminal_stdout::get_terminal_stdout().is_some()
+}
+
 fn write_all(stream: &OutputStream, text: &str) {
     for piece in text.as_bytes().chunks(BLOCKING_WRITE) {
         if stream.blocking_write_and_flush(piece).is_err() {
@@ -36,23 +41,31 @@ fn write_all(stream: &OutputStream, text: &str) {
     }
 }
 
-/// Standard output, for the log.
+/// Standard output or error, for lines that wait until there is room.
 #[derive(Debug)]
-pub struct Stdout {
+pub struct Output {
     // Dropped before the stream that its pollable belongs to.
     writable: Source<Wasi>,
     stream: OutputStream,
 }
 
-impl Stdout {
+impl Output {
     /// Standard output, waited for at `reactor`.
-    pub fn new(reactor: &Rc<Reactor<Wasi>>) -> Self {
-        let stream = stdout::get_stdout();
-        Stdout { writable: Source::new(reactor, stream.subscribe()), stream }
+    pub fn stdout(reactor: &Rc<Reactor<Wasi>>) -> Self {
+        Output::new(reactor, stdout::get_stdout())
+    }
+
+    /// Standard error, waited for at `reactor`.
+    pub fn stderr(reactor: &Rc<Reactor<Wasi>>) -> Self {
+        Output::new(reactor, stderr::get_stderr())
+    }
+
+    fn new(reactor: &Rc<Reactor<Wasi>>, stream: OutputStream) -> Self {
+        Output { writable: Source::new(reactor, stream.subscribe()), stream }
     }
 }
 
-impl Sink for Stdout {
+impl Sink for Output {
     async fn write(&mut self, mut lines: &[u8]) -> Result<(), SinkError> {
         let failure = |error| match error {
             StreamError::Closed => SinkError::Closed,
@@ -72,8 +85,8 @@ impl Sink for Stdout {
     }
 }
 
-/// Waits, at `reactor`, until standard input has ended: a pipe that is closed, Ctrl-D in a terminal, or a host that says so.
-/// What comes before is thrown away.
+/// Waits, at `reactor`, until standard input has ended: a pipe that is closed, Ctrl-D in a terminal, or a host that
+/// says so. What comes before is thrown away.
 pub async fn stdin_closed(reactor: &Rc<Reactor<Wasi>>) {
     let stream = stdin::get_stdin();
     let readable = Source::new(reactor, stream.subscribe());

@@ -16,10 +16,13 @@ use ::wasi::sockets::network::{IpAddressFamily, IpSocketAddress, Ipv4SocketAddre
 use ::wasi::sockets::tcp::{ShutdownType, TcpSocket};
 use ::wasi::sockets::tcp_create_socket::create_tcp_socket;
 
-use super::host::Wasi;
+use super::host::{Host, Wasi};
 use super::reactor::{Reactor, Source};
 use super::stream::{ReadError, Socket, Stream};
-use crate::server::{self, Call, Gone};
+use crate::server::{self, Call, Event, Gone, Observer};
+
+/// How many nanoseconds it takes to see that nobody calls.
+const LOOK: u64 = 1_000_000;
 
 /// A socket that callers come in at.
 #[derive(Debug)]
@@ -32,7 +35,7 @@ pub struct Listener {
 }
 
 /// Why a listener could not be made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct ListenError {
     /// Where it should have listened.
     pub address: SocketAddr,
@@ -52,6 +55,7 @@ impl fmt::Display for ListenError {
             _ if self.address.ip().is_loopback() && self.is_family_missing() => {
                 write!(f, "this machine has no IPv6")
             }
+            ErrorCode::InvalidArgument => write!(f, "{address} is no address that a server can listen on"),
             ErrorCode::AddressNotBindable => {
                 write!(f, "{} is not an address of this machine", address.ip())
             }
@@ -59,8 +63,6 @@ impl fmt::Display for ListenError {
         }
     }
 }
-
-impl std::error::Error for ListenError {}
 
 impl ListenError {
     /// Whether the machine has no address of this kind at all: it was built, or told, to do without IPv6.
@@ -75,20 +77,31 @@ impl Listener {
     /// IPv6 sockets of WASI take IPv6 callers only: "localhost" needs two listeners. The host sets `SO_REUSEADDR`, so
     /// the connections of a server that has just ended do not keep the next one from the port.
     ///
+    /// Each step is reported to `observer`.
+    ///
     /// # Errors
     /// What the host said about the address.
-    pub fn listen(reactor: &Rc<Reactor<Wasi>>, address: SocketAddr, backlog: u64) -> Result<Self, ListenError> {
+    pub fn listen(
+        reactor: &Rc<Reactor<Wasi>>,
+        address: SocketAddr,
+        backlog: u64,
+        observer: &impl Observer,
+    ) -> Result<Self, ListenError> {
         let family = match address.ip() {
             IpAddr::V4(_) => IpAddressFamily::Ipv4,
             IpAddr::V6(_) => IpAddressFamily::Ipv6,
         };
         let listen = || {
             let socket = create_tcp_socket(family)?;
+            observer.observe(Event::SocketMade(address));
             socket.start_bind(&instance_network(), to_wasi(address))?;
             finish(&socket, TcpSocket::finish_bind)?;
+            let address = from_wasi(socket.local_address()?);
+            observer.observe(Event::Bound(address));
             socket.set_listen_backlog_size(backlog)?;
             socket.start_listen()?;
             finish(&socket, TcpSocket::finish_listen)?;
+            observer.observe(Event::Listening { address, backlog });
             Ok(Listener {
                 ready: Source::new(reactor, socket.subscribe()),
                 socket,
@@ -143,6 +156,12 @@ impl server::Listener for Listener {
 
     async fn ready(&mut self) {
         self.ready.ready().await;
+    }
+
+    fn look(&mut self) -> bool {
+        // To wait makes the host ask the system, and its budget fresh (see `reactor.rs`).
+        let ready = poll::poll(&[&self.socket.subscribe(), &Wasi.alarm(LOOK)]);
+        ready.contains(&0)
     }
 }
 

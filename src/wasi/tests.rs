@@ -2,12 +2,14 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::task::Waker;
 use std::time::Duration;
 
 use super::host::Host;
 use super::model::{BUDGET, Model};
 use super::reactor::Source;
 use super::runtime::Runtime;
+use super::timers::Timers;
 use crate::server::Runtime as _;
 
 /// So many that the budget suffices for a fraction of them.
@@ -143,4 +145,25 @@ fn with_one_connection_a_wait_costs_one_question_and_no_more() {
         }
     });
     assert_eq!(model.polls() - polls, 10);
+}
+
+#[test]
+fn deadlines_that_were_cleared_do_not_pile_up_and_never_ring() {
+    let mut timers = Timers::default();
+    let late = timers.set(1_000_000, Waker::noop().clone());
+    for deadline in 0..10_000 {
+        let key = timers.set(deadline, Waker::noop().clone());
+        if deadline % 100 != 7 {
+            timers.clear(key);
+            timers.clear(key);
+        }
+        assert!(timers.waiting() <= 2 * 102 + 64, "{}", timers.waiting());
+    }
+    assert_eq!(timers.earliest(), Some(7));
+    let passed = std::iter::from_fn(|| timers.take_passed(999_999)).count();
+    assert_eq!((passed, timers.earliest()), (100, Some(1_000_000)));
+    let renewed = timers.renew(late, Waker::noop());
+    assert_eq!(renewed, late);
+    timers.clear(late);
+    assert_eq!(timers.earliest(), None);
 }

@@ -9,3 +9,4 @@ mod restart;
 mod start;
 #[path = "../support/mod.rs"]
 mod support;
+mod told;

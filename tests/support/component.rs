@@ -24,6 +24,18 @@ pub(crate) fn probe() -> &'static Path {
     PATH.get_or_init(|| build(&options, "wasm32-wasip2/release/hello-probe.wasm"))
 }
 
+/// The component that tries to send requests, by `wasi:http`: `tests/probe/src/bin/`.
+pub(crate) fn request_probe() -> &'static Path {
+    static PATH: OnceLock<PathBuf> = OnceLock::new();
+    PATH.get_or_init(|| probe().with_file_name("hello-request-probe.wasm"))
+}
+
+/// A client of `examples/`: `socket_client` or `url_client`.
+pub(crate) fn example(name: &str) -> PathBuf {
+    let options = ["--release", "--target", "wasm32-wasip2", "--example", name];
+    build(&options, &format!("wasm32-wasip2/release/examples/{name}.wasm"))
+}
+
 /// Builds with these options of cargo, and says where `file` of what was built is.
 pub(crate) fn build(options: &[&str], file: &str) -> PathBuf {
     // Where cargo builds for this test is where it builds everything else.

@@ -24,7 +24,7 @@ pub(crate) const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
 pub(crate) const LAST_GET: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
 
 /// How `.cargo/config.toml` launches a component: the program, and the arguments before the component.
-fn launcher() -> Vec<String> {
+pub(crate) fn launcher() -> Vec<String> {
     let config = component::root().join(".cargo/config.toml");
     let config = fs::read_to_string(config).expect("the list of launch flags");
     let list = config.split("runner = [").nth(1).and_then(|rest| rest.split(']').next());
@@ -87,6 +87,8 @@ pub(crate) fn run(command: &mut Command) -> Output {
 pub(crate) struct Server {
     child: Child,
     pub(crate) port: u16,
+    /// What it printed before it said where it can be reached.
+    pub(crate) prelude: String,
     lines: Receiver<String>,
     stderr: Option<JoinHandle<String>>,
 }
@@ -118,12 +120,15 @@ impl Server {
             stderr.read_to_string(&mut text).expect("text");
             text
         });
-        let mut server = Server { child, port: 0, lines, stderr: Some(stderr) };
-        let Ok(first) = server.lines.recv_timeout(PATIENCE) else {
-            panic!("it did not start: {:?}", server.finish());
+        let mut server = Server { child, port: 0, prelude: String::new(), lines, stderr: Some(stderr) };
+        let access = loop {
+            match server.lines.recv_timeout(PATIENCE) {
+                Ok(line) if line.starts_with("Access http://") => break line,
+                Ok(line) => server.prelude += &(line + "\n"),
+                Err(_) => panic!("it did not start: {:?}", server.finish()),
+            }
         };
-        let port = first.rsplit(':').next().and_then(|port| port.parse().ok());
-        assert!(first.starts_with("Access http://"), "{first}");
+        let port = access.rsplit(':').next().and_then(|port| port.trim_end().parse().ok());
         server.port = port.expect("a port");
         server
     }
@@ -201,6 +206,14 @@ pub(crate) fn connect(address: SocketAddr) -> TcpStream {
     stream
 }
 
+/// An address where nobody listens, as long as what holds it is kept.
+pub(crate) fn nobody() -> (socket2::Socket, SocketAddr) {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("a socket");
+    socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).expect("a free port");
+    let address = socket.local_addr().expect("an address").as_socket().expect("an address");
+    (socket, address)
+}
+
 /// Everything until the server hangs up.
 pub(crate) fn read_all(stream: &mut TcpStream) -> String {
     let mut text = String::new();
@@ -222,10 +235,15 @@ pub(crate) fn read_reply(stream: &mut TcpStream) -> String {
 
 /// Whether a program can be run, so that a test can use it, or say that it did not.
 pub(crate) fn has(program: &str) -> bool {
-    let there = Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
-    let there = there.is_ok_and(|status| status.success());
+    let there = is_there(program);
     if !there {
         eprintln!("not tested: there is no {program} on PATH");
     }
     there
+}
+
+/// Whether a program can be run.
+pub(crate) fn is_there(program: &str) -> bool {
+    let there = Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+    there.is_ok_and(|status| status.success())
 }

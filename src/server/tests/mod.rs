@@ -1,6 +1,6 @@
 //! The conversation in memory, with a clock that jumps to wherever something happens next.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -9,12 +9,11 @@ use super::{Event, Limits, Observer, Runtime as _, Server};
 use crate::wasi::model::{Model, Peer, ROOM, Switchboard, Telephone};
 use crate::wasi::runtime::Runtime;
 
-mod log;
 mod stop;
 
-const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
-const LAST_GET: &[u8] = b"GET /last HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
-const HELLO: &str = "<html><body>Hello World</body></html>\r\n\r\n";
+pub(crate) const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
+pub(crate) const LAST_GET: &[u8] = b"GET /last HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+pub(crate) const HELLO: &str = "<html><body>Hello World</body></html>\r\n\r\n";
 
 /// Writes down what happens.
 #[derive(Default)]
@@ -30,17 +29,17 @@ impl Observer for Notes {
                 let line = String::from_utf8_lossy(exchange.line).into_owned();
                 self.answered.borrow_mut().push((exchange.status, line));
             }
-            Event::PickedUp => {}
             Event::AcceptFailed { .. } => *self.accept_failures.borrow_mut() += 1,
+            _ => {}
         }
     }
 }
 
 /// A server in memory, and a telephone to call it with.
 #[derive(Clone)]
-struct Scene {
+pub(crate) struct Scene {
     model: Model,
-    runtime: Runtime<Model>,
+    pub(crate) runtime: Runtime<Model>,
     server: Rc<Server<Runtime<Model>, Rc<Notes>>>,
     notes: Rc<Notes>,
     telephone: Telephone,
@@ -62,7 +61,7 @@ impl Scene {
     }
 
     /// How long `story` takes, by the clock of the model.
-    async fn timed<T>(&self, story: impl Future<Output = T>) -> (T, Duration) {
+    pub(crate) async fn timed<T>(&self, story: impl Future<Output = T>) -> (T, Duration) {
         let start = self.runtime.now();
         let output = story.await;
         (output, self.runtime.now() - start)
@@ -73,19 +72,19 @@ impl Scene {
     }
 
     /// Lets everybody else go on until they wait.
-    async fn pause(&self) {
+    pub(crate) async fn pause(&self) {
         self.sleep(Duration::from_millis(1)).await;
     }
 }
 
 /// Plays `story` on a server with these limits.
-fn play<F: Future<Output = ()> + 'static>(limits: Limits, story: impl FnOnce(Scene) -> F) {
+pub(crate) fn play<F: Future<Output = ()> + 'static>(limits: Limits, story: impl FnOnce(Scene) -> F) {
     let scene = Scene::new(limits);
     let runtime = scene.runtime.clone();
     runtime.run(story(scene));
 }
 
-fn seconds(seconds: u64) -> Duration {
+pub(crate) fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
@@ -656,5 +655,20 @@ fn the_date_is_that_of_the_reply() {
         scene.sleep(seconds(1)).await;
         peer.send(GET);
         assert!(one_reply(&peer).await.contains("\r\nDate: Wed, 01 Mar 2000 00:00:00 GMT\r\n"));
+    });
+}
+
+#[test]
+fn who_sends_hundreds_of_requests_at_once_lets_others_in_between() {
+    play(Limits::default(), |scene| async move {
+        let (busy, honest) = (idle_peer(&scene).await, idle_peer(&scene).await);
+        busy.send(&GET.repeat(400));
+        honest.send(LAST_GET);
+        assert!(honest.receive_all().await.ends_with(HELLO));
+        busy.finish();
+        assert_eq!(busy.receive_all().await.matches("200 OK").count(), 400);
+        let lines: Vec<String> = scene.notes.answered.borrow().iter().map(|(_, line)| line.clone()).collect();
+        let before = lines.iter().position(|line| line == "GET /last HTTP/1.1").expect("it was answered");
+        assert!(before < 2 + 2 * 16, "{before} were answered before");
     });
 }

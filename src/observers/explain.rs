@@ -1,0 +1,130 @@
+//! The telephone call, told as it happens: a line for what the server does, and the function of WASI that did it.
+//!
+//! The verbs are those of the lecture, and of every system that has sockets: create, bind, listen, accept, read, write,
+//! close.
+
+use std::fmt::{self, Display, Write as _};
+use std::rc::Rc;
+
+use super::escape_line;
+use super::lines::Lines;
+use crate::http::response::reason;
+use crate::server::{Ending, Event, Observer, Part};
+
+/// The most bytes of a request line that are shown.
+const SHOWN: usize = 60;
+
+/// Tells what happens, a line each.
+#[derive(Debug)]
+pub struct Explainer {
+    lines: Rc<Lines>,
+}
+
+impl Explainer {
+    /// Adds to `lines`.
+    pub fn new(lines: &Rc<Lines>) -> Self {
+        Explainer { lines: Rc::clone(lines) }
+    }
+
+    fn tell(&self, verb: &str, wasi: &str, sentence: impl Display) {
+        self.lines.add(|out| writeln!(out, "{verb:<6}  {sentence}  [{wasi}]"));
+    }
+}
+
+impl Observer for Explainer {
+    fn observe(&self, event: Event<'_>) {
+        match event {
+            Event::SocketMade(address) => {
+                let family = if address.is_ipv4() { "IPv4" } else { "IPv6" };
+                self.tell("create", "create-tcp-socket", format_args!("a socket, which is a telephone, for {family}"));
+            }
+            Event::Bound(address) => {
+                self.tell("bind", "start-bind, finish-bind", format_args!("its number is {address}"));
+            }
+            Event::Listening { backlog, .. } => self.tell(
+                "listen",
+                "set-listen-backlog-size, start-listen, finish-listen",
+                format_args!("it may ring; up to {backlog} callers are held in line"),
+            ),
+            Event::PickedUp(caller) => self.tell(
+                "accept",
+                "accept",
+                format_args!(
+                    "call {}: picked up; it is {}, and the client must speak first",
+                    caller.number, caller.address
+                ),
+            ),
+            Event::Heard(caller, part) => {
+                let (bytes, what) = match part {
+                    Part::Head(bytes) => (bytes, "of a request"),
+                    Part::Body(bytes) => (bytes, "of a body, which nobody needs"),
+                };
+                let bytes = count(bytes.len());
+                self.tell(
+                    "read",
+                    "input-stream.read",
+                    format_args!("call {}: the client says {bytes} {what}", caller.number),
+                );
+            }
+            // The reply is told as a whole; see below.
+            Event::Said(..) => {}
+            Event::Answered(exchange) => {
+                let (number, status) = (exchange.caller.number, exchange.status);
+                let (question, reason, bytes) = (Line(exchange.line), reason(status), count(exchange.bytes));
+                self.tell(
+                    "write",
+                    "output-stream.write",
+                    format_args!("call {number}: to {question} the answer is {status} {reason}, with {bytes} of body"),
+                );
+            }
+            Event::HungUp(caller, ending) => {
+                let number = caller.number;
+                match ending {
+                    Ending::Answered => self.tell(
+                        "close",
+                        "shutdown",
+                        format_args!("call {number}: that was the last answer, and the server hangs up"),
+                    ),
+                    Ending::Finished => {
+                        self.tell(
+                            "read",
+                            "input-stream.read: closed",
+                            format_args!("call {number}: the client has hung up"),
+                        );
+                        self.tell("close", "shutdown", format_args!("call {number}: and so does the server"));
+                    }
+                    Ending::Silent => self.tell(
+                        "close",
+                        "the socket is dropped",
+                        format_args!("call {number}: silent for too long, and the server hangs up"),
+                    ),
+                    Ending::Gone => self.tell(
+                        "close",
+                        "the socket is dropped",
+                        format_args!("call {number}: the client is gone without a word"),
+                    ),
+                }
+            }
+            Event::AcceptFailed { cause } => {
+                self.tell("accept", "accept: failed", format_args!("nobody can be picked up: {cause}"));
+            }
+        }
+    }
+}
+
+/// `1 byte`, `2 bytes`.
+fn count(bytes: usize) -> String {
+    format!("{bytes} byte{}", if bytes == 1 { "" } else { "s" })
+}
+
+/// A request line, or what came instead, in quotes; the beginning of it if it is long.
+struct Line<'l>(&'l [u8]);
+
+impl Display for Line<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = String::new();
+        escape_line(&mut text, &self.0[..self.0.len().min(SHOWN)]);
+        let more = if self.0.len() > SHOWN { "..." } else { "" };
+        write!(f, "\"{text}{more}\"")
+    }
+}

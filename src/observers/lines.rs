@@ -1,0 +1,177 @@
+//! Lines for standard output, from all who have something to tell, in the order in which it happened.
+//!
+//! They are collected while the server works and written together when it is done with its turn, so that telling does not
+//! decide the speed.
+
+use std::cell::{Cell, RefCell};
+use std::future::{Future, poll_fn};
+use std::task::{Poll, Waker};
+use std::time::Duration;
+
+use crate::server::Runtime;
+
+/// The most bytes of lines that wait for somebody to take them, those that are being written included. A reader that has
+/// stopped reading loses the lines beyond that, and is told how many. (That is for hosts whose standard output does not
+/// block. `wasmtime run` waits, in the very call that writes, for a pipe to be read, and the component with it.) Default is
+/// 1 MiB: ten thousand lines, which is as many as there are connections.
+const MAX_WAITING: usize = 1024 * 1024;
+
+/// How often is looked whether the last lines have been passed on.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// Where lines go.
+pub trait Sink {
+    /// Writes whole lines; waits while there is no room.
+    fn write(&mut self, lines: &[u8]) -> impl Future<Output = Result<(), SinkError>>;
+}
+
+/// Why lines could not be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SinkError {
+    /// Nobody reads them any more, as with `serve | head -1`.
+    Closed,
+    /// These are lost, as on a full disk; the next ones may not be.
+    Failed,
+}
+
+/// Nobody reads the lines any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unread;
+
+/// Collects lines ([`add`](Lines::add)) and passes them on ([`run`](Lines::run)).
+#[derive(Debug)]
+pub struct Lines {
+    waiting: RefCell<String>,
+    /// How many bytes of them are being written.
+    leaving: Cell<usize>,
+    lost: Cell<u64>,
+    /// The line that says how many are missing.
+    loss: fn(u64) -> String,
+    closed: Cell<bool>,
+    waker: RefCell<Option<Waker>>,
+    /// Nothing more will come.
+    finished: Cell<bool>,
+    /// Somebody passes lines on.
+    running: Cell<bool>,
+}
+
+impl Lines {
+    /// No lines yet. Where some had to be left out, there is one that `loss` makes of their number.
+    pub fn new(loss: fn(u64) -> String) -> Self {
+        Lines {
+            waiting: RefCell::default(),
+            leaving: Cell::new(0),
+            lost: Cell::new(0),
+            loss,
+            closed: Cell::new(false),
+            waker: RefCell::default(),
+            finished: Cell::new(false),
+            running: Cell::new(false),
+        }
+    }
+
+    /// Adds what `write` writes: whole lines. Does not even ask for them when nobody reads.
+    pub fn add(&self, write: impl FnOnce(&mut String) -> std::fmt::Result) {
+        if self.closed.get() {
+            return;
+        }
+        let mut waiting = self.waiting.borrow_mut();
+        if waiting.len() + self.leaving.get() >= MAX_WAITING {
+            self.lost.set(self.lost.get() + 1);
+            return;
+        }
+        // Writing to a string does not fail.
+        let _ = write(&mut waiting);
+        self.wake();
+    }
+
+    /// Adds this text: whole lines, which are never left out. For what is said once.
+    pub fn say(&self, text: &str) {
+        if self.closed.get() {
+            return;
+        }
+        self.waiting.borrow_mut().push_str(text);
+        self.wake();
+    }
+
+    fn wake(&self) {
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+
+    /// Takes the lines that wait.
+    pub fn take(&self) -> String {
+        self.waiting.take()
+    }
+
+    /// Passes lines on to `sink` whenever there are some, until they are [finished](Lines::finish).
+    ///
+    /// # Errors
+    /// Nobody reads them any more, so there are no more lines, and the server goes on without them.
+    pub async fn run(&self, sink: impl Sink) -> Result<(), Unread> {
+        self.running.set(true);
+        let result = self.pass_on(sink).await;
+        self.closed.set(result.is_err());
+        self.running.set(false);
+        result
+    }
+
+    async fn pass_on(&self, mut sink: impl Sink) -> Result<(), Unread> {
+        // Nobody says how much of a write that failed was written.
+        let mut torn = false;
+        loop {
+            let lines = poll_fn(|context| {
+                let lines = self.take();
+                if lines.is_empty() && !self.finished.get() {
+                    self.waker.replace(Some(context.waker().clone()));
+                    return Poll::Pending;
+                }
+                Poll::Ready(lines)
+            })
+            .await;
+            if lines.is_empty() {
+                return Ok(());
+            }
+            self.leaving.set(lines.len());
+            let lost = self.lost.take();
+            let written = match lost {
+                0 => sink.write(lines.as_bytes()).await,
+                _ => {
+                    // What was cut off ends here.
+                    let end = if torn { "\n" } else { "" };
+                    sink.write(format!("{end}{}{lines}", (self.loss)(lost)).as_bytes()).await
+                }
+            };
+            self.leaving.set(0);
+            torn = written.is_err();
+            match written {
+                Ok(()) => {}
+                Err(SinkError::Failed) => {
+                    let failed = lines.lines().count() as u64;
+                    self.lost.set(self.lost.get() + lost + failed);
+                }
+                Err(SinkError::Closed) => return Err(Unread),
+            }
+            self.give_back(lines);
+        }
+    }
+
+    /// Waits until the last lines have been passed on, but no longer than until `end`.
+    pub async fn finish(&self, runtime: &impl Runtime, end: Duration) {
+        self.finished.set(true);
+        self.wake();
+        while self.running.get() && runtime.now() < end {
+            runtime.sleep_until(end.min(runtime.now() + LOOK)).await;
+        }
+    }
+
+    /// Keeps the buffer of `lines` for the next ones, unless a burst has made it large.
+    fn give_back(&self, mut lines: String) {
+        let mut waiting = self.waiting.borrow_mut();
+        if waiting.capacity() == 0 && lines.capacity() <= 64 * 1024 {
+            lines.clear();
+            *waiting = lines;
+        }
+    }
+}

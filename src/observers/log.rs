@@ -1,0 +1,104 @@
+//! The access log: a line a request.
+//!
+//! Whatever came from the network is escaped: a request can never forge a line.
+
+use std::fmt::Write as _;
+use std::rc::Rc;
+
+use super::escape_line;
+use super::lines::Lines;
+use crate::server::{Event, Exchange, Observer};
+
+/// What a line of the log looks like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// The Common Log Format of the first web servers, which every log reader knows:
+    /// `127.0.0.1 - - [23/Nov/2026:20:31:47 +0000] "GET / HTTP/1.1" 200 41`. Times are UTC.
+    Common,
+    /// One JSON object a line, with the fields `time`, `peer`, `request`, `status` and `bytes`; or with the field `lost`,
+    /// how many lines are missing at the most.
+    Json,
+    /// No lines.
+    Off,
+}
+
+impl Format {
+    /// The line that says how many are missing, in this format.
+    pub fn loss(self) -> fn(u64) -> String {
+        match self {
+            Format::Json => |lines| format!("{{\"lost\":{lines}}}\n"),
+            Format::Common | Format::Off => |lines| format!("# up to {lines} lines lost\n"),
+        }
+    }
+}
+
+/// Writes a line for each request that was answered.
+#[derive(Debug)]
+pub struct AccessLog {
+    format: Format,
+    lines: Rc<Lines>,
+}
+
+impl AccessLog {
+    /// Adds to `lines`.
+    pub fn new(format: Format, lines: &Rc<Lines>) -> Self {
+        AccessLog { format, lines: Rc::clone(lines) }
+    }
+}
+
+impl Observer for AccessLog {
+    fn observe(&self, event: Event<'_>) {
+        let Event::Answered(exchange) = event else {
+            return;
+        };
+        match self.format {
+            Format::Common => self.lines.add(|out| common(out, &exchange)),
+            Format::Json => self.lines.add(|out| json(out, &exchange)),
+            Format::Off => {}
+        }
+    }
+}
+
+/// A line in the Common Log Format. `date` is `Mon, 23 Nov 2026 20:31:47 GMT`, and all its parts are where they are.
+fn common(out: &mut String, exchange: &Exchange<'_>) -> std::fmt::Result {
+    let date = exchange.date;
+    write!(out, "{} - - [", exchange.caller.address.ip())?;
+    for (part, behind) in [(5..7, '/'), (8..11, '/'), (12..16, ':'), (17..25, ' ')] {
+        out.push_str(date.get(part).unwrap_or_default());
+        out.push(behind);
+    }
+    out.push_str("+0000] \"");
+    escape_line(out, exchange.line);
+    let status = exchange.status;
+    match exchange.bytes {
+        0 => writeln!(out, "\" {status} -"),
+        bytes => writeln!(out, "\" {status} {bytes}"),
+    }
+}
+
+/// A line of JSON (RFC 8259). What [`escape_line`] writes is ASCII without control characters; only its quotes and
+/// backslashes mean something in JSON.
+fn json(out: &mut String, exchange: &Exchange<'_>) -> std::fmt::Result {
+    let date = exchange.date;
+    let part = |range| date.get(range).unwrap_or_default();
+    let mut months = b"JanFebMarAprMayJunJulAugSepOctNovDec".chunks(3);
+    let month = months.position(|month| month == part(8..11).as_bytes()).unwrap_or_default() + 1;
+    write!(
+        out,
+        "{{\"time\":\"{}-{month:02}-{}T{}Z\",\"peer\":\"{}\",\"request\":\"",
+        part(12..16),
+        part(5..7),
+        part(17..25),
+        exchange.caller.address
+    )?;
+    let mut line = String::new();
+    escape_line(&mut line, exchange.line);
+    for c in line.chars() {
+        if matches!(c, '"' | '\\') {
+            out.push('\\');
+        }
+        out.push(c);
+    }
+    let Exchange { status, bytes, .. } = exchange;
+    writeln!(out, "\",\"status\":{status},\"bytes\":{bytes}}}")
+}

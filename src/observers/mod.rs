@@ -1,0 +1,55 @@
+//! Whoever listens to what the server reports. The server knows none of them.
+//!
+//! | file | what it tells |
+//! |---|---|
+//! | [`log`] | a line a request: the access log |
+//! | [`explain`] | the telephone call as it happens, and which function of WASI did it |
+//! | [`wire`] | the bytes, in both directions |
+//! | `secrets` | nothing: it knows what is not to be shown |
+//! | [`lines`] | nothing: it collects the lines of all of them, and passes them on |
+//!
+//! A new one is a file here, and a line in `start.rs`.
+
+pub mod explain;
+pub mod lines;
+pub mod log;
+mod secrets;
+#[cfg(test)]
+mod tests;
+pub mod wire;
+
+/// Writes `bytes` so that they stay within one line, one field and ASCII, and can be read back: quotes and backslashes
+/// get a backslash, everything that is not visible ASCII or a space becomes `\xhh`, as in the logs of other servers.
+fn escape(out: &mut String, bytes: &[u8]) {
+    for &byte in bytes {
+        match byte {
+            b'"' | b'\\' => {
+                out.push('\\');
+                out.push(char::from(byte));
+            }
+            _ => escape_invisible(out, byte),
+        }
+    }
+}
+
+/// Writes the line of a request so, without what nobody should read.
+fn escape_line(out: &mut String, line: &[u8]) {
+    let (readable, is_all) = secrets::readable(line);
+    escape(out, readable);
+    if !is_all {
+        out.push_str(" ***");
+    }
+}
+
+/// Writes `byte` as it is if that is visible ASCII or a space, and as `\xhh` if not.
+fn escape_invisible(out: &mut String, byte: u8) {
+    match byte {
+        b' '..=b'~' => out.push(char::from(byte)),
+        _ => {
+            const DIGITS: &[u8; 16] = b"0123456789abcdef";
+            out.push_str("\\x");
+            out.push(char::from(DIGITS[usize::from(byte >> 4)]));
+            out.push(char::from(DIGITS[usize::from(byte & 15)]));
+        }
+    }
+}

@@ -1,0 +1,452 @@
+//! What the observers tell about conversations in memory.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::explain::Explainer;
+use super::lines::{Lines, Sink, SinkError};
+use super::log::{AccessLog, Format};
+use super::wire::Wire;
+use crate::server::accept::accept;
+use crate::server::tests::{HELLO, LAST_GET, play, seconds};
+use crate::server::{Caller, Event, Exchange, Limits, Observer, Runtime as _, Server};
+use crate::wasi::model::{Model, Peer, Switchboard, Telephone};
+use crate::wasi::runtime::Runtime;
+
+/// Takes lines when the test lets it.
+#[derive(Clone, Default)]
+struct Page(Rc<RefCell<Vec<String>>>);
+
+impl Sink for Page {
+    async fn write(&mut self, lines: &[u8]) -> Result<(), SinkError> {
+        self.0.borrow_mut().push(String::from_utf8(lines.to_vec()).expect("text"));
+        Ok(())
+    }
+}
+
+/// A server in memory whose log goes to the sink that `sink` makes, and a telephone to call it with.
+fn with_log<S: Sink + 'static>(format: Format, sink: impl FnOnce(&Runtime<Model>) -> S) -> (Runtime<Model>, Telephone) {
+    let model = Model::new();
+    let runtime = Runtime::new(model.clone());
+    let lines = Rc::new(Lines::new(format.loss()));
+    let log = AccessLog::new(format, &lines);
+    let sink = sink(&runtime);
+    runtime.spawn(async move { _ = lines.run(sink).await });
+    let server = Server::new(runtime.clone(), log, Limits::default());
+    let (switchboard, telephone) = Switchboard::new(&model, runtime.reactor());
+    runtime.spawn(accept(server, switchboard));
+    (runtime, telephone)
+}
+
+/// What the log says about these exchanges with a server in memory.
+fn logged(format: Format, requests: &'static [&'static [u8]]) -> Vec<String> {
+    let page = Page::default();
+    let (runtime, telephone) = with_log(format, |_| page.clone());
+    runtime.run(async move {
+        let peers: Vec<Peer> = requests.iter().map(|_| telephone.call()).collect();
+        for (peer, request) in peers.iter().zip(requests) {
+            peer.send(request);
+            peer.finish();
+        }
+        for peer in &peers {
+            peer.receive_all().await;
+        }
+    });
+    page.0.take()
+}
+
+#[test]
+fn the_log_has_a_line_a_request_in_the_common_format() {
+    let lines = logged(
+        Format::Common,
+        &[b"GET /romeo.txt HTTP/1.1\r\nHost: localhost\r\n\r\n", b"HEAD / HTTP/1.1\r\nHost: localhost\r\n\r\n"],
+    );
+    assert_eq!(
+        lines.concat(),
+        "127.0.0.1 - - [06/Nov/1994:08:49:37 +0000] \"GET /romeo.txt HTTP/1.1\" 200 41\n\
+         127.0.0.1 - - [06/Nov/1994:08:49:37 +0000] \"HEAD / HTTP/1.1\" 200 -\n"
+    );
+}
+
+#[test]
+fn the_log_has_a_line_a_request_in_json() {
+    let lines = logged(Format::Json, &[b"GET /\"\\ HTTP/1.1\r\nHost: localhost\r\n\r\n"]);
+    assert_eq!(
+        lines.concat(),
+        "{\"time\":\"1994-11-06T08:49:37Z\",\"peer\":\"127.0.0.1:50000\",\
+         \"request\":\"GET /\\\\\\\"\\\\\\\\ HTTP/1.1\",\"status\":200,\"bytes\":41}\n"
+    );
+}
+
+#[test]
+fn no_request_can_forge_a_line_of_the_log() {
+    let lines = logged(
+        Format::Common,
+        &[
+            b"GET /\x0d1.2.3.4 HTTP/1.1\r\nHost: a\r\n\r\n",
+            b"\x16\x03\x01\x02\x00\x01\xff\n\x1b[2Jroot\n\n",
+            b"G\"T / HTTP/1.1\r\n\r\n",
+        ],
+    );
+    let lines = lines.concat();
+    let requests: Vec<&str> = lines.lines().map(|line| line.split("] ").nth(1).expect("a request")).collect();
+    assert_eq!(requests.len(), 3);
+    assert!(requests[0].starts_with("\"GET /\\x0d1.2.3.4 HTTP/1.1\" 400 "), "{}", requests[0]);
+    assert!(requests[1].starts_with("\"\\x16\\x03\\x01\\x02\\x00\\x01\\xff\" 400 "));
+    assert!(requests[2].starts_with("\"G\\\"T / HTTP/1.1\" 400 "));
+    assert!(lines.bytes().all(|byte| byte == b'\n' || (b' '..=b'~').contains(&byte)));
+}
+
+#[test]
+fn lines_of_one_turn_are_written_together() {
+    static GETS: [&[u8]; 50] = [LAST_GET; 50];
+    let lines = logged(Format::Common, &GETS);
+    assert_eq!(lines.concat().lines().count(), 50);
+    assert!(lines.len() < 10, "{} writes", lines.len());
+}
+
+/// Stops reading for good.
+struct Shut;
+
+impl Sink for Shut {
+    async fn write(&mut self, _: &[u8]) -> Result<(), SinkError> {
+        Err(SinkError::Closed)
+    }
+}
+
+/// Is full at first.
+#[derive(Clone, Default)]
+struct Disk {
+    full: Rc<Cell<bool>>,
+    page: Page,
+}
+
+impl Sink for Disk {
+    async fn write(&mut self, lines: &[u8]) -> Result<(), SinkError> {
+        match self.full.get() {
+            true => Err(SinkError::Failed),
+            false => self.page.write(lines).await,
+        }
+    }
+}
+
+#[test]
+fn a_log_that_fails_for_a_while_goes_on_and_says_how_much_was_lost() {
+    let disk = Disk::default();
+    let (runtime, telephone) = with_log(Format::Common, |_| disk.clone());
+    let (full, clock) = (Rc::clone(&disk.full), runtime.clone());
+    runtime.run(async move {
+        for number in 0..4 {
+            full.set(number < 3);
+            let peer = telephone.call();
+            peer.send(LAST_GET);
+            peer.finish();
+            peer.receive_all().await;
+            // The log has its turn.
+            clock.sleep_until(clock.now() + Duration::from_millis(1)).await;
+        }
+    });
+    let lines = disk.page.0.take().concat();
+    assert!(lines.starts_with("\n# up to 3 lines lost\n127.0.0.1 - - ["), "{lines}");
+}
+
+/// Takes nothing, until it is told to.
+struct Stalled {
+    resumed: Rc<Cell<bool>>,
+    page: Page,
+    clock: Runtime<Model>,
+}
+
+impl Sink for Stalled {
+    async fn write(&mut self, lines: &[u8]) -> Result<(), SinkError> {
+        while !self.resumed.get() {
+            let later = self.clock.now() + Duration::from_millis(1);
+            self.clock.sleep_until(later).await;
+        }
+        self.page.write(lines).await
+    }
+}
+
+#[test]
+fn a_log_that_is_not_read_has_bounds_and_says_what_it_lost() {
+    let (resumed, page) = (Rc::new(Cell::new(false)), Page::default());
+    let (runtime, telephone) = with_log(Format::Json, |runtime| Stalled {
+        resumed: Rc::clone(&resumed),
+        page: page.clone(),
+        clock: runtime.clone(),
+    });
+    let clock = runtime.clone();
+    let long = format!("GET /{} HTTP/1.0\r\n\r\n", "x".repeat(8000));
+    let requests = 1000;
+    runtime.run(async move {
+        for number in 0..requests {
+            resumed.set(number == requests - 1);
+            let peer = telephone.call();
+            peer.send(long.as_bytes());
+            peer.finish();
+            peer.receive_all().await;
+            clock.sleep_until(clock.now() + Duration::from_millis(1)).await;
+        }
+    });
+    let lines = page.0.take().concat();
+    let written = lines.lines().filter(|line| line.contains("\"request\"")).count();
+    let lost = lines.lines().find_map(|line| line.strip_prefix("{\"lost\":"));
+    let lost: usize = lost.and_then(|rest| rest.strip_suffix('}')).expect("a line").parse().expect("a number");
+    assert!(lines.len() < 3 * 512 * 1024);
+    assert_eq!(written + lost, requests);
+}
+
+#[test]
+fn a_log_that_nobody_reads_any_more_does_not_stop_the_server() {
+    let (runtime, telephone) = with_log(Format::Common, |_| Shut);
+    runtime.run(async move {
+        for _ in 0..3 {
+            let peer = telephone.call();
+            peer.send(LAST_GET);
+            assert!(peer.receive_all().await.ends_with(HELLO));
+        }
+    });
+}
+
+fn answered() -> Event<'static> {
+    Event::Answered(Exchange {
+        caller: Caller { number: 1, address: ([127, 0, 0, 1], 50_000).into() },
+        date: "Sun, 06 Nov 1994 08:49:37 GMT",
+        line: b"GET / HTTP/1.1",
+        fault: None,
+        status: 200,
+        bytes: 41,
+    })
+}
+
+/// An access log, and its lines.
+fn log_and_lines() -> (AccessLog, Rc<Lines>) {
+    let lines = Rc::new(Lines::new(Format::Common.loss()));
+    (AccessLog::new(Format::Common, &lines), lines)
+}
+
+#[test]
+fn the_last_lines_are_passed_on_before_the_end() {
+    play(Limits::default(), |scene| async move {
+        let page = Page::default();
+        let (_, lines) = log_and_lines();
+        // Nobody runs it: there is nothing to wait for.
+        lines.finish(&scene.runtime, scene.runtime.now() + seconds(9)).await;
+
+        let (log, lines) = log_and_lines();
+        let (writer, sink, result) = (Rc::clone(&lines), page.clone(), Rc::new(RefCell::new(None)));
+        let written = Rc::clone(&result);
+        scene.runtime.spawn(async move { *written.borrow_mut() = Some(writer.run(sink).await) });
+        scene.pause().await;
+        log.observe(answered());
+        lines.finish(&scene.runtime, scene.runtime.now() + seconds(9)).await;
+        assert_eq!(page.0.borrow().len(), 1);
+        assert_eq!(*result.borrow(), Some(Ok(())));
+    });
+}
+
+/// Takes nothing, ever.
+struct Stuck;
+
+impl Sink for Stuck {
+    async fn write(&mut self, _lines: &[u8]) -> Result<(), SinkError> {
+        std::future::pending().await
+    }
+}
+
+#[test]
+fn a_reader_that_does_not_read_does_not_keep_the_server_from_ending() {
+    play(Limits::default(), |scene| async move {
+        let (log, lines) = log_and_lines();
+        let writer = Rc::clone(&lines);
+        scene.runtime.spawn(async move { _ = writer.run(Stuck).await });
+        scene.pause().await;
+        log.observe(answered());
+        let ((), time) = scene.timed(lines.finish(&scene.runtime, scene.runtime.now() + seconds(1))).await;
+        assert_eq!(time, seconds(1));
+    });
+}
+
+/// What is told about a call in which `pieces` are sent one after the other, a second apart, and the caller hangs up.
+fn told<O: Observer + 'static>(
+    observer: impl FnOnce(&Rc<Lines>, &Runtime<Model>) -> O,
+    pieces: &'static [&'static [u8]],
+) -> String {
+    let model = Model::new();
+    let runtime = Runtime::new(model.clone());
+    let lines = Rc::new(Lines::new(Format::Common.loss()));
+    let server = Server::new(runtime.clone(), observer(&lines, &runtime), Limits::default());
+    let (switchboard, telephone) = Switchboard::new(&model, runtime.reactor());
+    runtime.spawn(accept(server, switchboard));
+    let clock = runtime.clone();
+    runtime.run(async move {
+        let peer = telephone.call();
+        for piece in pieces {
+            clock.sleep_until(clock.now() + seconds(1)).await;
+            peer.send(piece);
+        }
+        peer.finish();
+        peer.receive_all().await;
+        clock.sleep_until(clock.now() + seconds(3)).await;
+    });
+    lines.take()
+}
+
+/// The conversation, byte by byte.
+fn shown(pieces: &'static [&'static [u8]]) -> String {
+    told(|lines, runtime| Wire::new(lines, runtime.clone(), false), pieces)
+}
+
+/// What one side of it says, a line each, without the number of the call and the time.
+fn said(shown: &str, mark: &str) -> Vec<String> {
+    let lines = shown.lines().filter_map(|line| line.split_once(mark));
+    lines.map(|(_, text)| text.to_owned()).collect()
+}
+
+#[test]
+fn a_call_is_told_as_it_happens() {
+    let told = told(|lines, _| Explainer::new(lines), &[b"GET /romeo.txt HTTP/1.1\r\n", b"Host: localhost\r\n\r\n"]);
+    assert_eq!(
+        told,
+        "accept  call 1: picked up; it is 127.0.0.1:50000, and the client must speak first  [accept]\n\
+         read    call 1: the client says 25 bytes of a request  [input-stream.read]\n\
+         read    call 1: the client says 19 bytes of a request  [input-stream.read]\n\
+         write   call 1: to \"GET /romeo.txt HTTP/1.1\" the answer is 200 OK, with 41 bytes of body  [output-stream.write]\n\
+         read    call 1: the client has hung up  [input-stream.read: closed]\n\
+         close   call 1: and so does the server  [shutdown]\n"
+    );
+}
+
+#[test]
+fn an_explanation_stays_in_its_line_whatever_was_said() {
+    let told = told(|lines, _| Explainer::new(lines), &[b"\x16\x03\x01\x1b[2J\nclose   call 1\n\n"]);
+    assert!(told.bytes().all(|byte| byte == b'\n' || (b' '..=b'~').contains(&byte)), "{told}");
+    assert!(told.contains("to \"\\x16\\x03\\x01\\x1b[2J\" the answer is 400 Bad Request"), "{told}");
+}
+
+#[test]
+fn the_bytes_of_both_sides_are_shown_with_the_time_since_the_call_was_picked_up() {
+    let shown = shown(&[b"GET / HTTP/1.1\r\nHo", b"st: localhost\r\nA:\tx\\\xff\r\n", b"\r\n"]);
+    assert_eq!(
+        shown,
+        r"call 1  0.000 s   127.0.0.1:50000 is on the line
+call 1  1.000 s > GET / HTTP/1.1\r\n
+call 1  1.000 s > Ho
+call 1  2.000 s > st: localhost\r\n
+call 1  2.000 s > A:\tx\\\xff\r\n
+call 1  3.000 s > \r\n
+call 1  3.000 s < HTTP/1.1 200 OK\r\n
+call 1  3.000 s < Content-Type: text/html; charset=utf-8\r\n
+call 1  3.000 s < Content-Length: 41\r\n
+call 1  3.000 s < Date: Sun, 06 Nov 1994 08:49:40 GMT\r\n
+call 1  3.000 s < \r\n
+call 1  3.000 s < <html><body>Hello World</body></html>\r\n
+call 1  3.000 s < \r\n
+call 1  3.000 s   the client has hung up
+"
+    );
+}
+
+#[test]
+fn what_lets_somebody_in_is_masked_however_it_comes() {
+    let shown = shown(&[
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nAuth",
+        b"orization",
+        b": Basic c2Vj",
+        b"cmV0\r\nCOOKIE: c2Vj=cmV0\r\nProxy-Authorization:c2VjcmV0\r\nAccept: cookie: yes\r\nCo",
+        b"nnection: keep-alive\r\n\r\n",
+        b"GET / HTTP/1.1\r\nCookie : c2Vj\r\n  cmV0\r\n",
+    ]);
+    let client = said(&shown, " s > ");
+    assert_eq!(
+        client,
+        [
+            "GET / HTTP/1.1\\r\\n",
+            "Host: localhost\\r\\n",
+            "Authorization: ***",
+            "***\\r\\n",
+            "COOKIE: ***\\r\\n",
+            "Proxy-Authorization: ***\\r\\n",
+            "Accept: cookie: yes\\r\\n",
+            "Connection: keep-alive\\r\\n",
+            "\\r\\n",
+            "GET / HTTP/1.1\\r\\n",
+            "Cookie ***\\r\\n",
+            "***\\r\\n",
+        ]
+    );
+    assert!(!shown.contains("c2Vj") && !shown.contains("cmV0"), "{shown}");
+}
+
+#[test]
+fn what_lets_somebody_in_is_masked_where_it_should_not_be_at_all() {
+    static ODD: [&[u8]; 11] = [
+        b"Cookie: c2VjcmV0\r\n\r\n",
+        b"GET / HTTP/1.1\rHost: a\rCookie: c2VjcmV0\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\rCookie: c2VjcmV0\r\n\r\n",
+        b"GET / HTTP/1.1\r\n Authorization: c2VjcmV0\r\n\r\n",
+        b"GET / HTTP/1.1\r\nAuthorization c2VjcmV0\r\n\r\n",
+        b"GET / HTTP/1.1\r\nCookie\0: c2VjcmV0\r\n\r\n",
+        b"GET / HTTP/1.1\r\nCookie\n : c2VjcmV0\r\n\r\n",
+        b"GET / HTTP/1.1\r\nSet-Cookie:c2VjcmV0\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nAuthorization: c2VjcmV0\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nGET / HTTP/1.1\r\nCookie: c2VjcmV0\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\n\nCookie: c2VjcmV0\r\n\r\n",
+    ];
+    for request in &ODD {
+        for cut in 1..request.len() {
+            let pieces: &'static [&'static [u8]] = Box::leak(Box::new([&request[..cut], &request[cut..]]));
+            let everything = told(
+                |lines, runtime| {
+                    let wire = Wire::new(lines, runtime.clone(), false);
+                    (Explainer::new(lines), (wire, AccessLog::new(Format::Common, lines)))
+                },
+                pieces,
+            );
+            assert!(!everything.contains("c2Vj") && !everything.contains("cmV0"), "{cut}: {everything}");
+        }
+    }
+}
+
+#[test]
+fn what_is_held_back_because_it_may_be_a_secret_is_no_longer_than_a_name() {
+    let shown = shown(&[b"GET / HTTP/1.1\r\nCookie", b"       ", b"      : c2VjcmV0\r\n"]);
+    assert_eq!(said(&shown, " s > "), ["GET / HTTP/1.1\\r\\n", "Cookie ***", "***\\r\\n"]);
+}
+
+#[test]
+fn a_body_is_shown_once_whatever_becomes_of_it() {
+    let short = shown(&[b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nBODYONCE"]);
+    assert_eq!(short.matches("BODYONCE").count(), 1, "{short}");
+    let broken = shown(&[b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nBODYONCE\r\n"]);
+    assert_eq!(broken.matches("BODYONCE").count(), 1, "{broken}");
+    let indented = shown(&[b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\na\r\n   b\r\n\r"]);
+    assert!(indented.contains("> a\\r\\n") && indented.contains(">    b\\r\\n"), "{indented}");
+}
+
+#[test]
+fn long_bodies_and_lines_are_cut_and_counted() {
+    static BODY: [u8; 2000] = [b'x'; 2000];
+    static POST: [&[u8]; 4] = [b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4000\r\n\r\n", &BODY, &BODY, b"GET /y"];
+    let shown = shown(&POST);
+    let client = said(&shown, " s > ");
+    assert_eq!(client[4..], ["x".repeat(512), "... and 3488 more bytes".into(), "GET /y".into()]);
+
+    static LONG: [u8; 2000] = [b'z'; 2000];
+    static GET: [&[u8]; 3] = [b"GET /", &LONG, b" HTTP/1.0\r\n\r\n"];
+    let client = said(&self::shown(&GET), " s > ");
+    assert_eq!(client[1], format!("{} ... and 1488 more bytes", "z".repeat(512)));
+}
+
+#[test]
+fn colours_are_used_where_they_are_wanted_and_always_switched_off_again() {
+    static PIECES: [&[u8]; 1] = [b"GET /\x1b[31m HTTP/1.0\r\n\r\n"];
+    let plain = shown(&PIECES);
+    assert!(!plain.contains('\x1b'), "{plain}");
+    let coloured = told(|lines, runtime| Wire::new(lines, runtime.clone(), true), &PIECES);
+    for line in coloured.lines().filter(|line| line.contains('\x1b')) {
+        assert!(line.matches('\x1b').count() == 2 && line.ends_with("\x1b[0m"), "{line:?}");
+    }
+    assert_eq!(coloured.replace("\x1b[36m", "").replace("\x1b[32m", "").replace("\x1b[0m", ""), plain);
+}
