@@ -374,6 +374,43 @@ fn what_is_installed_is_where_the_service_looks_for_it() {
     }
 }
 
+/// The two stages of the Containerfile: the one that builds, and the last.
+fn stages() -> [Vec<String>; 2] {
+    let mut build = lines(&read("deploy/Containerfile"));
+    let scratch = build.iter().position(|line| line == "FROM scratch").expect("a last stage");
+    let last = build.split_off(scratch);
+    [build, last]
+}
+
+#[test]
+fn what_the_first_stage_copies_is_enough_for_cargo() {
+    let [build, _] = stages();
+    let root = folder("first-stage");
+    for copy in build.iter().filter_map(|line| line.strip_prefix("COPY ")) {
+        let words: Vec<&str> = copy.split(' ').collect();
+        let (to, from) = words.split_last().expect("from and to");
+        for from in from {
+            let path = component::root().join(from);
+            // Of a folder, what is in it is copied.
+            let (source, place) = if path.is_dir() { (path.join("."), root.join(to)) } else { (path, root.clone()) };
+            assert!(source.is_dir() || *to == "./", "COPY {copy}");
+            fs::create_dir_all(&place).expect("a folder");
+            let copied = run(Command::new("cp").arg("-R").arg(source).arg(place));
+            assert!(copied.status.success(), "COPY {copy}: {copied:?}");
+        }
+    }
+    let builds = |line: &&str| line.starts_with("cargo build ") && line.contains("wasm32");
+    let component = build.iter().filter_map(|line| line.strip_prefix("RUN ")).find(builds);
+    // The sandbox would take minutes. cargo looks at its folder all the same, as at each that Cargo.toml names.
+    for line in ["cargo metadata --locked --no-deps --format-version 1", component.expect("it is built")] {
+        let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("first-stage-target");
+        let mut command = Command::new("sh");
+        let output =
+            run(command.args(["-c", &format!("exec {line}")]).env("CARGO_TARGET_DIR", target).current_dir(&root));
+        assert!(output.status.success(), "{line}: {output:?}");
+    }
+}
+
 /// The last stage of the Containerfile.
 struct Image {
     /// From where to where in the image.
@@ -389,9 +426,7 @@ struct Image {
 
 impl Image {
     fn read() -> Self {
-        let lines = lines(&read("deploy/Containerfile"));
-        let scratch = lines.iter().position(|line| line == "FROM scratch").expect("a last stage");
-        let (build, last) = lines.split_at(scratch);
+        let [build, last] = stages();
         let target = build.iter().find_map(|line| line.strip_prefix("ARG MUSL=")).expect("a target").to_owned();
         let all = |word: &str| -> Vec<String> {
             last.iter().filter_map(|line| line.strip_prefix(word)).map(|rest| rest.replace("$MUSL", &target)).collect()
@@ -545,14 +580,42 @@ fn every_command_of_the_documentation_is_tested_or_listed() {
     }
 }
 
+/// The parts of wasmtime that go by its version, and theirs in `Cargo.lock`.
+fn locked_wasmtime() -> Vec<(String, String)> {
+    let locked = read("Cargo.lock");
+    let packages = locked.split("[[package]]\nname = \"").skip(1).filter(|package| package.starts_with("wasmtime"));
+    let names = packages.map(|package| package.split('"').step_by(2).take(2).map(str::to_owned));
+    names.map(|mut words| (words.next().expect("a name"), words.next().expect("a version"))).collect()
+}
+
+#[test]
+fn wasmtime_has_one_version_everywhere() {
+    let locked = locked_wasmtime();
+    let version = locked[0].1.as_str();
+    for (name, other) in &locked {
+        assert_eq!(other, version, "{name} in Cargo.lock");
+    }
+    let manifest = read("runner/Cargo.toml");
+    let named: Vec<&str> = manifest.lines().filter(|line| line.starts_with("wasmtime")).collect();
+    let updated = commands().into_iter().find(|line| line.starts_with("cargo update ")).expect("how to move");
+    for line in &named {
+        let name = line.split(' ').next().expect("a name");
+        assert!(line.contains(&format!("version = \"{version}\"")), "runner/Cargo.toml has not {version}: {line}");
+        assert!(
+            format!("{updated} ").contains(&format!(" -p {name} ")),
+            "docs/operations.md leaves {name} behind: {updated}"
+        );
+    }
+    assert!(named.len() >= 2, "{named:?}");
+    assert!(read("runner/wasmtime").contains(&format!("\nversion={version}\n")), "runner/wasmtime has not {version}");
+}
+
 #[test]
 fn wasmtime_is_a_version_with_long_term_support() {
-    let locked = read("Cargo.lock");
-    let version = locked.split("name = \"wasmtime\"\nversion = \"").nth(1).and_then(|rest| rest.split('"').next());
-    let version = version.expect("wasmtime is locked");
+    let locked = locked_wasmtime();
+    let version = locked[0].1.as_str();
     let major: u64 = version.split('.').next().expect("a number").parse().expect("a number");
     assert_eq!(major % 12, 0, "{version}");
-    assert!(read("runner/wasmtime").contains(&format!("\nversion={version}\n")), "runner/wasmtime has another version");
     assert!(
         read("docs/operations.md").contains(&format!("wasmtime {major}")),
         "docs/operations.md has another version"

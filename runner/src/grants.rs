@@ -26,7 +26,7 @@ impl Grants {
     fn check(&self, address: SocketAddr, usage: SocketAddrUse) -> Result<(), Refusal> {
         let listen = || {
             let granted = |grant: &SocketAddr| {
-                grant.ip() == address.ip() && (grant.port() == address.port() || grant.port() == 0)
+                is_same_place(grant, &address) && (grant.port() == address.port() || grant.port() == 0)
             };
             match self.listen.iter().any(granted) {
                 true => Ok(()),
@@ -41,7 +41,7 @@ impl Grants {
             // Whoever calls at a place that was granted.
             SocketAddrUse::TcpAccept => Ok(()),
             SocketAddrUse::TcpConnect => {
-                let granted = |grant: &SocketAddr| grant.ip() == address.ip() && grant.port() == address.port();
+                let granted = |grant: &SocketAddr| is_same_place(grant, &address) && grant.port() == address.port();
                 match self.connect.iter().any(granted) {
                     true => Ok(()),
                     false => Err(Refusal::of("connect to", address, "--allow-connect")),
@@ -57,6 +57,16 @@ impl Grants {
         let places = places.into_iter().filter(|(_, addresses)| !addresses.is_empty());
         places.map(|(verb, addresses)| format!("{verb} {}", join(addresses))).collect()
     }
+}
+
+/// Whether both are the same address, whatever their ports are. The scope says in which of the networks of this machine
+/// `fe80::1` is; the label of a flow (RFC 6437) says nothing about where it goes.
+fn is_same_place(one: &SocketAddr, other: &SocketAddr) -> bool {
+    let scope = |address: &SocketAddr| match address {
+        SocketAddr::V4(_) => 0,
+        SocketAddr::V6(address) => address.scope_id(),
+    };
+    one.ip() == other.ip() && scope(one) == scope(other)
 }
 
 /// `a`, `a and b`, `a, b, and c`.
@@ -79,28 +89,39 @@ pub(crate) fn join(items: &[impl Display]) -> String {
 pub(crate) struct Refusal {
     /// What it tried, behind "it may not".
     tried: String,
-    /// The option that would allow it, if there is one.
-    option: Option<String>,
+    /// What would help.
+    advice: String,
 }
+
+/// The advice where nothing helps.
+const NO_OPTION: &str = "there is no option that would allow it";
 
 impl Refusal {
     fn of(verb: &str, address: SocketAddr, option: &str) -> Self {
-        Refusal { tried: format!("{verb} {address}"), option: Some(format!("{option} {address}")) }
+        Refusal { tried: format!("{verb} {address}"), advice: format!("{option} {address} would allow it") }
     }
 
     /// To use UDP.
     pub(crate) fn udp() -> Self {
-        Refusal { tried: "use UDP".into(), option: None }
+        Refusal { tried: "use UDP".into(), advice: NO_OPTION.into() }
     }
 
     /// To look `name` up.
     pub(crate) fn name(name: &str) -> Self {
-        Refusal { tried: format!("look up the name {}", quoted(name)), option: None }
+        Refusal { tried: format!("look up the name {}", quoted(name)), advice: NO_OPTION.into() }
     }
 
     /// To do anything with the file or folder `path`.
     pub(crate) fn file(path: &str) -> Self {
-        Refusal { tried: format!("use the file {}", quoted(path)), option: None }
+        Refusal { tried: format!("use the file {}", quoted(path)), advice: NO_OPTION.into() }
+    }
+
+    /// To send a request to `authority` by `https://`.
+    pub(crate) fn tls(authority: &str) -> Self {
+        Refusal {
+            tried: format!("send a request to {}", quoted(&format!("https://{authority}"))),
+            advice: "this sandbox does not speak TLS: http:// is all that it can send".into(),
+        }
     }
 }
 
@@ -135,6 +156,17 @@ impl Guard {
         }
     }
 
+    /// Those of `addresses`, which are one place, that `grants` allow to call. When there is none, tells of the first.
+    pub(crate) fn callable(&self, grants: &Grants, addresses: &[SocketAddr]) -> Vec<SocketAddr> {
+        let checked =
+            addresses.iter().map(|&address| grants.check(address, SocketAddrUse::TcpConnect).map(|()| address));
+        let (granted, refused): (Vec<_>, Vec<_>) = checked.partition(Result::is_ok);
+        if let (true, Some(Err(refusal))) = (granted.is_empty(), refused.into_iter().next()) {
+            self.refuse(refusal);
+        }
+        granted.into_iter().flatten().collect()
+    }
+
     /// Tells of a refusal.
     pub(crate) fn refuse(&self, refusal: Refusal) {
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
@@ -144,11 +176,7 @@ impl Guard {
         if told.len() == MOST_REFUSALS {
             self.stderr.say("hello-runner: it is refused more than that, which is not told any more\n");
         } else {
-            let Refusal { tried, option } = &refusal;
-            let advice = match option {
-                Some(option) => format!("{option} would allow it"),
-                None => "there is no option that would allow it".into(),
-            };
+            let Refusal { tried, advice } = &refusal;
             self.stderr.say(&format!("hello-runner: refused: {} may not {tried}\n  {advice}\n", self.name));
         }
         told.insert(refusal);
@@ -176,7 +204,7 @@ mod tests {
             assert_eq!(check(&grants, "[::1]:9000", usage), Ok(()));
             for other in ["127.0.0.1:9001", "127.0.0.2:9000", "0.0.0.0:9000", "[::]:9000", "127.0.0.1:0"] {
                 let refusal = check(&grants, other, usage).expect_err(other);
-                assert_eq!(refusal.option, Some(format!("--allow-listen {other}")));
+                assert_eq!(refusal.advice, format!("--allow-listen {other} would allow it"));
             }
         }
         // To be bound anywhere is what precedes a call; to listen there is not granted with it.
@@ -199,7 +227,24 @@ mod tests {
         assert!(check(&grants, "192.0.2.1:80", SocketAddrUse::TcpListen).is_err());
         for other in ["127.0.0.1:9000", "192.0.2.1:81", "192.0.2.2:80"] {
             let refusal = check(&grants, other, SocketAddrUse::TcpConnect).expect_err(other);
-            assert_eq!(refusal.option, Some(format!("--allow-connect {other}")));
+            assert_eq!(refusal.advice, format!("--allow-connect {other} would allow it"));
+        }
+    }
+
+    #[test]
+    fn a_scope_is_a_part_of_the_address_and_a_flow_is_not() {
+        let places = addresses(&["[fe80::1%2]:9000"]);
+        let grants = Grants { listen: places.clone(), connect: places };
+        for (usage, option) in
+            [(SocketAddrUse::TcpListen, "--allow-listen"), (SocketAddrUse::TcpConnect, "--allow-connect")]
+        {
+            assert_eq!(check(&grants, "[fe80::1%2]:9000", usage), Ok(()));
+            for other in ["[fe80::1]:9000", "[fe80::1%3]:9000"] {
+                let refusal = check(&grants, other, usage).expect_err(other);
+                assert_eq!(refusal.advice, format!("{option} {other} would allow it"));
+            }
+            let flow = std::net::SocketAddrV6::new("fe80::1".parse().expect("an address"), 9000, 7, 2);
+            assert_eq!(grants.check(flow.into(), usage), Ok(()));
         }
     }
 

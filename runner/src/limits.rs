@@ -7,21 +7,50 @@ use wasmtime::{ResourceLimiter, Result};
 pub(crate) const MIB: usize = 1024 * 1024;
 
 /// The most instances, memories and tables. A component of one program has a handful of each.
-const MOST_PARTS: usize = 100;
+pub(crate) const MOST_PARTS: usize = 100;
 
 /// The most elements of a table: they are the functions that a program calls by their address.
-const MOST_ELEMENTS: usize = 100_000;
+pub(crate) const MOST_ELEMENTS: usize = 100_000;
 
 /// How many handles of the host there may be for each connection: it takes five, which are a socket, its two streams and
 /// their two pollables. There are always enough for a server that allows itself more connections than this host does.
 const HANDLES_PER_CONNECTION: usize = 10;
-const LEAST_HANDLES: usize = 200_000;
+const LEAST_CONNECTIONS: usize = 20_000;
 
-/// The table of handles for so many connections. A component that wants more ends with a trap.
-pub(crate) fn table(max_connections: u64) -> ResourceTable {
-    let mut table = ResourceTable::new();
-    table.set_max_capacity(LEAST_HANDLES.max(max_connections as usize * HANDLES_PER_CONNECTION));
-    table
+/// What stands behind a handle is small, but not so for requests and replies. So a component that sends some has only so
+/// many for each of its connections, and a few for what every program has.
+const HANDLES_PER_REQUEST: usize = 20;
+const HANDLES_OF_A_PROGRAM: usize = 100;
+
+/// How many bytes one call may hand over to the host, from a component that sends requests: what becomes a part of a
+/// request stays on this side.
+pub(crate) const MOST_HANDED_OVER: usize = MIB;
+
+/// How many handles of the host there may be.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Handles {
+    pub(crate) most: usize,
+    /// The connections that these are for.
+    pub(crate) connections: usize,
+}
+
+impl Handles {
+    /// For so many connections, of a component that `sends` requests, or does not.
+    pub(crate) fn new(max_connections: u64, sends: bool) -> Self {
+        let connections = max_connections as usize;
+        if sends {
+            return Handles { most: connections * HANDLES_PER_REQUEST + HANDLES_OF_A_PROGRAM, connections };
+        }
+        let connections = connections.max(LEAST_CONNECTIONS);
+        Handles { most: connections * HANDLES_PER_CONNECTION, connections }
+    }
+
+    /// The table for them. A component that wants more ends with a trap.
+    pub(crate) fn table(self) -> ResourceTable {
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(self.most);
+        table
+    }
 }
 
 /// Counts the memory of a component, and ends one that wants more.

@@ -1,26 +1,41 @@
 //! Runs a component in a sandbox: reads it, compiles it, gives it what it is granted, and waits for its end.
 
+use std::fs::File;
+use std::io::{ErrorKind, Read as _};
+use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use wasmtime::component::types::ComponentItem;
-use wasmtime::component::{Component, Linker, ResourceTable};
+use wasmtime::component::{Component, Linker, ResourceTable, ResourceTableError};
 use wasmtime::{Cache, CacheConfig, Config, Engine, Store, Trap, WasmBacktrace, WasmBacktraceDetails};
-use wasmtime_wasi::p2::bindings::Command;
+use wasmtime_wasi::p2::bindings::CommandPre;
 use wasmtime_wasi::{I32Exit, WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi_http::{WasiHttpCtxView, WasiHttpView};
 
-use crate::Failure;
 use crate::denied;
 use crate::grants::{Guard, join};
-use crate::limits::{self, Limits, MIB, OutOfMemory};
+use crate::http::{self, Http};
+use crate::limits::{self, Handles, Limits, MIB, MOST_ELEMENTS, MOST_HANDED_OVER, MOST_PARTS, OutOfMemory};
 use crate::options::{MOST_MEMORY, Options};
 use crate::stdio::{Output, Stdout};
 use crate::watch::{End, Watch, exit_code};
+use crate::{Failure, print};
 
-/// The packages of WASI 0.2 that there is an answer for; what of them is allowed is another question.
-const OFFERED: [&str; 6] =
-    ["wasi:cli/", "wasi:clocks/", "wasi:filesystem/", "wasi:io/", "wasi:random/", "wasi:sockets/"];
+/// The packages and interfaces of WASI 0.2 that there is an answer for; what of them is allowed is another question.
+const OFFERED: [&str; 8] = [
+    "wasi:cli/",
+    "wasi:clocks/",
+    "wasi:filesystem/",
+    "wasi:http/outgoing-handler@",
+    "wasi:http/types@",
+    "wasi:io/",
+    "wasi:random/",
+    "wasi:sockets/",
+];
+
+/// The most bytes of a component: what is named by mistake may be a disk, or have no end.
+const MOST_BYTES: usize = 256 * MIB;
 
 /// How long the last words of a component may take to be written.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -31,11 +46,18 @@ struct Host {
     table: ResourceTable,
     limits: Limits,
     guard: Guard,
+    http: Http,
 }
 
 impl WasiView for Host {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+impl WasiHttpView for Host {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        self.http.view(&mut self.table)
     }
 }
 
@@ -48,8 +70,20 @@ impl AsRef<Guard> for Host {
 /// Runs a component as `options` say, to its end, and says what went wrong. Returns the exit code.
 pub(crate) fn run(options: &Options) -> u8 {
     let name = options.component.file_name().unwrap_or(options.component.as_os_str()).to_string_lossy();
-    let (stdout, stderr) = (Output::stdout(), Output::stderr());
-    let code = run_with(options, &name, &stdout, &stderr).unwrap_or_else(|failure| failure.tell(&stderr));
+    let outputs = Output::stdout().and_then(|stdout| Ok((stdout, Output::stderr()?)));
+    let (stdout, stderr) = match outputs {
+        Ok(outputs) => outputs,
+        Err(error) => {
+            // Nobody else is there to write it.
+            let failure = system(&error);
+            print(std::io::stderr(), &failure.words());
+            return failure.code;
+        }
+    };
+    let watch = Watch::new();
+    let outcome = run_with(options, &name, &stdout, &stderr, &watch);
+    watch.settle();
+    let code = outcome.unwrap_or_else(|failure| failure.tell(&stderr));
     stdout.drain(LAST_WORDS);
     stderr.drain(LAST_WORDS);
     code
@@ -59,14 +93,34 @@ pub(crate) fn run(options: &Options) -> u8 {
 ///
 /// # Errors
 /// Why it could not be started, or was ended.
-fn run_with(options: &Options, name: &str, stdout: &Arc<Output>, stderr: &Arc<Output>) -> Result<u8, Failure> {
-    let engine = engine(options, stderr)?;
-    let component = load(&engine, &options.component)?;
-    let draws = check_contract(&engine, &component, name)?;
+fn run_with(
+    options: &Options,
+    name: &str,
+    stdout: &Arc<Output>,
+    stderr: &Arc<Output>,
+    watch: &Arc<Watch>,
+) -> Result<u8, Failure> {
+    let (title, last_stdout, last_stderr) = (name.to_owned(), Arc::clone(stdout), Arc::clone(stderr));
+    let verbose = options.verbose;
+    let last_words = move |end| {
+        let code = ended(end, &title, verbose).tell(&last_stderr);
+        last_stdout.drain(LAST_WORDS);
+        last_stderr.drain(LAST_WORDS);
+        code
+    };
+    let (engine, component) = caught(|| {
+        watch.begin(options.max_turn, options.grace, last_words).map_err(|error| system(&error))?;
+        let engine = engine(options, stderr)?;
+        let component = load(&engine, &options.component)?;
+        Ok((engine, component))
+    })?;
+    if options.verbose {
+        watch.trap_in(&engine);
+    }
+    let asks = asks(&engine, &component, name)?;
     let note = limits::raise_descriptors(options.max_connections);
 
     let guard = Guard::new(name, stderr);
-    let watch = Watch::new(&engine);
     let mut wasi = WasiCtx::builder();
     wasi.arg(name).args(&options.arguments);
     wasi.stdin(watch.stdin()).stdout(Stdout(Arc::clone(stdout))).stderr(Stdout(Arc::clone(stderr)));
@@ -81,14 +135,39 @@ fn run_with(options: &Options, name: &str, stdout: &Arc<Output>, stderr: &Arc<Ou
     let mut linker = Linker::new(&engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(internal)?;
     denied::add_to_linker(&mut linker).map_err(internal)?;
-    let table = limits::table(options.max_connections);
-    let mut store =
-        Store::new(&engine, Host { wasi: wasi.build(), table, limits: Limits::new(options.max_memory), guard });
+    if asks.requests {
+        http::add_to_linker(&mut linker).map_err(internal)?;
+    }
+    let lacking = |error: wasmtime::Error| {
+        Failure::new(format!("{name} needs something that this sandbox does not have: {error:#}"), OFFER)
+    };
+    let nothing_to_start = |_| {
+        Failure::new(
+            format!("{name} has nothing to start: it does not export wasi:cli/run"),
+            "build it as a program (with a main function), not as a library or for wasmtime serve",
+        )
+    };
+    let command = linker.instantiate_pre(&component).map_err(lacking)?;
+    let command = CommandPre::new(command).map_err(nothing_to_start)?;
+    let handles = Handles::new(options.max_connections, asks.requests);
+    let host = Host {
+        wasi: wasi.build(),
+        table: handles.table(),
+        limits: Limits::new(options.max_memory),
+        http: Http::new(&options.grants, &guard, options.max_connections),
+        guard,
+    };
+    let mut store = Store::new(&engine, host);
+    if asks.requests {
+        store.set_hostcall_fuel(MOST_HANDED_OVER);
+    }
     store.limiter(|host| &mut host.limits);
+    // Wasmtime counts a handle once more while it is lent to a call.
+    store.set_max_component_handles(2 * handles.most);
     store.set_epoch_deadline(1);
 
     if !options.quiet {
-        stderr.say(&sentence(options, name, draws));
+        stderr.say(&sentence(options, name, &asks));
     }
     if let Some(note) = note.filter(|_| !options.quiet) {
         stderr.say(&format!(
@@ -96,19 +175,10 @@ fn run_with(options: &Options, name: &str, stdout: &Arc<Output>, stderr: &Arc<Ou
         ));
     }
 
-    let (title, last_stdout, last_stderr) = (name.to_owned(), Arc::clone(stdout), Arc::clone(stderr));
-    let verbose = options.verbose;
-    let last_words = move |end| {
-        let code = ended(end, &title, verbose).tell(&last_stderr);
-        last_stdout.drain(LAST_WORDS);
-        last_stderr.drain(LAST_WORDS);
-        code
-    };
-    let system = |error: std::io::Error| Failure::new(format!("the system refuses to help: {error}"), RESOURCES);
-    watch.begin(options.max_turn, options.grace, last_words).map_err(system)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(system)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| system(&error))?;
     let outcome = runtime.block_on(watch.over(async {
-        let command = Command::instantiate_async(&mut store, &component, &linker).await?;
+        let command = command.instantiate_async(&mut store).await?;
         command.wasi_cli_run().call_run(&mut store).await
     }));
     let mut failure = match outcome {
@@ -117,7 +187,7 @@ fn run_with(options: &Options, name: &str, stdout: &Arc<Output>, stderr: &Arc<Ou
         (Some(Ok(Err(()))), None) => return Ok(1),
         (Some(Err(ref error)), None) => match error.downcast_ref::<I32Exit>() {
             Some(exit) => return Ok(u8::try_from(exit.0).unwrap_or(1)),
-            None => trapped(error, options, name),
+            None => failed(error, options, name, handles),
         },
         (None, None) => unreachable!("it ends, or is ended"),
     };
@@ -133,16 +203,47 @@ const BUG: &str = "this is a mistake in hello-runner: please report it";
 /// Advice where the machine has run out of something.
 const RESOURCES: &str = "it may have run out of memory, threads or file descriptors: end other programs, and try again";
 
+/// Why something could not be done for which the system is needed.
+fn system(error: &std::io::Error) -> Failure {
+    Failure::new(format!("the system refuses to help: {error}"), RESOURCES)
+}
+
+/// What the system said, if that is at the bottom of `error`.
+fn of_the_system(error: &wasmtime::Error) -> Option<std::io::Error> {
+    let cause = error.root_cause();
+    #[cfg(unix)]
+    if let Some(&number) = cause.downcast_ref::<rustix::io::Errno>() {
+        return Some(number.into());
+    }
+    let error = cause.downcast_ref::<std::io::Error>()?;
+    Some(error.raw_os_error().map_or_else(|| error.kind().into(), std::io::Error::from_raw_os_error))
+}
+
+/// What `set_up` comes to. What wasmtime is made of panics where the system has no thread or descriptor for it, and has
+/// no other way to say so.
+fn caught<T>(set_up: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
+    let hook = take_hook();
+    set_hook(Box::new(|_| {}));
+    let outcome = catch_unwind(AssertUnwindSafe(set_up));
+    set_hook(hook);
+    outcome.unwrap_or_else(|panic| {
+        let words =
+            panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+        let words = words.and_then(|words| words.lines().next()).unwrap_or("it does not say why");
+        Err(Failure::new(format!("the sandbox cannot be set up: {words}"), RESOURCES))
+    })
+}
+
 /// The engine: code is compiled once and kept in the user's cache folder, by its content and by wasmtime's version.
 fn engine(options: &Options, stderr: &Output) -> Result<Engine, Failure> {
     let mut config = Config::new();
     if options.verbose {
         config.wasm_backtrace_details(WasmBacktraceDetails::Enable);
+        // Code that never pauses can then be ended where it is, which costs 5 % of the speed; see `watch.rs`.
+        config.epoch_interruption(true);
     }
     // What WASI 0.3 would need costs WASI 0.2 some speed.
     config.concurrency_support(false);
-    // So that code that never pauses can be ended; see `watch.rs`.
-    config.epoch_interruption(true);
     let mut cache = CacheConfig::new();
     // Where there is no home, as in a service or a container, wasmtime does not ask for this by itself.
     if let Some(folder) = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|folder| folder.is_absolute()) {
@@ -150,31 +251,43 @@ fn engine(options: &Options, stderr: &Output) -> Result<Engine, Failure> {
     }
     match Cache::new(cache) {
         Ok(cache) => _ = config.cache(Some(cache)),
-        Err(error) => stderr.say(&format!(
-            "hello-runner: note: compiled code cannot be kept, so each start takes longer: {}\n",
-            error.root_cause()
+        Err(error) if !options.quiet => stderr.say(&format!(
+            "hello-runner: note: compiled code cannot be kept, so each start takes longer: {error:#}\n  \
+             set XDG_CACHE_HOME to a folder that can be written to\n"
         )),
+        Err(_) => {}
     }
     Engine::new(&config).map_err(|error| Failure::new(format!("this machine cannot run WebAssembly: {error:#}"), BUG))
 }
 
 /// Reads and compiles the component at `path`.
 fn load(engine: &Engine, path: &Path) -> Result<Component, Failure> {
-    let build = "build the server with: cargo build --release --locked --target wasm32-wasip2";
-    let bytes =
-        std::fs::read(path).map_err(|error| Failure::new(format!("cannot read {}: {error}", path.display()), build))?;
-    // The preamble: magic number, version, layer (0 a module, 1 a component).
-    match bytes.get(..8) {
-        Some([0, b'a', b's', b'm', _, _, 1, 0]) => {}
-        Some([0, b'a', b's', b'm', _, _, 0, 0]) => {
+    let give = "give the path of a component, a .wasm file; the server is built by: \
+                cargo build --release --locked --target wasm32-wasip2";
+    let unreadable = |error| Failure::new(format!("cannot read {}: {error}", path.display()), give);
+    let mut file = File::open(path).map_err(unreadable)?;
+    let mut bytes = Vec::new();
+    // The preamble: magic number, version, layer (0 a module, 1 a component). What has another one is not read further.
+    file.by_ref().take(8).read_to_end(&mut bytes).map_err(unreadable)?;
+    match bytes[..] {
+        [0, b'a', b's', b'm', _, _, 1, 0] => {}
+        [0, b'a', b's', b'm', _, _, 0, 0] => {
             return Err(Failure::new(
                 format!("{} is a WebAssembly module, not a component", path.display()),
                 "build it for wasm32-wasip2, or make a component of it with: wasm-tools component new",
             ));
         }
-        _ => return Err(Failure::new(format!("{} is not WebAssembly", path.display()), build)),
+        _ => return Err(Failure::new(format!("{} is not WebAssembly", path.display()), give)),
     }
-    Component::new(engine, &bytes).map_err(|error| match error.root_cause().downcast_ref::<std::io::Error>() {
+    file.take(MOST_BYTES as u64).read_to_end(&mut bytes).map_err(unreadable)?;
+    if bytes.len() > MOST_BYTES {
+        return Err(Failure::new(
+            format!("{} is larger than {} MiB", path.display(), MOST_BYTES / MIB),
+            "wasm-tools strip makes a component smaller",
+        ));
+    }
+    Component::new(engine, &bytes).map_err(|error| match of_the_system(&error) {
+        Some(error) if error.kind() != ErrorKind::PermissionDenied => system(&error),
         Some(error) => Failure::new(
             format!("the system does not let this program run what it has compiled: {error}"),
             "allow it memory that is executable: MemoryDenyWriteExecute of systemd must be off, and so must its like",
@@ -186,41 +299,40 @@ fn load(engine: &Engine, path: &Path) -> Result<Component, Failure> {
     })
 }
 
-/// Whether there is an answer for all that the component asks for, and something to start. Says whether it asks for
-/// random numbers.
-fn check_contract(engine: &Engine, component: &Component, name: &str) -> Result<bool, Failure> {
+/// What of the sandbox not every component asks for.
+struct Asks {
+    /// To draw random numbers.
+    random: bool,
+    /// To send requests by `wasi:http`.
+    requests: bool,
+}
+
+/// Advice where a component wants something else.
+const OFFER: &str =
+    "it has WASI 0.2: cli, clocks, io, random, sockets, http to send requests (and filesystem, without files)";
+
+/// What the component asks for. It is an error if there is no answer for the name of it.
+fn asks(engine: &Engine, component: &Component, name: &str) -> Result<Asks, Failure> {
     let contract = component.component_type();
     let mut imports = contract.imports(engine).map(|(import, _)| import);
     let offered = |import: &str| OFFERED.iter().any(|package| import.starts_with(package)) && !import.contains("@0.3");
     if let Some(import) = imports.find(|import| !offered(import)) {
-        return Err(Failure::new(
-            format!("{name} needs {import}, which this sandbox does not have"),
-            "it has WASI 0.2: cli, clocks, io, random and sockets (and filesystem, without files)",
-        ));
+        return Err(Failure::new(format!("{name} needs {import}, which this sandbox does not have"), OFFER));
     }
-    let run = |(export, item): (&str, ComponentItem)| {
-        matches!(item, ComponentItem::ComponentInstance(_)) && export.starts_with("wasi:cli/run@0.2.")
-    };
-    let mut exports = contract.exports(engine).map(|(export, item)| (export, item.ty));
-    if !exports.any(run) {
-        return Err(Failure::new(
-            format!("{name} has nothing to start: it does not export wasi:cli/run"),
-            "build it as a program (with a main function), not as a library or for wasmtime serve",
-        ));
-    }
-    Ok(contract.imports(engine).any(|(import, _)| import.starts_with("wasi:random/")))
+    let asks = |package: &str| contract.imports(engine).any(|(import, _)| import.starts_with(package));
+    Ok(Asks { random: asks("wasi:random/"), requests: asks("wasi:http/") })
 }
 
 /// What the component may do, in a sentence that can be read out.
-fn sentence(options: &Options, name: &str, draws: bool) -> String {
+fn sentence(options: &Options, name: &str, asks: &Asks) -> String {
     let mut may = options.grants.words();
     may.extend(["print".into(), "read the clock".into()]);
-    if draws {
+    if asks.random {
         may.push("draw random numbers".into());
     }
     format!(
         "The sandbox lets {name} {}.\n\
-         It can do nothing else: no files, no environment, no other connections, no names, and no more than {} MiB of memory.\n",
+         It can do nothing else: no files, no environment, no other connections, no looking up of names, and no more than {} MiB of memory.\n",
         join(&may),
         options.max_memory / MIB,
     )
@@ -230,13 +342,10 @@ fn sentence(options: &Options, name: &str, draws: bool) -> String {
 fn ended(end: End, name: &str, verbose: bool) -> Failure {
     match end {
         End::Signal(signal) => Failure::silent(exit_code(signal)),
-        End::Hostage(signal) => Failure {
-            code: exit_code(signal),
-            ..Failure::new(
-                format!("{name} was busy and did not listen, so it was ended"),
-                format!("its code is probably in a loop without an end{}", says_where(verbose)),
-            )
-        },
+        End::Hostage => Failure::new(
+            format!("{name} was busy and did not listen, so it was ended"),
+            format!("its code is probably in a loop without an end{}", says_where(verbose)),
+        ),
         End::Turn(most) => Failure::new(
             format!("{name} has been busy for {} without a pause, so it was ended", seconds(most)),
             format!("--max-turn allows more, but it is probably in a loop without an end{}", says_where(verbose)),
@@ -259,13 +368,32 @@ fn seconds(time: Duration) -> String {
     format!("{seconds} second{}", if seconds == 1 { "" } else { "s" })
 }
 
-/// What went wrong inside the component.
-fn trapped(error: &wasmtime::Error, options: &Options, name: &str) -> Failure {
+/// What went wrong when the component began, or while it ran.
+fn failed(error: &wasmtime::Error, options: &Options, name: &str, handles: Handles) -> Failure {
+    let in_its_code = error.downcast_ref::<WasmBacktrace>().is_some();
     if let Some(OutOfMemory { wanted }) = error.downcast_ref() {
         let wanted = wanted.div_ceil(MIB);
         Failure::new(
             format!("{name} needs {wanted} MiB of memory, and may have {}", options.max_memory / MIB),
             format!("allow it more, such as --max-memory {}", (2 * wanted).min(MOST_MEMORY)),
+        )
+    } else if let Some(ResourceTableError::Full) = error.root_cause().downcast_ref() {
+        Failure::new(
+            format!("{name} holds more than {} handles of the host, such as sockets and streams", handles.most),
+            format!(
+                "it probably does not let go of them; if it does, a --max-connections above {} allows more",
+                handles.connections
+            ),
+        )
+    } else if let Some(error) = of_the_system(error) {
+        system(&error)
+    } else if !in_its_code && error.downcast_ref::<Trap>().is_none() {
+        // None of its code runs yet, and all that it asks for is there.
+        Failure::new(
+            format!("{name} cannot be started: {}", error.root_cause()),
+            format!(
+                "there may be {MOST_PARTS} instances, memories and tables each, and {MOST_ELEMENTS} elements of a table"
+            ),
         )
     } else {
         let advice = match error.downcast_ref::<Trap>() {
@@ -276,7 +404,7 @@ fn trapped(error: &wasmtime::Error, options: &Options, name: &str) -> Failure {
             Some(Trap::MemoryOutOfBounds) => "a pointer is wrong, or a function calls itself without an end",
             _ => "this is a mistake in the component",
         };
-        let advice = format!("{advice}{}", says_where(options.verbose));
+        let advice = format!("{advice}{}", says_where(options.verbose || !in_its_code));
         Failure::new(format!("{name} failed: {}", error.root_cause()), advice)
     }
 }

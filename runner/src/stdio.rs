@@ -45,16 +45,22 @@ struct State {
 
 impl Output {
     /// Writes to standard output.
-    pub(crate) fn stdout() -> Arc<Self> {
+    ///
+    /// # Errors
+    /// The system has no thread for it.
+    pub(crate) fn stdout() -> std::io::Result<Arc<Self>> {
         Output::new(std::io::stdout())
     }
 
     /// Writes to standard error.
-    pub(crate) fn stderr() -> Arc<Self> {
+    ///
+    /// # Errors
+    /// The system has no thread for it.
+    pub(crate) fn stderr() -> std::io::Result<Arc<Self>> {
         Output::new(std::io::stderr())
     }
 
-    fn new(sink: impl Write + IsTerminal + Send + 'static) -> Arc<Self> {
+    fn new(sink: impl Write + IsTerminal + Send + 'static) -> std::io::Result<Arc<Self>> {
         let output = Arc::new(Output {
             terminal: sink.is_terminal(),
             state: Mutex::default(),
@@ -64,8 +70,8 @@ impl Output {
         });
         let writer = Arc::clone(&output);
         // It ends with the process.
-        std::thread::spawn(move || writer.write_on(sink));
-        output
+        std::thread::Builder::new().spawn(move || writer.write_on(sink))?;
+        Ok(output)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -291,7 +297,7 @@ mod tests {
     fn slow() -> (Arc<Output>, SyncSender<std::io::Result<()>>, Receiver<Vec<u8>>) {
         let (permits, permitted) = sync_channel(100);
         let (writes, written) = sync_channel(100);
-        (Output::new(Slow(permitted, writes)), permits, written)
+        (Output::new(Slow(permitted, writes)).expect("a thread"), permits, written)
     }
 
     fn wait(handle: &mut OutputHandle) {

@@ -33,8 +33,8 @@ const LOOKS: u32 = 10;
 pub(crate) enum End {
     /// By this signal, because it does not listen to signals itself.
     Signal(i32),
-    /// By this signal, in the middle of a turn.
-    Hostage(i32),
+    /// It was asked to stop in the middle of a turn, and that turn did not end.
+    Hostage,
     /// Its turn took longer than this.
     Turn(Duration),
     /// It was asked to stop, and this time has passed.
@@ -51,20 +51,47 @@ pub(crate) struct Watch {
     heeded: Arc<AtomicBool>,
     end: OnceLock<End>,
     ended: Notify,
-    engine: Engine,
+    /// The engine, if the component's code can be ended by a trap. If not, the process ends with it.
+    traps: OnceLock<Engine>,
+    /// Whether it is settled how the process ends.
+    settled: AtomicBool,
 }
 
 impl Watch {
-    /// Watches over a component in `engine`, once it [runs](Watch::over).
-    pub(crate) fn new(engine: &Engine) -> Arc<Self> {
+    /// Watches over a component, once it [runs](Watch::over).
+    pub(crate) fn new() -> Arc<Self> {
         Arc::new(Watch {
             turns: AtomicU64::new(0),
             stop: watch::Sender::new(false),
             heeded: Arc::default(),
             end: OnceLock::new(),
             ended: Notify::new(),
-            engine: engine.clone(),
+            traps: OnceLock::new(),
+            settled: AtomicBool::new(false),
         })
+    }
+
+    /// The component is in `engine`, which traps its code when an epoch is over.
+    pub(crate) fn trap_in(&self, engine: &Engine) {
+        self.traps.get_or_init(|| engine.clone());
+    }
+
+    /// Goes on for the one who is the first to come here: it says why the process ends, and with which code. The process
+    /// ends while the other one waits.
+    pub(crate) fn settle(&self) {
+        while !self.is_first() {
+            std::thread::park();
+        }
+    }
+
+    fn is_first(&self) -> bool {
+        !self.settled.swap(true, Ordering::Relaxed)
+    }
+
+    /// Ends the process with what comes of `last_words`, unless that is settled already.
+    fn exit(&self, last_words: impl FnOnce() -> u8) -> ! {
+        self.settle();
+        std::process::exit(last_words().into())
     }
 
     /// The standard input that tells a component to stop.
@@ -100,18 +127,27 @@ impl Watch {
     async fn end(&self, end: End, last_words: &impl Fn(End) -> u8) {
         if self.end.set(end).is_ok() {
             self.ended.notify_one();
-            // Its code traps at the next loop or function, if it runs.
-            self.engine.increment_epoch();
+            // Its code traps at the next loop or function, if it runs, and was compiled to do so.
+            if let Some(engine) = self.traps.get() {
+                engine.increment_epoch();
+            }
         }
-        tokio::time::sleep(LAST_WILL).await;
-        std::process::exit(last_words(end).into());
+        let turn = self.turn();
+        tokio::time::sleep(LAST_TURN).await;
+        if self.traps.get().is_some() || turn.is_none() || turn != self.turn() {
+            tokio::time::sleep(LAST_WILL).await;
+        }
+        self.exit(|| last_words(end));
     }
 
-    /// Begins to watch. `last_words` says why the component was ended, and returns the exit code; it is called only when the process has
-    /// to end without the component.
+    /// Begins to watch. `last_words` says why the component was ended, and returns the exit code; it is called only when
+    /// the process has to end without the component.
+    ///
+    /// This comes before everything that takes time: process 1 of a container is not ended by a signal that it does not
+    /// hear.
     ///
     /// # Errors
-    /// The system does not let this process hear signals.
+    /// The system does not let this process hear signals, or has no thread for it.
     pub(crate) fn begin(
         self: &Arc<Self>,
         max_turn: Option<Duration>,
@@ -125,7 +161,8 @@ impl Watch {
         };
         let watch = Arc::clone(self);
         // It ends with the process.
-        std::thread::spawn(move || runtime.block_on(watch.run(&mut signals, max_turn, grace, &last_words)));
+        let run = move || runtime.block_on(watch.run(&mut signals, max_turn, grace, &last_words));
+        std::thread::Builder::new().spawn(run)?;
         Ok(())
     }
 
@@ -151,6 +188,10 @@ impl Watch {
                 }
             }
         };
+        if self.turns.load(Ordering::Relaxed) == 0 {
+            // Nothing runs yet, so there is nothing to end.
+            self.exit(|| exit_code(signal));
+        }
         if !self.heeded.load(Ordering::Relaxed) {
             return self.end(End::Signal(signal), last_words).await;
         }
@@ -161,12 +202,12 @@ impl Watch {
         let end = loop {
             match timeout(LAST_TURN / LOOKS, signals.next()).await {
                 // At once is at once.
-                Ok(signal) => std::process::exit(exit_code(signal).into()),
+                Ok(signal) => self.exit(|| exit_code(signal)),
                 Err(_) => {
                     let turn = self.turn();
                     let most = if turn == busy { LOOKS } else { CLOSING * LOOKS };
                     if looks.found(turn) >= most {
-                        break End::Hostage(signal);
+                        break End::Hostage;
                     }
                     if Instant::now() >= deadline {
                         break End::Grace(grace);
@@ -250,6 +291,12 @@ impl Signals {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn how_the_process_ends_is_settled_once() {
+        let watch = Watch::new();
+        assert_eq!([watch.is_first(), watch.is_first(), watch.is_first()], [true, false, false]);
+    }
 
     #[test]
     fn only_one_turn_that_is_found_again_and_again_is_long() {

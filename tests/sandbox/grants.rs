@@ -216,7 +216,7 @@ fn what_is_granted_is_said_at_the_start() {
     let output = run(command.args(["--max-memory", "32"]).arg(component::probe()).arg("arguments"));
     let told = "The sandbox lets hello-probe.wasm listen on 127.0.0.1:0, connect to 192.0.2.1:80, print, \
                 read the clock, and draw random numbers.\n\
-                It can do nothing else: no files, no environment, no other connections, no names, \
+                It can do nothing else: no files, no environment, no other connections, no looking up of names, \
                 and no more than 32 MiB of memory.\n";
     assert_eq!(output.stderr, told);
 }

@@ -1,7 +1,13 @@
 //! How much a component may have, and what happens when its code fails or never pauses.
 
-use super::support::Output;
-use super::{assert_failed, probe, run};
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use rustix::process::Signal;
+
+use super::support::{Output, component, runner};
+use super::{Program, assert_failed, by, probe, run, sandbox, section};
 
 #[test]
 fn more_memory_than_allowed_is_told_with_figures_and_the_advice_helps() {
@@ -81,4 +87,80 @@ fn to_wait_is_not_to_be_busy() {
     let output = run(&mut probe(&["--max-turn", "1"], &["sleep", "3"]));
     assert_eq!((output.stdout.as_str(), output.stderr.as_str()), ("sleeping\nsleep 3: ok\n", ""));
     assert_eq!(output.status.code(), Some(0));
+}
+
+/// The probe, with this core module behind everything else, which is instantiated so many times.
+fn probe_with(name: &str, module: &[u8], times: u8) -> std::path::PathBuf {
+    let mut bytes = fs::read(component::probe()).expect("a component");
+    // How many modules it has: those are its sections 1.
+    let (mut modules, mut rest) = (0, &bytes[8..]);
+    while let Some((&id, behind)) = rest.split_first() {
+        let digits = 1 + behind.iter().take_while(|&&byte| byte >= 0x80).count();
+        let length = behind[..digits].iter().rev().fold(0, |length, &byte| length << 7 | usize::from(byte & 0x7f));
+        modules += u8::from(id == 1);
+        rest = &behind[digits + length..];
+    }
+    bytes.extend(section(1, module));
+    bytes.extend(section(2, &[&[times][..], &[0, modules, 0].repeat(times.into())].concat()));
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    fs::write(&path, bytes).expect("a file");
+    path
+}
+
+/// A core module with these sections.
+fn module(sections: &[Vec<u8>]) -> Vec<u8> {
+    [&b"\0asm\x01\0\0\0"[..], &sections.concat()].concat()
+}
+
+#[test]
+fn parts_beyond_the_limit_are_told_before_anything_runs() {
+    let tables = |count: u8| module(&[section(4, &[&[count][..], &[0x70, 0, 0].repeat(count.into())].concat())]);
+    let memories = |count: u8| module(&[section(5, &[&[count][..], &[0, 0].repeat(count.into())].concat())]);
+    // 100000 and 100001 in LEB128.
+    let elements = |last: u8| module(&[section(4, &[1, 0x70, 0, last, 0x8d, 0x06])]);
+    for (name, module, times, cause) in [
+        ("instances", module(&[]), 101, "instance count too high"),
+        ("tables", tables(60), 2, "table count too high"),
+        ("memories", memories(60), 2, "memory count too high"),
+        ("elements", elements(0xa1), 1, "100001 elements exceeds table limits"),
+    ] {
+        let output = run(sandbox(&[]).arg(probe_with(name, &module, times)).arg("arguments"));
+        assert_failed(&output, 1, &format!("{name} cannot be started: "), "there may be 100 instances, memories and");
+        assert!(output.stderr.contains(cause) && !output.stderr.contains("--verbose"), "{output:?}");
+        assert_eq!((output.stdout.as_str(), output.stderr.lines().count()), ("", 2), "{output:?}");
+    }
+    for (name, module, times) in [("few", module(&[]), 50), ("wide", tables(50), 1), ("long", elements(0xa0), 1)] {
+        let output = run(sandbox(&[]).arg(probe_with(name, &module, times)).arg("arguments"));
+        assert_eq!((output.stdout.as_str(), output.stderr.as_str()), ("arguments: []\n", ""));
+    }
+}
+
+#[test]
+fn handles_beyond_the_limit_are_told_with_figures() {
+    let output = run(&mut probe(&[], &["handles", "200001"]));
+    let advice = "a --max-connections above 20000 allows more";
+    assert_failed(&output, 1, "hello-probe.wasm holds more than 200000 handles of the host", advice);
+    let output = run(&mut probe(&["--max-connections", "100000"], &["handles", "200001"]));
+    assert_eq!((output.stdout.as_str(), output.stderr.as_str()), ("handles 200001: ok\n", ""));
+}
+
+#[test]
+fn descriptors_are_raised_as_far_as_the_system_lets_it() {
+    let shell = |limits: &str| format!("{limits} && exec \"$0\" \"$@\"");
+    let mut inner = Command::new(runner());
+    inner.args(["--max-connections", "200"]).arg(component::probe());
+    let soft = shell("ulimit -Sn 64 && ulimit -Hn 300");
+    let program = Program::start(by(&["sh", "-c", &soft], &inner).args(["sleep", "86400"]));
+    assert_eq!(program.line(), "sleeping");
+    if let Ok(limits) = fs::read_to_string(format!("/proc/{}/limits", program.child.id())) {
+        let files = limits.lines().find(|line| line.starts_with("Max open files")).expect("a limit");
+        assert_eq!(files.split_whitespace().nth(3), Some("300"), "{files}");
+    }
+    program.signal(Signal::TERM);
+    assert!(!program.wait().stderr.contains("note"));
+    let hard = shell("ulimit -n 100");
+    let output = run(by(&["sh", "-c", &hard], &inner).arg("arguments"));
+    let note = "note: the system grants 100 file descriptors, so there can be 68 connections at a time, not 200\n";
+    assert!(output.stderr.contains(note) && output.stderr.contains("\n  raise the limit (ulimit -n)"), "{output:?}");
+    assert_eq!(output.stdout, "arguments: []\n");
 }

@@ -5,6 +5,7 @@ mod cache;
 mod grants;
 mod limits;
 mod output;
+mod requests;
 mod signals;
 mod start;
 #[path = "../support/mod.rs"]
@@ -24,6 +25,13 @@ use support::{Output, PATIENCE, component, runner};
 fn probe(options: &[&str], arguments: &[&str]) -> Command {
     let mut command = sandbox(options);
     command.arg(component::probe()).args(arguments);
+    command
+}
+
+/// The command that runs the probe that sends requests with these arguments, in a sandbox with these options.
+fn request_probe(options: &[&str], arguments: &[&str]) -> Command {
+    let mut command = sandbox(options);
+    command.arg(component::request_probe()).args(arguments);
     command
 }
 
@@ -132,6 +140,30 @@ fn rest(lines: &Receiver<String>) -> String {
 /// Runs it to its end, which has to come.
 fn run(command: &mut Command) -> Output {
     Program::start(command).wait()
+}
+
+/// Whether `starter` can start a program here, so that a test can use it, or say that it did not.
+fn works(starter: &[&str]) -> bool {
+    let status = Command::new(starter[0]).args(&starter[1..]).arg(runner()).arg("--version").output();
+    let works = status.is_ok_and(|output| output.status.success());
+    if !works {
+        eprintln!("not tested: {} does not work here", starter.join(" "));
+    }
+    works
+}
+
+/// The command that starts what `command` would start, by `starter`.
+fn by(starter: &[&str], command: &Command) -> Command {
+    let mut outer = Command::new(starter[0]);
+    outer.args(&starter[1..]).arg(command.get_program()).args(command.get_args()).stdin(Stdio::null());
+    outer
+}
+
+/// A section of a WebAssembly file.
+fn section(id: u8, content: &[u8]) -> Vec<u8> {
+    // The length in LEB128, which may have more bytes than it needs.
+    let length = content.len();
+    [&[id, length as u8 & 0x7f | 0x80, (length >> 7) as u8], content].concat()
 }
 
 /// The sandbox said that it failed in exactly two lines, cause and advice; behind what the component said itself.

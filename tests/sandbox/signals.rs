@@ -1,13 +1,15 @@
 //! Ctrl-C and SIGTERM: who looks at standard input is asked to stop, and everybody else is ended; nobody can stay.
 
+use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 
 use super::support::{GET, HELLO, component, connect, read_all, read_reply};
-use super::{Program, assert_failed, probe, server, wasmtime};
+use super::{Program, assert_failed, by, probe, sandbox, server, wasmtime, works};
 
 /// The signals that ask a program to end, and the exit code of who does not end by itself.
 const SIGNALS: [(Signal, i32); 2] = [(Signal::INT, 130), (Signal::TERM, 143)];
@@ -26,6 +28,46 @@ fn who_never_looks_at_standard_input_is_ended_at_once() {
         program.signal(signal);
         let output = program.wait();
         assert_eq!((output.stdout.as_str(), output.stderr.as_str(), output.status.code()), ("", "", Some(code)));
+    }
+}
+
+/// A sandbox that is still reading its component, and will for ever: it comes out of a pipe called `name` that says
+/// nothing.
+fn reading(name: &str, starter: &[&str]) -> (Program, fs::File) {
+    let pipe = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    // It is there when this test has run before.
+    let _ = fs::remove_file(&pipe);
+    assert!(Command::new("mkfifo").arg(&pipe).status().expect("mkfifo is there").success());
+    let program = Program::start(by(starter, &sandbox(&[])).arg(&pipe));
+    // This waits until the sandbox has opened the other end.
+    let silent = OpenOptions::new().write(true).open(&pipe).expect("a pipe");
+    (program, silent)
+}
+
+#[test]
+fn before_anything_runs_a_signal_ends_the_sandbox_at_once() {
+    for (signal, code) in SIGNALS {
+        let (program, _silent) = reading(&format!("pipe-{code}"), &["env"]);
+        program.signal(signal);
+        let output = program.wait();
+        assert_eq!((output.stdout.as_str(), output.stderr.as_str(), output.status.code()), ("", "", Some(code)));
+    }
+}
+
+/// Without a handler the kernel keeps signals from process 1.
+#[test]
+fn process_1_of_a_container_hears_a_signal_before_anything_runs() {
+    const CONTAINER: [&str; 4] = ["unshare", "--user", "--pid", "--fork"];
+    if !works(&CONTAINER) {
+        return;
+    }
+    for (signal, code) in SIGNALS {
+        let (program, _silent) = reading(&format!("pipe-1-{code}"), &CONTAINER);
+        let unshare = program.child.id();
+        let children = fs::read_to_string(format!("/proc/{unshare}/task/{unshare}/children")).expect("children");
+        let pid = children.trim().parse().ok().and_then(Pid::from_raw).expect("one child");
+        kill_process(pid, signal).expect("it is there");
+        assert_eq!(program.wait().status.code(), Some(code));
     }
 }
 
@@ -89,11 +131,12 @@ fn a_loop_is_ended_by_a_signal_also_if_it_may_go_on_for_ever() {
 
 #[test]
 fn a_loop_that_would_have_to_be_asked_is_not_waited_for() {
-    for (signal, code) in SIGNALS {
+    for (signal, _) in SIGNALS {
         let program = start(&["--max-turn", "0", "--grace", "86400"], &["heed", "loop"], "busy");
         program.signal(signal);
         let output = program.wait();
-        assert_failed(&output, code, "hello-probe.wasm was busy and did not listen, so it was ended", "--verbose");
+        // That is no clean end, which systemd takes 143 for.
+        assert_failed(&output, 1, "hello-probe.wasm was busy and did not listen, so it was ended", "--verbose");
     }
 }
 

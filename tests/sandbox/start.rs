@@ -2,12 +2,29 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
-use super::support::component;
-use super::{assert_failed, run, sandbox};
+use super::support::{component, runner};
+use super::{assert_failed, by, probe, run, sandbox, section, works};
 
-/// A component that imports `wasi:http/types@0.2.0`, as an instance that has nothing in it.
-const NEEDS_HTTP: &[u8] = b"\0asm\x0d\0\x01\0\x07\x03\x01\x42\x00\x0a\x1a\x01\x00\x15wasi:http/types@0.2.0\x05\x00";
+/// A component that imports this interface, as an instance that has nothing in it.
+fn importing(interface: &str) -> Vec<u8> {
+    of_type(interface, &[0])
+}
+
+/// A component that imports this interface, as an instance that has a function of this name.
+fn importing_from(interface: &str, function: &str) -> Vec<u8> {
+    // Two declarations: a type, which is a function without parameters and results, and an export of it.
+    let declarations = [&[2, 1, 0x40, 0, 1, 0, 4, 0, function.len() as u8], function.as_bytes(), &[1, 0]].concat();
+    of_type(interface, &declarations)
+}
+
+/// A component that imports this interface, as an instance with these declarations.
+fn of_type(interface: &str, declarations: &[u8]) -> Vec<u8> {
+    let types = section(7, &[&[1, 0x42], declarations].concat());
+    let imports = section(10, &[&[1, 0, interface.len() as u8], interface.as_bytes(), &[5, 0]].concat());
+    [&b"\0asm\x0d\0\x01\0"[..], &types, &imports].concat()
+}
 
 /// A file of this test with these bytes.
 fn file(name: &str, bytes: &[u8]) -> PathBuf {
@@ -23,10 +40,14 @@ fn what_cannot_be_started_is_one_line_of_cause_and_one_of_advice() {
     let server = fs::read(component::path()).expect("a component");
     let folder = file("missing.wasm", b"");
     fs::remove_file(&folder).expect("it was there");
+    let huge = file("huge.wasm", b"\0asm\x0d\0\x01\0");
+    fs::File::options().write(true).open(&huge).and_then(|file| file.set_len((256 << 20) + 1)).expect("a file");
     for (path, cause, advice) in [
-        (folder, "missing.wasm: No such file", "cargo build"),
+        (folder, "missing.wasm: No such file", "give the path of a component"),
         (component::root().join("src"), "src: Is a directory", "cargo build"),
-        (file("nothing.wasm", b""), "nothing.wasm is not WebAssembly", "cargo build"),
+        (file("nothing.wasm", b""), "nothing.wasm is not WebAssembly", "give the path of a component"),
+        ("/dev/zero".into(), "/dev/zero is not WebAssembly", "give the path of a component"),
+        (huge, "huge.wasm is larger than 256 MiB", "wasm-tools strip"),
         (file("text.wasm", b"(component)\n"), "text.wasm is not WebAssembly", "cargo build"),
         (
             file("module.wasm", b"\0asm\x01\0\0\0"),
@@ -36,7 +57,33 @@ fn what_cannot_be_started_is_one_line_of_cause_and_one_of_advice() {
         (file("half.wasm", &server[..server.len() / 2]), "half.wasm is broken", "build it again"),
         (file("garbage.wasm", b"\0asm\x0d\0\x01\0\xff\xff\xff"), "garbage.wasm is broken", "build it again"),
         (file("empty.wasm", b"\0asm\x0d\0\x01\0"), "has nothing to start: it does not export wasi:cli/run", "program"),
-        (file("http.wasm", NEEDS_HTTP), "http.wasm needs wasi:http/types@0.2.0", "it has WASI 0.2"),
+        (
+            file("proxy.wasm", &importing("wasi:http/incoming-handler@0.2.0")),
+            "proxy.wasm needs wasi:http/incoming-handler@0.2.0, which this sandbox does not have",
+            "it has WASI 0.2",
+        ),
+        (
+            file("newer.wasm", &importing("wasi:http/types@0.3.0")),
+            "newer.wasm needs wasi:http/types@0.3.0, which this sandbox does not have",
+            "it has WASI 0.2",
+        ),
+        (
+            file("clock.wasm", &importing_from("wasi:clocks/timezoneee@0.2.12", "now")),
+            "clock.wasm needs something that this sandbox does not have: component imports instance \
+             `wasi:clocks/timezoneee@0.2.12`",
+            "it has WASI 0.2",
+        ),
+        (
+            file("call.wasm", &importing_from("wasi:sockets/tcp@0.2.0", "ring")),
+            "instance export `ring`",
+            "it has WASI 0.2",
+        ),
+        // What answers requests has no beginning of its own.
+        (
+            file("handler.wasm", &importing("wasi:http/types@0.2.0")),
+            "has nothing to start: it does not export wasi:cli/run",
+            "not as a library or for wasmtime serve",
+        ),
     ] {
         let output = run(sandbox(&["--verbose"]).arg(&path));
         assert_failed(&output, 1, cause, advice);
@@ -75,4 +122,60 @@ fn help_and_version_are_printed() {
     }
     let version = run(sandbox(&[]).arg("--version"));
     assert!(version.status.success() && version.stdout.starts_with("hello-runner "), "{version:?}");
+}
+
+#[test]
+fn who_does_not_read_the_words_changes_nothing_about_the_exit_code() {
+    for (argument, code) in [("--help", 0), ("--version", 0), ("--allow-files", 2)] {
+        let (reader, closed) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let status =
+            Command::new(runner()).arg(argument).stdout(closed.try_clone().expect("a pipe")).stderr(closed).status();
+        assert_eq!(status.expect("it can be started").code(), Some(code), "{argument}");
+        // A disk that is full; not every system has this one.
+        if let Ok(full) = fs::File::options().write(true).open("/dev/full") {
+            let status =
+                Command::new(runner()).arg(argument).stdout(full.try_clone().expect("a file")).stderr(full).status();
+            assert_eq!(status.expect("it can be started").code(), Some(code), "{argument}");
+        }
+    }
+}
+
+/// The advice where the machine has too little of something.
+const RESOURCES: &str = "it may have run out of memory, threads or file descriptors";
+
+#[test]
+fn threads_that_cannot_be_made_are_one_line_of_cause_and_one_of_advice() {
+    use std::os::unix::fs::PermissionsExt as _;
+    // As somebody who is not root, for whom this limit does not hold.
+    const NOBODY: [&str; 3] = ["setpriv", "--reuid=65534", "--clear-groups"];
+    if !works(&NOBODY) || !works(&["prlimit", "--nproc"]) {
+        return;
+    }
+    // One for each that is wanted: for what is printed, for the signals, for the code that is kept, for what is compiled.
+    for threads in 1..=6 {
+        let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("threads-{threads}"));
+        // It is there when this test has run before; and with compiled code in it there is nothing to compile.
+        let _ = fs::remove_dir_all(&cache);
+        fs::create_dir_all(&cache).expect("a folder");
+        fs::set_permissions(&cache, fs::Permissions::from_mode(0o777)).expect("a folder");
+        let limit = format!("--nproc={threads}");
+        let mut command = by(&[&NOBODY[..], &["prlimit", &limit]].concat(), &probe(&[], &["arguments"]));
+        let output = run(command.env("XDG_CACHE_HOME", &cache));
+        // The fewer processors there are, the fewer threads compile.
+        if threads == 1 || output.status.code() != Some(0) {
+            assert_failed(&output, 1, "", RESOURCES);
+            assert_eq!((output.stdout.as_str(), output.stderr.lines().count()), ("", 2));
+        }
+    }
+}
+
+#[test]
+fn memory_that_the_system_does_not_have_is_no_mistake_of_the_component() {
+    // Less than the addresses that a memory is given.
+    const LITTLE: [&str; 2] = ["prlimit", "--as=3000000000"];
+    if works(&LITTLE) {
+        let output = run(&mut by(&LITTLE, &probe(&[], &["arguments"])));
+        assert_failed(&output, 1, "the system refuses to help: Cannot allocate memory", RESOURCES);
+    }
 }

@@ -1,12 +1,13 @@
 //! README.md compares this sandbox with plain `wasmtime run`, attempt by attempt. Each row of that table is tried here.
 
 use std::fs;
+use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 
 use rustix::process::Signal;
 
 use super::support::{Output, component};
-use super::{Program, probe, run, wasmtime};
+use super::{Program, probe, request_probe, run, wasmtime};
 
 /// Plain `wasmtime run` of the probe.
 fn plain(arguments: &[&str]) -> std::process::Command {
@@ -56,16 +57,46 @@ fn farewell() -> [&'static str; 2] {
     })
 }
 
+/// What came of a request to `place`, in a sandbox with these options, and under plain wasmtime.
+fn request(options: &[&str], place: &str) -> [&'static str; 2] {
+    let url = format!("http://{place}/");
+    [request_probe(options, &[&url]), wasmtime(component::request_probe(), &[&url])].map(|mut command| {
+        let output = run(&mut command);
+        // Either it is refused, or there is no `wasi:http` to begin with.
+        let told = output.stderr.contains("refused") || output.stderr.contains("wasi:http");
+        assert!(output.status.success() || told, "{output:?}");
+        word(&output)
+    })
+}
+
+/// A server that answers with nothing, as long as the tests run; says where it listens.
+fn answering() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+    let place = listener.local_addr().expect("an address").to_string();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.expect("a caller");
+            // Enough of the request to know that it is one.
+            stream.read_exact(&mut [0; 16]).expect("a request");
+            stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").expect("it reads");
+        }
+    });
+    place
+}
+
 #[test]
 fn the_table_of_the_readme_is_what_happens() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
     let place = listener.local_addr().expect("an address").to_string();
     let listen = ["--allow-listen", "127.0.0.1:0"];
+    let web = answering();
     let rows = [
         ("listen on an address that was granted", both(&listen, &["listen", "127.0.0.1:0"])),
         ("listen on another address, such as 0.0.0.0", both(&listen, &["listen", "0.0.0.0:0"])),
         ("connect to an address that was granted", both(&["--allow-connect", &place], &["connect", &place])),
         ("connect to another address", both(&[], &["connect", &place])),
+        ("send an HTTP request to an address that was granted", request(&["--allow-connect", &web], &web)),
+        ("send an HTTP request to another address", request(&[], &web)),
         ("use UDP", both(&[], &["udp", "127.0.0.1:0"])),
         ("look up a name", both(&[], &["name", "localhost"])),
         ("read a file", both(&[], &["read", "Cargo.toml"])),

@@ -49,6 +49,16 @@ fn every_command_of_the_readme_works() {
                 let line = line.replace(component, &format!("{granted} {component}"));
                 Server::launch(&mut shell(&format!("{line} --port 0"))).assert_serves();
             }
+            ["runner/client", ..] => {
+                let server = Server::start(&[]);
+                let port = format!(":{}", server.port);
+                let line = match line.contains("http://") {
+                    true => line.replace(":9000", &port),
+                    false => format!("{line} http://127.0.0.1{port}/romeo.txt"),
+                };
+                let output = run(&mut shell(&line));
+                assert!(output.stdout.ends_with(HELLO), "{output:?}");
+            }
             ["curl", ..] => {
                 if has("curl") {
                     let server = Server::start(&[]);

@@ -92,9 +92,12 @@ fn exchange(stream: &mut TcpStream, request: &[u8]) -> Result<bool, Failure> {
     let mut reply = Vec::new();
     let mut piece = [0; 1024];
     while !reply.ends_with(HELLO.as_bytes()) {
-        match stream.read(&mut piece).map_err(|error| failure(error, reply.len()))? {
-            0 => return Err(Failure { words: format!("hung up after {} bytes", reply.len()), reset: false }),
-            read => reply.extend_from_slice(&piece[..read]),
+        match stream.read(&mut piece) {
+            Ok(0) => return Err(Failure { words: format!("hung up after {} bytes", reply.len()), reset: false }),
+            Ok(read) => reply.extend_from_slice(&piece[..read]),
+            // A machine that was halted for a moment goes on like this.
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(failure(error, reply.len())),
         }
     }
     Ok(String::from_utf8_lossy(&reply).contains("\r\nConnection: close\r\n"))

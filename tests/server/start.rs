@@ -2,10 +2,12 @@
 //! backtrace.
 
 use std::net::{Ipv4Addr, TcpListener};
-use std::process::Command;
+use std::process::{Command, Stdio};
+
+use hello_server::options::HELP;
 
 use super::support::component;
-use super::support::{Output, Server, command, run};
+use super::support::{HELLO, Output, Server, command, run};
 
 /// It failed with exactly these two lines: cause, and advice.
 fn assert_fails_with(output: &Output, cause: &str, advice: &str) {
@@ -14,6 +16,13 @@ fn assert_fails_with(output: &Output, cause: &str, advice: &str) {
     assert!(lines[0].starts_with("hello-server: ") && lines[0].contains(cause), "{output:?}");
     assert!(lines[1].starts_with("  ") && lines[1].contains(advice), "{output:?}");
     assert_eq!((output.status.code(), output.stdout.as_str()), (Some(1), ""));
+}
+
+/// Asks it to end, and hears it out: what is killed may have something left to say.
+fn stop(server: Server) -> Output {
+    let sent = Command::new("kill").arg(server.pid().to_string()).status();
+    assert!(sent.is_ok_and(|status| status.success()));
+    server.wait()
 }
 
 #[test]
@@ -58,6 +67,20 @@ fn an_address_of_another_machine_is_refused() {
     // A documentation address: no machine has it (RFC 5737).
     let output = run(&mut command(&["--listen", "192.0.2.1:0"]));
     assert_fails_with(&output, "192.0.2.1 is not an address of this machine", "--listen");
+}
+
+#[test]
+fn an_address_that_nobody_can_have_is_refused() {
+    let output = run(&mut command(&["--listen", "224.0.0.1:0"]));
+    assert_fails_with(&output, "224.0.0.1:0 is no address that a server can listen on", "--listen");
+}
+
+#[test]
+fn the_advice_for_a_busy_port_fits_the_options_that_were_given() {
+    let first = Server::start(&["--log", "off"]);
+    let address = format!("127.0.0.1:{}", first.port);
+    let output = run(&mut command(&["--listen", &address]));
+    assert_fails_with(&output, "is already in use", &format!("--listen 127.0.0.1:{}", first.port.wrapping_add(1)));
 }
 
 #[test]
@@ -113,11 +136,45 @@ fn a_mistake_in_the_options_is_one_line_that_says_where_to_look() {
     }
 }
 
+/// `runner/serve` with these options, which it cannot follow. What it says about building is nothing to test.
+fn assert_script_refuses(options: &[&str], words: &str) {
+    let output = run(Command::new(component::root().join("runner/serve")).args(options).stdin(Stdio::null()));
+    let said: Vec<&str> = output.stderr.lines().filter(|line| !line.starts_with("Building ")).collect();
+    assert!(said.len() == 1 && said[0].contains(words), "{options:?}: {output:?}");
+    assert!(said[0].ends_with("; see --help"), "{options:?}: {output:?}");
+    assert_eq!((output.stdout.as_str(), output.status.code()), ("", Some(2)), "{options:?}: {output:?}");
+}
+
 #[test]
 fn the_script_makes_a_mistake_in_the_options_exit_with_2() {
-    let output = run(Command::new(component::root().join("runner/serve")).args(["--log", "xml"]));
-    assert_eq!(output.status.code(), Some(2), "{output:?}");
-    assert!(output.stderr.contains("--log takes common, json or off, not \"xml\""), "{output:?}");
+    for (options, words) in [
+        (&["--log", "xml"][..], "hello-server: --log takes common, json or off, not \"xml\""),
+        (&["--colour"], "hello-server: invalid option '--colour'"),
+        (&["--port", "0", "--max-memory"], "runner/serve: --max-memory takes a number"),
+        (&["--max-memory", "", "--port", "0"], "runner/serve: --max-memory takes a number"),
+        (&["--port", "0", "--max-turn="], "runner/serve: --max-turn takes a number"),
+        (&["--port", "0", "--quiet=yes"], "runner/serve: --quiet takes no value"),
+        (
+            &["--quiet", "--port", "0", "--max-memory", "6 4 *"],
+            "--max-memory takes a whole number from 1 to 4096, not \"6 4 *\"",
+        ),
+        (&["--port", "0", "--max-turn=5", "--wasmtime"], "runner/serve: wasmtime does not know --max-turn"),
+    ] {
+        assert_script_refuses(options, words);
+    }
+}
+
+/// What looks like an option of the script, but stands where the server takes a value, is that value.
+#[test]
+fn the_script_leaves_the_values_of_the_server_alone() {
+    let words = HELP.lines().filter_map(|line| line.trim().split_once(' '));
+    let takes_value = |(_, rest): &(&str, &str)| rest.starts_with(|first: char| first.is_ascii_uppercase());
+    let options: Vec<&str> =
+        words.filter(takes_value).map(|(name, _)| name).filter(|name| name.starts_with("--")).collect();
+    assert!(options.contains(&"--listen") && options.contains(&"--color"), "{options:?}");
+    for option in options {
+        assert_script_refuses(&[option, "--quiet"], "not \"--quiet\"");
+    }
 }
 
 #[test]
@@ -127,7 +184,7 @@ fn the_script_serves_and_says_what_the_sandbox_grants() {
     server.assert_serves();
     // It became the server: what is ended is the server, and nothing is left behind.
     let address = server.address();
-    let output = server.finish();
+    let output = stop(server);
     let granted = "The sandbox lets hello-server.wasm listen on 127.0.0.1:0 and [::1]:0, print, and read the clock.\n";
     assert!(output.stderr.contains(granted), "{output:?}");
     assert!(std::net::TcpStream::connect(address).is_err());
@@ -143,12 +200,48 @@ fn the_script_serves_under_plain_wasmtime() {
 }
 
 #[test]
-fn the_script_hands_the_options_of_the_sandbox_to_the_sandbox() {
+fn the_script_hands_the_options_of_the_sandbox_to_the_sandbox_wherever_they_stand() {
+    let of_server = ["--port", "0", "--max-connections", "1000"];
+    for (before, after) in [
+        (&["--max-memory", "32"][..], &["--max-turn", "7", "--verbose"][..]),
+        (&["--verbose", "--max-turn=7"], &["--max-memory=32"]),
+        (&["--quiet"], &["--max-memory", "32"]),
+        (&["--max-memory=32"], &["--quiet"]),
+    ] {
+        let options = [before, &of_server, after].concat();
+        let mut script = Command::new(component::root().join("runner/serve"));
+        let server = Server::launch(script.args(&options));
+        server.assert_serves();
+        let said = stop(server).stderr;
+        assert_eq!(
+            said.contains("no more than 32 MiB of memory"),
+            !options.contains(&"--quiet"),
+            "{options:?}: {said}"
+        );
+    }
+}
+
+#[test]
+fn the_script_that_watches_ends_as_the_server_does_and_leaves_nothing_behind() {
     let mut script = Command::new(component::root().join("runner/serve"));
-    let server =
-        Server::launch(script.args(["--quiet", "--max-memory", "32", "--port", "0", "--max-connections", "1000"]));
+    let server = Server::launch(script.args(["--port", "0", "--log", "off", "--watch"]));
     server.assert_serves();
-    assert_eq!(server.finish().stderr, "");
+    let address = server.address();
+    let output = stop(server);
+    assert_eq!(output.stdout, "Shutting down...\nServed 1 request in 1 call.\n", "{output:?}");
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert!(std::net::TcpStream::connect(address).is_err());
+}
+
+#[test]
+fn the_script_of_the_clients_takes_its_options_wherever_they_stand() {
+    let server = Server::start(&[]);
+    let url = format!("http://localhost:{}/", server.port);
+    for options in [["--quiet", "socket", &url], ["socket", "--quiet", &url], ["socket", &url, "--quiet"]] {
+        let output = run(Command::new(component::root().join("runner/client")).args(options).stdin(Stdio::null()));
+        assert!(output.stdout.ends_with(HELLO) && output.status.success(), "{output:?}");
+        assert!(!output.stderr.contains("The sandbox lets"), "{output:?}");
+    }
 }
 
 #[test]

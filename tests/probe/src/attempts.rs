@@ -21,6 +21,7 @@ arguments          list the arguments
 random             draw a random number
 print BYTES        print so many bytes, in lines
 memory MIB         take so much memory, and use it
+handles N          take so many handles of the host, and keep them
 sleep SECS         wait so long, without a look at standard input
 stdin              end when standard input does
 ignore-stop        go on for ever when standard input ends
@@ -70,6 +71,11 @@ fn attempt(words: &[&str]) -> bool {
             let mib: usize = number(rest);
             let bytes = black_box(vec![1u8; mib << 20]);
             outcome(&format!("memory {mib}"), if bytes.contains(&0) { Err(ErrorKind::Other.into()) } else { Ok(()) })
+        }
+        "handles" => {
+            let handles: usize = number(rest);
+            let held: Vec<_> = (0..handles).map(|_| wasi::clocks::monotonic_clock::subscribe_duration(0)).collect();
+            outcome(&format!("handles {}", held.len()), Ok(()))
         }
         "sleep" => {
             let seconds = number(rest);

@@ -1,0 +1,339 @@
+//! `wasi:http`: how a component sends requests and has no socket in its hands. The grants hold here as they do for
+//! sockets: a request goes to an address that `--allow-connect` names, or nowhere.
+//!
+//! Wasmtime brings the words (requests, fields, bodies), and this file the way out. Wasmtime has one, too, which looks
+//! names up, calls everywhere, and brings TLS along. This one speaks HTTP/1.1 over plain TCP and does as it is told: no
+//! name is looked up, no redirect is followed, no connection is used twice.
+
+use std::future::Future;
+use std::io::ErrorKind;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::uri::{Authority, PathAndQuery, Scheme};
+use http::{Request, Response, Uri};
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::client::conn::http1;
+use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
+use tokio::time::{Sleep, sleep, timeout};
+use wasmtime::StoreContextMut;
+use wasmtime::component::{Linker, Resource, ResourceTable};
+use wasmtime_wasi::runtime::spawn;
+use wasmtime_wasi_http::io::TokioIo;
+use wasmtime_wasi_http::p2::bindings::http::types::ErrorCode;
+use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks, WasiHttpView};
+
+use crate::grants::{Grants, Guard, Refusal};
+
+/// How long a component waits when it has not said how long: to be connected, for the first byte, for the next ones.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+/// The port of `http://` when none is said (RFC 9110 section 4.2.1).
+const DEFAULT_PORT: u16 = 80;
+
+/// How many bytes of a request or of a reply wait on this side. The head of a reply has to fit in.
+const MOST_WAITING: usize = 64 * 1024;
+
+/// How many bytes the fields of one message may have that a component puts together.
+const MOST_FIELDS: usize = 16 * 1024;
+
+/// What a component needs to send requests.
+pub(crate) struct Http {
+    context: WasiHttpCtx,
+    way: Way,
+}
+
+impl Http {
+    /// Sends requests where `grants` allow it, and has `guard` tell of what they do not. There are at most so many
+    /// connections at a time.
+    pub(crate) fn new(grants: &Grants, guard: &Guard, max_connections: u64) -> Self {
+        let mut context = WasiHttpCtx::new();
+        context.set_field_size_limit(MOST_FIELDS);
+        let places = Arc::new(Semaphore::new(max_connections as usize));
+        Http { context, way: Way { grants: grants.clone(), guard: guard.clone(), places } }
+    }
+
+    /// What wasmtime wants to see; handles of the component are in `table`.
+    pub(crate) fn view<'h>(&'h mut self, table: &'h mut ResourceTable) -> WasiHttpCtxView<'h> {
+        WasiHttpCtxView { ctx: &mut self.context, table, hooks: &mut self.way }
+    }
+}
+
+/// Makes `wasi:http` available to a component.
+pub(crate) fn add_to_linker<T: WasiHttpView + 'static>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
+    wasmtime_wasi_http::p2::add_only_http_to_linker_async(linker)?;
+    // Wasmtime's own version of this one knows no code for what goes wrong in the middle of a reply.
+    linker.allow_shadowing(true);
+    linker.instance(TYPES)?.func_wrap(
+        "http-error-code",
+        |mut store: StoreContextMut<'_, T>, (error,): (Failed,)| {
+            let error = store.data_mut().http().table.get(&error)?;
+            Ok((match error.downcast_ref() {
+                Some(Error::Hyper(error)) => Some(code(error)),
+                Some(Error::ConnectionReadTimeout) => Some(ErrorCode::ConnectionReadTimeout),
+                Some(_) => None,
+                None => error.downcast_ref::<ErrorCode>().cloned(),
+            },))
+        },
+    )?;
+    linker.allow_shadowing(false);
+    Ok(())
+}
+
+/// The interface of wasmtime 48, which is the answer to all that are compatible with it.
+const TYPES: &str = "wasi:http/types@0.2.12";
+
+/// A handle to what went wrong with a stream.
+type Failed = Resource<wasmtime::Error>;
+
+/// The way out.
+struct Way {
+    grants: Grants,
+    guard: Guard,
+    /// A connection takes one.
+    places: Arc<Semaphore>,
+}
+
+/// A reply whose head is there, and what goes on behind it until its body is.
+type Reply = (Response<WasiBody>, Box<dyn Future<Output = Result<(), Error>> + Send>);
+
+impl Way {
+    /// Where a request for `uri` may go: to the first of these that answers. What is not allowed is told.
+    fn addresses(&self, uri: &Uri) -> Result<Vec<SocketAddr>, Error> {
+        let authority = uri.authority().ok_or(Error::HttpRequestUriInvalid)?;
+        if uri.scheme() != Some(&Scheme::HTTP) {
+            self.guard.refuse(Refusal::tls(authority.as_str()));
+            return Err(Error::HttpRequestDenied);
+        }
+        let port = port(authority)?;
+        let Some(ips) = ips(authority.host())? else {
+            self.guard.refuse(Refusal::name(authority.host()));
+            return Err(Error::DnsError { rcode: Some("no names are looked up".into()), info_code: None });
+        };
+        let addresses: Vec<_> = ips.into_iter().map(|ip| SocketAddr::new(ip, port)).collect();
+        let granted = self.guard.callable(&self.grants, &addresses);
+        if granted.is_empty() { Err(Error::HttpRequestDenied) } else { Ok(granted) }
+    }
+}
+
+/// The port that `authority` names.
+fn port(authority: &Authority) -> Result<u16, Error> {
+    // What stands before the host is a user's name, which has no business here (RFC 9110 section 4.2.4).
+    match authority.as_str().strip_prefix(authority.host()) {
+        Some("") => Ok(DEFAULT_PORT),
+        Some(rest) => {
+            let digits = rest.strip_prefix(':').filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()));
+            let port = digits.and_then(|digits| digits.parse().ok()).filter(|&port| port > 0);
+            port.ok_or(Error::HttpRequestUriInvalid)
+        }
+        None => Err(Error::HttpRequestUriInvalid),
+    }
+}
+
+/// The addresses that `host` is; none, if it is a name that would have to be looked up. `localhost` is no such name: it
+/// is this machine, without asking anybody (RFC 6761 section 6.3).
+fn ips(host: &str) -> Result<Option<Vec<IpAddr>>, Error> {
+    if let Some(rest) = host.strip_prefix('[') {
+        let ip = rest.strip_suffix(']').and_then(|ip| ip.parse::<Ipv6Addr>().ok());
+        return ip.map(|ip| Some(vec![ip.into()])).ok_or(Error::HttpRequestUriInvalid);
+    }
+    if host.eq_ignore_ascii_case("localhost") {
+        return Ok(Some(vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]));
+    }
+    Ok(host.parse::<Ipv4Addr>().ok().map(|ip| vec![ip.into()]))
+}
+
+impl WasiHttpHooks for Way {
+    fn send_request(
+        &mut self,
+        request: Request<WasiBody>,
+        options: Option<RequestOptions>,
+        _sent: Box<dyn Future<Output = Result<(), Error>> + Send>,
+    ) -> Box<dyn Future<Output = Result<Reply, Error>> + Send> {
+        let addresses = self.addresses(request.uri());
+        let places = Arc::clone(&self.places);
+        Box::new(async move { send(request, &addresses?, options.unwrap_or_default(), places).await })
+    }
+
+    fn p2_outgoing_body_chunk_size(&mut self) -> usize {
+        MOST_WAITING
+    }
+
+    fn p2_error_from_hyper(&mut self, error: &hyper::Error) -> ErrorCode {
+        code(error)
+    }
+}
+
+/// The code for what went wrong on a connection.
+fn code(error: &hyper::Error) -> ErrorCode {
+    let system = std::error::Error::source(error).and_then(|source| source.downcast_ref::<std::io::Error>());
+    if error.is_parse_too_large() {
+        ErrorCode::HttpResponseHeaderSectionSize(None)
+    } else if error.is_incomplete_message() || system.is_some_and(|error| error.kind() == ErrorKind::UnexpectedEof) {
+        ErrorCode::HttpResponseIncomplete
+    } else if error.is_canceled() || error.is_closed() || system.is_some() {
+        ErrorCode::ConnectionTerminated
+    } else {
+        ErrorCode::HttpProtocolError
+    }
+}
+
+/// Calls one of `addresses`, sends the request there, and waits for the head of the reply. It has one of the `places`
+/// until the reply is over.
+async fn send(
+    mut request: Request<WasiBody>,
+    addresses: &[SocketAddr],
+    options: RequestOptions,
+    places: Arc<Semaphore>,
+) -> Result<Reply, Error> {
+    let patience = options.connect_timeout.unwrap_or(PATIENCE);
+    // Who comes when all are taken waits in line: one that is given up is free a moment later only.
+    let place = timeout(patience, places.acquire_owned()).await.ok().and_then(Result::ok);
+    let place = place.ok_or(Error::ConnectionLimitReached)?;
+    let stream = timeout(patience, connect(addresses)).await;
+    let stream = TokioIo::new(stream.map_err(|_| Error::ConnectionTimeout)??);
+    let (mut sender, connection) = http1::Builder::new().max_buf_size(MOST_WAITING).handshake(stream).await?;
+    // It moves the bytes in both directions. Whoever drops the handle hangs up.
+    let connection = spawn(connection);
+    // To a server goes the path alone; the address is in the Host field already (RFC 9112 section 3.2.1).
+    let path = request.uri().path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
+    *request.uri_mut() = Uri::from(path);
+    let response = timeout(options.first_byte_timeout.unwrap_or(PATIENCE), sender.send_request(request)).await;
+    let response = response.map_err(|_| Error::ConnectionReadTimeout)??;
+    let patience = options.between_bytes_timeout.unwrap_or(PATIENCE);
+    let response = response.map(|body| WasiBody::new(Pieces { body, patience, deadline: None }));
+    let rest = async move {
+        let ended = connection.await;
+        drop(place);
+        ended.map_err(Error::from)
+    };
+    Ok((response, Box::new(rest)))
+}
+
+/// Calls the first of `addresses` that answers.
+async fn connect(addresses: &[SocketAddr]) -> Result<TcpStream, Error> {
+    let mut failure = Error::DestinationNotFound;
+    for address in addresses {
+        match TcpStream::connect(address).await {
+            Ok(stream) => return Ok(stream),
+            Err(error) => {
+                failure = match error.kind() {
+                    ErrorKind::ConnectionRefused => Error::ConnectionRefused,
+                    ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted => Error::ConnectionTerminated,
+                    ErrorKind::TimedOut => Error::ConnectionTimeout,
+                    ErrorKind::NetworkUnreachable | ErrorKind::HostUnreachable | ErrorKind::AddrNotAvailable => {
+                        Error::DestinationIpUnroutable
+                    }
+                    _ => Error::InternalError(Some(error.to_string())),
+                }
+            }
+        }
+    }
+    Err(failure)
+}
+
+/// The body of a reply, for whose next piece the component does not wait longer than it said.
+struct Pieces {
+    body: Incoming,
+    patience: Duration,
+    /// The end of the wait that is under way.
+    deadline: Option<Pin<Box<Sleep>>>,
+}
+
+impl Body for Pieces {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) {
+            self.deadline = None;
+            return Poll::Ready(frame.map(|frame| frame.map_err(Error::from)));
+        }
+        let patience = self.patience;
+        let deadline = self.deadline.get_or_insert_with(|| Box::pin(sleep(patience)));
+        ready!(deadline.as_mut().poll(context));
+        Poll::Ready(Some(Err(Error::ConnectionReadTimeout)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stdio::Output;
+
+    /// A way with these addresses granted, to send requests to.
+    fn way(connect: &[&str]) -> Way {
+        let connect = connect.iter().map(|text| text.parse().expect("an address")).collect();
+        let guard = Guard::new("test.wasm", &Output::stderr().expect("a thread"));
+        Http::new(&Grants { listen: vec![], connect }, &guard, 1).way
+    }
+
+    fn places(granted: &[&str], uri: &str) -> Result<Vec<String>, String> {
+        let places = way(granted).addresses(&uri.parse().expect("a URI"));
+        places.map(|places| places.iter().map(SocketAddr::to_string).collect()).map_err(|error| format!("{error:?}"))
+    }
+
+    const REFUSED: &str = "HttpRequestDenied";
+    const WRONG: &str = "HttpRequestUriInvalid";
+
+    #[test]
+    fn a_request_goes_to_the_address_that_was_granted_and_to_no_other() {
+        let granted = ["127.0.0.1:9000", "[::1]:9001", "192.0.2.1:80"];
+        assert_eq!(places(&granted, "http://127.0.0.1:9000/a"), Ok(vec!["127.0.0.1:9000".into()]));
+        assert_eq!(places(&granted, "http://[::1]:9001/a"), Ok(vec!["[::1]:9001".into()]));
+        assert_eq!(places(&granted, "http://192.0.2.1"), Ok(vec!["192.0.2.1:80".into()]));
+        for other in ["127.0.0.1:9001", "127.0.0.2:9000", "[::1]:9000", "[::ffff:127.0.0.1]:9000", "127.0.0.1"] {
+            assert_eq!(places(&granted, &format!("http://{other}/a")), Err(REFUSED.into()), "{other}");
+        }
+    }
+
+    #[test]
+    fn localhost_is_what_was_granted_of_the_loopback_addresses() {
+        let both = ["127.0.0.1:9000", "[::1]:9000"];
+        assert_eq!(places(&both, "http://localhost:9000/"), Ok(both.map(String::from).to_vec()));
+        assert_eq!(places(&both[1..], "http://LocalHost:9000/"), Ok(vec!["[::1]:9000".into()]));
+        assert_eq!(places(&both, "http://localhost:9001/"), Err(REFUSED.into()));
+    }
+
+    #[test]
+    fn no_other_name_is_an_address() {
+        for name in ["example.com", "127.1", "0x7f000001", "localhost.example", "localhost."] {
+            let refused = places(&["127.0.0.1:80", "127.0.0.1:9000"], &format!("http://{name}:9000/"));
+            assert!(refused.as_ref().is_err_and(|error| error.starts_with("DnsError")), "{name}: {refused:?}");
+        }
+    }
+
+    #[test]
+    fn https_is_refused_wherever_it_leads() {
+        assert_eq!(places(&["127.0.0.1:443"], "https://127.0.0.1/"), Err(REFUSED.into()));
+    }
+
+    #[test]
+    fn an_authority_that_can_be_read_in_two_ways_is_refused() {
+        let granted = ["127.0.0.1:9000", "127.0.0.1:80"];
+        for uri in ["http://user@127.0.0.1:9000/", "http://127.0.0.1:9000@127.0.0.1/", "http://127.0.0.1:0/"] {
+            assert_eq!(places(&granted, uri), Err(WRONG.into()), "{uri}");
+        }
+        for port in ["", "+80", "65616", "99999", "0x50", "8 0"] {
+            if let Ok(uri) = format!("http://127.0.0.1:{port}/").parse::<Uri>() {
+                assert!(way(&granted).addresses(&uri).is_err(), "{uri}");
+            }
+        }
+    }
+}
