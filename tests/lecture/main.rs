@@ -1,0 +1,96 @@
+//! The lesson, as the pages tell it: every command is run, and what it prints is compared with what the page shows.
+//!
+//! The commands call port 9000, as a learner does. So that it is free, and nobody else's, the tests run in a network of
+//! their own where the system lets them have one.
+#![cfg(unix)]
+
+#[path = "../support/chromium.rs"]
+mod chromium;
+mod page;
+#[path = "../support/mod.rs"]
+mod support;
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use page::Page;
+use support::{component, runner};
+
+/// Set for the tests that run in a network of their own.
+const ALONE: &str = "HELLO_LECTURE_ALONE";
+
+/// Runs `lesson` in a network of its own, as another process that runs the test `name` and nothing else; or right here, if
+/// there can be none.
+fn alone(name: &str, lesson: impl FnOnce()) {
+    if std::env::var_os(ALONE).is_some() {
+        return lesson();
+    }
+    for tool in ["curl", "nc"] {
+        let found = Command::new("sh").args(["-c", &format!("command -v {tool}")]).output();
+        if !found.is_ok_and(|output| output.status.success()) {
+            return eprintln!("not tested: there is no {tool} on PATH");
+        }
+    }
+    // What the scripts need is built before: they have nothing to say about it then, and where they run is no internet.
+    component::path();
+    runner();
+    for client in ["socket_client", "url_client", "intruder"] {
+        component::example(client);
+    }
+    let wasmtime = Command::new(component::root().join("runner/wasmtime")).arg("--version").output();
+    assert!(wasmtime.expect("a script").status.success());
+    let unshare = |then: &[&str]| {
+        let mut unshare = Command::new("unshare");
+        unshare.args(["--map-root-user", "--net", "sh", "-c", "ip link set lo up && exec \"$@\"", "sh"]).args(then);
+        unshare
+    };
+    if !unshare(&["true"]).output().is_ok_and(|output| output.status.success()) {
+        eprintln!("no network of its own here, so the lesson takes port 9000 of this machine");
+        TcpListener::bind("127.0.0.1:9000").expect("port 9000 is free");
+        return lesson();
+    }
+    let tests = std::env::current_exe().expect("a path");
+    let status = unshare(&[tests.to_str().expect("text"), "--exact", name, "--nocapture"]).env(ALONE, "1").status();
+    assert!(status.expect("it can be started").success(), "the output above says what differs");
+}
+
+/// A copy of this project, to be edited.
+fn copy() -> PathBuf {
+    let copy = Path::new(env!("CARGO_TARGET_TMPDIR")).join("lecture");
+    if copy.exists() {
+        fs::remove_dir_all(&copy).expect("an old copy can be removed");
+    }
+    copy_folder(component::root(), &copy);
+    copy
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("a folder");
+    for entry in fs::read_dir(from).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        let name = path.file_name().expect("a name");
+        let (is_folder, target) = (path.is_dir(), to.join(name));
+        // What was built, and what was committed, is not edited.
+        if is_folder && name != "target" && name != ".git" {
+            copy_folder(&path, &target);
+        } else if !is_folder {
+            fs::copy(&path, target).expect("a copy");
+        }
+    }
+}
+
+#[test]
+fn the_lecture_goes_as_the_page_says() {
+    alone("the_lecture_goes_as_the_page_says", || {
+        Page::open("docs/lecture.md").run(component::root());
+    });
+}
+
+#[test]
+fn every_exercise_has_a_solution_that_works() {
+    alone("every_exercise_has_a_solution_that_works", || {
+        Page::open("docs/exercises.md").run(&copy());
+    });
+}

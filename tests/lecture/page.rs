@@ -1,0 +1,328 @@
+//! A page of documentation, as a script: its blocks are done in order.
+//!
+//! * ` ```console `: lines that begin with `$ ` are typed into a terminal; the others are what it answers.
+//! * ` ```console server `: the same for another terminal, in which a server runs. What stands there without a command is
+//!   what the server has printed since, and `^C` ends it.
+//! * `<!-- browser URL -->`: a browser opens that page. Where there is none, curl asks for the same two things.
+//! * ` ```rust `: becomes `src/hello.rs`; a server that watches is waited for.
+//!
+//! `...` stands for anything within a line, and, as a line, for any number of lines. Times, the ports of callers and the
+//! versions of programs may differ.
+
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread::spawn;
+
+use regex_lite::Regex;
+
+use super::chromium::{self, Browser};
+use super::support::{PATIENCE, component};
+
+/// A page that was read.
+pub(crate) struct Page {
+    name: &'static str,
+    blocks: Vec<Block>,
+}
+
+/// A block of it.
+struct Block {
+    /// The line of the page in which it begins.
+    line: usize,
+    /// What stands behind the backquotes.
+    kind: String,
+    lines: Vec<String>,
+}
+
+/// The server of the other terminal.
+struct Server {
+    child: Child,
+    lines: Receiver<Printed>,
+    /// What was printed and not looked at yet, because another stream was ahead of the page.
+    early: Vec<Printed>,
+}
+
+/// A line, and where it was printed. Both streams end in one terminal, and each of them is in order; which one comes
+/// first there is not settled.
+#[derive(Debug)]
+struct Printed {
+    stream: Stream,
+    line: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stream {
+    Output,
+    Error,
+}
+
+impl Page {
+    /// Reads the page at `name`, below the top of this project.
+    pub(crate) fn open(name: &'static str) -> Self {
+        let text = std::fs::read_to_string(component::root().join(name)).expect("a page");
+        let mut blocks = Vec::new();
+        let mut open: Option<Block> = None;
+        for (index, line) in text.lines().enumerate() {
+            match (line.strip_prefix("```"), &mut open) {
+                (Some(kind), None) => {
+                    open = Some(Block { line: index + 1, kind: kind.into(), lines: Vec::new() });
+                }
+                (Some(_), Some(_)) => blocks.extend(open.take()),
+                (None, Some(block)) => block.lines.push(line.into()),
+                (None, None) => {
+                    let url = line.strip_prefix("<!-- browser ").and_then(|rest| rest.strip_suffix(" -->"));
+                    blocks.extend(url.map(|url| Block {
+                        line: index + 1,
+                        kind: "browser".into(),
+                        lines: vec![url.into()],
+                    }));
+                }
+            }
+        }
+        assert!(blocks.iter().any(|block| block.lines.iter().any(|line| line.starts_with("$ "))), "{name}");
+        Page { name, blocks }
+    }
+
+    /// Does what the page says, in the folder `root`.
+    pub(crate) fn run(&self, root: &Path) {
+        let mut server = None;
+        let mut status = 0;
+        for block in &self.blocks {
+            let place = format!("{}:{}", self.name, block.line);
+            eprintln!("{place}");
+            match block.kind.as_str() {
+                "console" => {
+                    for (command, expected) in commands(&block.lines) {
+                        let command = command.expect("a command");
+                        // As in a terminal, where `echo $?` is about the command before.
+                        let script = format!("(exit {status}); {command}");
+                        let output = shell(root, &script).output().expect("a shell");
+                        status = output.status.code().unwrap_or(1);
+                        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+                        let mut lines = text.lines().map(str::to_owned);
+                        follow(&format!("{place}: {command}"), expected, || lines.next());
+                    }
+                }
+                "console server" => {
+                    for (command, expected) in commands(&block.lines) {
+                        if let Some(command) = command {
+                            assert!(server.is_none(), "{place}: the other one still runs");
+                            server = Some(Server::start(root, command));
+                        }
+                        let running: &mut Server = server.as_mut().expect("a server");
+                        let (before, after) = match expected.iter().position(|line| line == "^C") {
+                            Some(end) => (&expected[..end], Some(&expected[end + 1..])),
+                            None => (expected, None),
+                        };
+                        running.expect(&place, before);
+                        if let Some(after) = after {
+                            running.interrupt();
+                            follow(&place, after, || running.printed().ok().map(|printed| printed.line));
+                            server = None;
+                        }
+                    }
+                }
+                "browser" => browse(&block.lines[0]),
+                "rust" => {
+                    std::fs::write(root.join("src/hello.rs"), block.lines.join("\n") + "\n").expect("a file");
+                    if let Some(server) = &mut server {
+                        while !server.printed().expect("it starts anew").line.starts_with("Access ") {}
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+/// The commands of a block, and what is printed behind each; behind none, at first.
+fn commands(lines: &[String]) -> Vec<(Option<&str>, &[String])> {
+    let mut commands = Vec::new();
+    let starts = (0..lines.len()).filter(|&index| index == 0 || lines[index].starts_with("$ "));
+    let starts: Vec<usize> = starts.collect();
+    for (number, &start) in starts.iter().enumerate() {
+        let end = starts.get(number + 1).copied().unwrap_or(lines.len());
+        match lines[start].strip_prefix("$ ") {
+            Some(command) => commands.push((Some(command), &lines[start + 1..end])),
+            None => commands.push((None, &lines[start..end])),
+        }
+    }
+    commands
+}
+
+/// Opens the page at `url`, and the little picture that goes with it.
+fn browse(url: &str) {
+    match chromium::program() {
+        Some(program) => {
+            let mut browser = Browser::start(&program, "browser-lecture");
+            browser.visit(url).expect("it gets an answer");
+            assert_eq!(browser.page().text, "Hello World");
+        }
+        None => {
+            for path in ["", "favicon.ico"] {
+                let asked = Command::new("curl").args(["-s", "-o", "/dev/null", &format!("{url}{path}")]).status();
+                assert!(asked.expect("curl is there").success());
+            }
+        }
+    }
+}
+
+/// A shell in `root`, whose commands print to one place.
+fn shell(root: &Path, script: &str) -> Command {
+    let mut command = Command::new("sh");
+    command.args(["-c", &format!("exec 2>&1; {script}")]).current_dir(root).stdin(Stdio::null());
+    command
+}
+
+/// All that is printed is what is expected.
+fn follow(place: &str, expected: &[String], mut next: impl FnMut() -> Option<String>) {
+    let mut printed = Vec::new();
+    while let Some(line) = next() {
+        if !is_about_building(&line) {
+            printed.push(line);
+        }
+    }
+    let mut rest = printed.as_slice();
+    for (index, line) in expected.iter().enumerate() {
+        if line == "..." {
+            let Some(next) = expected.get(index + 1) else {
+                return;
+            };
+            let skipped = rest.iter().position(|printed| matches(next, printed));
+            rest = &rest[skipped.unwrap_or_else(|| panic!("{place}: no {next:?} in {printed:#?}"))..];
+            continue;
+        }
+        let (first, others) = rest.split_first().unwrap_or_else(|| panic!("{place}: no {line:?} in {printed:#?}"));
+        assert!(matches(line, first), "{place}:\n  the page has {line:?}\n  printed was  {first:?}\n{printed:#?}");
+        rest = others;
+    }
+    assert!(rest.is_empty(), "{place}: printed was more than the page has: {rest:#?}");
+}
+
+/// What the scripts say about what they build comes once, and the page says it once.
+fn is_about_building(line: &str) -> bool {
+    line.starts_with("Building ") || line.starts_with("Adding ")
+}
+
+/// Whether `printed` is what the page has.
+fn matches(line: &str, printed: &str) -> bool {
+    let (line, printed) = (normal(line), normal(printed));
+    let mut parts = line.split("...");
+    let first = parts.next().unwrap_or_default();
+    let Some(mut rest) = printed.strip_prefix(first) else {
+        return false;
+    };
+    let mut open = false;
+    for part in parts {
+        open = true;
+        let Some(index) = rest.find(part) else {
+            return false;
+        };
+        rest = &rest[index + part.len()..];
+    }
+    rest.is_empty() || open && line.ends_with("...")
+}
+
+/// `line` without what differs from one time to the other.
+fn normal(line: &str) -> String {
+    let mut line = line.trim_end().to_owned();
+    for (pattern, name) in [
+        (r"\[\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d \+0000\]", "[<date>]"),
+        (r"[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT", "<date>"),
+        (r"(127\.0\.0\.1|\[::1\]):\d{5}", "<caller>"),
+        (r"^(127\.0\.0\.1|::1) - - ", "<caller> - - "),
+        (r" +\d+\.\d{3} s ", " <time> "),
+        (r"curl/[\d.]+", "curl/<version>"),
+    ] {
+        line = Regex::new(pattern).expect("a pattern").replace_all(&line, name).into_owned();
+    }
+    line
+}
+
+impl Server {
+    fn start(root: &Path, command: &str) -> Self {
+        // Nothing but what is built from `src` differs in a copy, so nothing else is built again.
+        let mut command = command.to_owned();
+        if root != component::root() {
+            command = command.replacen("runner/serve", "runner/serve --wasmtime", 1);
+        }
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &format!("exec {command}")]).current_dir(root).stdin(Stdio::null()).process_group(0);
+        if root != component::root() {
+            shell.env("CARGO_TARGET_DIR", Path::new(env!("CARGO_TARGET_TMPDIR")).join("lecture-target"));
+        }
+        let mut child = shell.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("a shell");
+        let (sender, lines) = channel();
+        pass_on(Stream::Output, child.stdout.take().expect("piped"), sender.clone());
+        pass_on(Stream::Error, child.stderr.take().expect("piped"), sender);
+        Server { child, lines, early: Vec::new() }
+    }
+
+    /// The next line that it prints.
+    fn printed(&mut self) -> Result<Printed, RecvTimeoutError> {
+        if !self.early.is_empty() {
+            return Ok(self.early.remove(0));
+        }
+        loop {
+            let printed = self.lines.recv_timeout(PATIENCE)?;
+            if !is_about_building(&printed.line) {
+                return Ok(printed);
+            }
+        }
+    }
+
+    /// Waits for these lines.
+    fn expect(&mut self, place: &str, lines: &[String]) {
+        let mut any = false;
+        for line in lines {
+            if line == "..." {
+                any = true;
+                continue;
+            }
+            let mut early: Vec<Printed> = Vec::new();
+            loop {
+                let printed = self.printed();
+                let printed = printed.unwrap_or_else(|error| panic!("{place}: no {line:?}, {error}; {early:#?}"));
+                // A line that another one of its stream has overtaken is not the next one.
+                let is_next = any || early.iter().all(|other| other.stream != printed.stream);
+                if is_next && matches(line, &printed.line) {
+                    break;
+                }
+                assert!(is_next, "{place}:\n  the page has {line:?}\n  printed was {early:#?} and {printed:?}");
+                if !any {
+                    early.push(printed);
+                }
+            }
+            early.append(&mut self.early);
+            self.early = early;
+            any = false;
+        }
+    }
+
+    /// Types Ctrl-C, which everybody hears who was started in that terminal.
+    fn interrupt(&self) {
+        let sent = Command::new("kill").args(["-INT", "--", &format!("-{}", self.child.id())]).status();
+        assert!(sent.expect("kill is there").success());
+    }
+}
+
+/// Passes on what is printed to `pipe`, line by line, from a thread of its own.
+fn pass_on(stream: Stream, pipe: impl Read + Send + 'static, to: Sender<Printed>) {
+    spawn(move || {
+        for line in BufReader::new(pipe).lines().map_while(Result::ok) {
+            if to.send(Printed { stream, line }).is_err() {
+                break;
+            }
+        }
+    });
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // What was started by it ends with it: a script that watches has its server to end.
+        let _ = Command::new("kill").arg(self.child.id().to_string()).stderr(Stdio::null()).status();
+        let _ = self.child.wait();
+    }
+}
