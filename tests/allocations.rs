@@ -1,0 +1,122 @@
+//! What a request costs in memory: nothing is set aside for one on a connection that stays open, but for its own bytes,
+//! which the host hands over in memory that is new each time.
+
+use std::cell::RefCell;
+use std::future::{Future, pending};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Waker};
+use std::time::{Duration, SystemTime};
+
+use hello_server::server::accept::accept;
+use hello_server::server::{Call, Event, Gone, Limits, Listener, Observer, Runtime, Server, Stream};
+
+const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\nUser-Agent: test\r\nAccept: */*\r\n\r\n";
+
+/// A peer that says GET so often, each time when it has been answered.
+struct Peer {
+    left: u64,
+    said: Rc<RefCell<u64>>,
+}
+
+impl Stream for Peer {
+    async fn read(&mut self, _most: usize) -> Result<Vec<u8>, Gone> {
+        if self.left == 0 {
+            return Ok(Vec::new());
+        }
+        self.left -= 1;
+        Ok(GET.to_vec())
+    }
+
+    async fn write(&mut self, bytes: &[u8]) -> Result<(), Gone> {
+        assert!(bytes.starts_with(b"HTTP/1.1 200 OK\r\n"));
+        *self.said.borrow_mut() += 1;
+        Ok(())
+    }
+
+    fn finish(&mut self) {}
+
+    async fn written(&mut self) {}
+}
+
+/// Somebody calls once.
+struct Once(Option<Peer>);
+
+impl Listener for Once {
+    type Stream = Peer;
+
+    fn accept(&mut self) -> Result<Call<Peer>, String> {
+        Ok(self.0.take().map_or(Call::None, |peer| Call::From(peer, ([127, 0, 0, 1], 50_000).into())))
+    }
+
+    async fn ready(&mut self) {
+        pending().await
+    }
+
+    fn look(&mut self) -> bool {
+        false
+    }
+}
+
+type Task = Pin<Box<dyn Future<Output = ()>>>;
+
+/// Polls whatever there is, over and over, while time stands still.
+#[derive(Clone, Default)]
+struct Stillness(Rc<RefCell<Vec<Task>>>);
+
+impl Stillness {
+    fn run(&self, mut task: Task, until: impl Fn() -> bool) {
+        let mut context = Context::from_waker(Waker::noop());
+        while !until() {
+            let _ = task.as_mut().poll(&mut context);
+            let mut others = self.0.take();
+            others.retain_mut(|task| task.as_mut().poll(&mut context).is_pending());
+            self.0.replace(others);
+        }
+    }
+}
+
+impl Runtime for Stillness {
+    fn now(&self) -> Duration {
+        Duration::from_secs(1)
+    }
+
+    fn wall_clock(&self) -> SystemTime {
+        SystemTime::UNIX_EPOCH
+    }
+
+    async fn sleep_until(&self, deadline: Duration) {
+        if deadline > self.now() {
+            pending().await
+        }
+    }
+
+    fn spawn(&self, task: impl Future<Output = ()> + 'static) {
+        self.0.borrow_mut().push(Box::pin(task));
+    }
+}
+
+/// Nobody wants to know.
+struct Nobody;
+
+impl Observer for Nobody {
+    fn observe(&self, _event: Event<'_>) {}
+}
+
+/// How often memory is set aside while one peer asks so often on one connection.
+fn allocations(requests: u64) -> u64 {
+    let counted = allocation_counter::measure(|| {
+        let (runtime, said) = (Stillness::default(), Rc::default());
+        let server = Server::new(runtime.clone(), Nobody, Limits::default());
+        let peer = Peer { left: requests, said: Rc::clone(&said) };
+        let task = Box::pin(accept(server, Once(Some(peer))));
+        runtime.run(task, || *said.borrow() == requests);
+    });
+    counted.count_total
+}
+
+#[test]
+fn a_request_sets_nothing_aside_but_its_own_bytes() {
+    let (few, many) = (allocations(10), allocations(1010));
+    assert_eq!(many - few, 1000);
+}
