@@ -133,7 +133,7 @@ fn the_command_of_the_service_serves_keeps_its_code_and_stops() {
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     assert!(output.stdout.ends_with("Served 1 request in 1 call.\n"), "{output:?}");
     assert!(!output.stderr.contains("cannot be kept"), "{output:?}");
-    assert!(cache.join("wasmtime/modules").exists());
+    assert!(cache.join("hello-runner").exists());
 }
 
 #[test]
@@ -485,7 +485,7 @@ fn the_files_of_the_image_are_all_that_is_needed() {
                     .replace(from_component, text(component::path()))
                     .replace("=/cache", &format!("={}", text(&to)));
                 let output = run(Command::new("sh").args(["-c", &line]));
-                assert!(output.status.success() && to.join("wasmtime/modules").exists(), "{line}: {output:?}");
+                assert!(output.status.success() && to.join("hello-runner").exists(), "{line}: {output:?}");
             }
         }
         copied.push(from.as_str());

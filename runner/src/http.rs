@@ -25,7 +25,7 @@ use wasmtime::StoreContextMut;
 use wasmtime::component::{Linker, Resource, ResourceTable};
 use wasmtime_wasi::runtime::spawn;
 use wasmtime_wasi_http::io::TokioIo;
-use wasmtime_wasi_http::p2::bindings::http::types::ErrorCode;
+use wasmtime_wasi_http::p2::bindings::http::types::{ErrorCode, HostOutgoingRequest as _, Method, OutgoingRequest};
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks, WasiHttpView};
 
 use crate::grants::{Grants, Guard, Refusal};
@@ -39,7 +39,7 @@ const DEFAULT_PORT: u16 = 80;
 /// How many bytes of a request or of a reply wait on this side. The head of a reply has to fit in.
 const MOST_WAITING: usize = 64 * 1024;
 
-/// How many bytes the fields of one message may have that a component puts together.
+/// How many bytes the fields of one message may have that a component puts together; and its method, and its authority.
 const MOST_FIELDS: usize = 16 * 1024;
 
 /// What a component needs to send requests.
@@ -51,10 +51,10 @@ pub(crate) struct Http {
 impl Http {
     /// Sends requests where `grants` allow it, and has `guard` tell of what they do not. There are at most so many
     /// connections at a time.
-    pub(crate) fn new(grants: &Grants, guard: &Guard, max_connections: u64) -> Self {
+    pub(crate) fn new(grants: &Grants, guard: &Guard, max_connections: usize) -> Self {
         let mut context = WasiHttpCtx::new();
         context.set_field_size_limit(MOST_FIELDS);
-        let places = Arc::new(Semaphore::new(max_connections as usize));
+        let places = Arc::new(Semaphore::new(max_connections));
         Http { context, way: Way { grants: grants.clone(), guard: guard.clone(), places } }
     }
 
@@ -67,17 +67,34 @@ impl Http {
 /// Makes `wasi:http` available to a component.
 pub(crate) fn add_to_linker<T: WasiHttpView + 'static>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(linker)?;
-    // Wasmtime's own version of this one knows no code for what goes wrong in the middle of a reply.
     linker.allow_shadowing(true);
-    linker.instance(TYPES)?.func_wrap(
-        "http-error-code",
-        |mut store: StoreContextMut<'_, T>, (error,): (Failed,)| {
-            let error = store.data_mut().http().table.get(&error)?;
-            Ok((match error.downcast_ref() {
-                Some(Error::Hyper(error)) => Some(code(error)),
-                Some(Error::ConnectionReadTimeout) => Some(ErrorCode::ConnectionReadTimeout),
-                Some(_) => None,
-                None => error.downcast_ref::<ErrorCode>().cloned(),
+    let mut types = linker.instance(TYPES)?;
+    // Wasmtime's own version of this one knows no code for what goes wrong in the middle of a reply.
+    types.func_wrap("http-error-code", |mut store: StoreContextMut<'_, T>, (error,): (Failed,)| {
+        let error = store.data_mut().http().table.get(&error)?;
+        Ok((match error.downcast_ref() {
+            Some(Error::Hyper(error)) => Some(code(error)),
+            Some(Error::ConnectionReadTimeout) => Some(ErrorCode::ConnectionReadTimeout),
+            Some(_) => None,
+            None => error.downcast_ref::<ErrorCode>().cloned(),
+        },))
+    })?;
+    // And its versions of these two keep whatever they are given, however long it is.
+    types.func_wrap(
+        "[method]outgoing-request.set-method",
+        |mut store: StoreContextMut<'_, T>, (request, method): (Resource<OutgoingRequest>, Method)| {
+            Ok((match &method {
+                Method::Other(name) if name.len() > MOST_FIELDS => Err(()),
+                _ => store.data_mut().http().set_method(request, method)?,
+            },))
+        },
+    )?;
+    types.func_wrap(
+        "[method]outgoing-request.set-authority",
+        |mut store: StoreContextMut<'_, T>, (request, authority): (Resource<OutgoingRequest>, Option<String>)| {
+            Ok((match &authority {
+                Some(authority) if authority.len() > MOST_FIELDS => Err(()),
+                _ => store.data_mut().http().set_authority(request, authority)?,
             },))
         },
     )?;

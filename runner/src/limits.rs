@@ -12,13 +12,17 @@ pub(crate) const MOST_PARTS: usize = 100;
 /// The most elements of a table: they are the functions that a program calls by their address.
 pub(crate) const MOST_ELEMENTS: usize = 100_000;
 
+/// How much memory an element takes, on this side.
+const BYTES_OF_AN_ELEMENT: usize = 16;
+
 /// How many handles of the host there may be for each connection: it takes five, which are a socket, its two streams and
 /// their two pollables. There are always enough for a server that allows itself more connections than this host does.
 const HANDLES_PER_CONNECTION: usize = 10;
 const LEAST_CONNECTIONS: usize = 20_000;
 
-/// What stands behind a handle is small, but not so for requests and replies. So a component that sends some has only so
-/// many for each of its connections, and a few for what every program has.
+/// What stands behind a handle is small, but not so for requests and replies, which may take 100 KiB. So a component that
+/// sends some has only so many for each of its connections, and a few for what every program has; and no more connections
+/// than it has MiB of memory, so that all of this is at worst about twice what its memory may be.
 const HANDLES_PER_REQUEST: usize = 20;
 const HANDLES_OF_A_PROGRAM: usize = 100;
 
@@ -35,10 +39,11 @@ pub(crate) struct Handles {
 }
 
 impl Handles {
-    /// For so many connections, of a component that `sends` requests, or does not.
-    pub(crate) fn new(max_connections: u64, sends: bool) -> Self {
+    /// For so many connections, of a component that `sends` requests, or does not, and may have so much memory.
+    pub(crate) fn new(max_connections: u64, max_memory: usize, sends: bool) -> Self {
         let connections = max_connections as usize;
         if sends {
+            let connections = connections.min(max_memory.div_ceil(MIB));
             return Handles { most: connections * HANDLES_PER_REQUEST + HANDLES_OF_A_PROGRAM, connections };
         }
         let connections = connections.max(LEAST_CONNECTIONS);
@@ -57,7 +62,7 @@ impl Handles {
 #[derive(Debug)]
 pub(crate) struct Limits {
     max_memory: usize,
-    /// The sum over all memories of the component, in bytes.
+    /// The sum over all memories and tables of the component, in bytes.
     memory: usize,
 }
 
@@ -81,6 +86,17 @@ impl Limits {
     pub(crate) fn new(max_memory: usize) -> Self {
         Limits { max_memory, memory: 0 }
     }
+
+    /// So many bytes more.
+    fn grow(&mut self, bytes: usize) -> Result<()> {
+        let wanted = self.memory + bytes;
+        if wanted > self.max_memory {
+            // A program that is told "no" gives up without saying why. This says it.
+            return Err(OutOfMemory { wanted }.into());
+        }
+        self.memory = wanted;
+        Ok(())
+    }
 }
 
 impl ResourceLimiter for Limits {
@@ -88,17 +104,16 @@ impl ResourceLimiter for Limits {
         if maximum.is_some_and(|maximum| desired > maximum) {
             return Ok(false);
         }
-        let wanted = self.memory + (desired - current);
-        if wanted > self.max_memory {
-            // A program that is told "no" gives up without saying why. This says it.
-            return Err(OutOfMemory { wanted }.into());
-        }
-        self.memory = wanted;
+        self.grow(desired - current)?;
         Ok(true)
     }
 
-    fn table_growing(&mut self, _current: usize, desired: usize, _maximum: Option<usize>) -> Result<bool> {
-        Ok(desired <= MOST_ELEMENTS)
+    fn table_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> Result<bool> {
+        if desired > MOST_ELEMENTS {
+            return Ok(false);
+        }
+        self.grow((desired - current) * BYTES_OF_AN_ELEMENT)?;
+        Ok(true)
     }
 
     fn instances(&self) -> usize {
@@ -160,6 +175,15 @@ mod tests {
         assert!(limits.memory_growing(MIB, 2 * MIB, None).expect("just enough"));
         let error = limits.memory_growing(MIB, MIB + 1, None).expect_err("too much");
         assert_eq!(error.to_string(), "it needs 4 MiB of memory");
+    }
+
+    #[test]
+    fn tables_are_memory_too() {
+        let mut limits = Limits::new(MIB);
+        assert!(limits.table_growing(0, MIB / 32, None).expect("enough"));
+        assert!(!limits.table_growing(0, MOST_ELEMENTS + 1, None).expect("it is for the component to see"));
+        let error = limits.table_growing(0, MIB / 32 + 1, None).expect_err("too much");
+        assert_eq!(error.to_string(), "it needs 2 MiB of memory");
     }
 
     #[test]

@@ -8,11 +8,13 @@
 //! | `denied` | the doors that are closed for every component: files, UDP, names |
 //! | `http` | how a component sends requests: to the addresses that are granted, and nowhere else |
 //! | `files` | the one folder that it finds, in which everything is refused |
+//! | `cache` | compiled code, kept for the next start |
 //! | `limits` | memory, handles, descriptors |
 //! | `stdio` | the standard streams; the end of standard input tells the component to stop |
 //! | `watch` | signals, and code that never pauses |
 //! | `sandbox` | puts it all together and runs the component |
 
+mod cache;
 mod denied;
 mod files;
 mod grants;

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::fmt::Display;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -158,6 +158,7 @@ where
 fn address(grants: &mut Vec<SocketAddr>, option: &str, value: OsString, least_port: u16) -> Result<(), UsageError> {
     let text = value.to_string_lossy();
     match text.parse::<SocketAddr>() {
+        Ok(address) if !can_be_used(address.ip(), option) => Err(refuse(option, "an address of one machine", &text)),
         Ok(address) if grants.contains(&address) => Ok(()),
         Ok(address) if address.port() >= least_port => {
             grants.push(address);
@@ -166,6 +167,13 @@ fn address(grants: &mut Vec<SocketAddr>, option: &str, value: OsString, least_po
         Ok(_) => Err(refuse(option, "a port from 1 to 65535", &text)),
         Err(_) => Err(refuse(option, "an address and a port, such as 127.0.0.1:9000 or [::1]:9000", &text)),
     }
+}
+
+/// Whether a grant of this address could ever be used: WASI has no IPv4 address that is written as one of IPv6, nobody
+/// listens on behalf of a group, and nobody can be called at no address.
+fn can_be_used(ip: IpAddr, option: &str) -> bool {
+    let is_mapped = matches!(ip, IpAddr::V6(ip) if ip.to_ipv4_mapped().is_some());
+    !is_mapped && !ip.is_multicast() && !(ip.is_unspecified() && option == "--allow-connect")
 }
 
 fn number(option: &str, value: OsString, range: RangeInclusive<u64>) -> Result<u64, UsageError> {
@@ -237,6 +245,9 @@ mod tests {
     fn what_cannot_be_followed_is_said() {
         for (arguments, words) in [
             (&["--allow-listen", "localhost:9000", "a"][..], "--allow-listen takes an address and a port"),
+            (&["--allow-listen", "[::ffff:127.0.0.1]:9000", "a"], "--allow-listen takes an address of one machine"),
+            (&["--allow-listen", "224.0.0.1:9000", "a"], "--allow-listen takes an address of one machine"),
+            (&["--allow-connect", "0.0.0.0:9000", "a"], "--allow-connect takes an address of one machine"),
             (&["--allow-connect", "127.0.0.1:0", "a"], "--allow-connect takes a port from 1 to 65535"),
             (&["--max-memory", "0", "a"], "--max-memory takes a whole number from 1 to 4096"),
             (&["--max-turn", "soon", "a"], "--max-turn takes a whole number from 0 to 86400, not \"soon\""),

@@ -3,16 +3,17 @@
 use std::fs::File;
 use std::io::{ErrorKind, Read as _};
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use wasmtime::component::{Component, Linker, ResourceTable, ResourceTableError};
-use wasmtime::{Cache, CacheConfig, Config, Engine, Store, Trap, WasmBacktrace, WasmBacktraceDetails};
+use wasmtime::{Config, Engine, Store, Trap, WasmBacktrace, WasmBacktraceDetails};
 use wasmtime_wasi::p2::bindings::CommandPre;
 use wasmtime_wasi::{I32Exit, WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtxView, WasiHttpView};
 
+use crate::cache::Kept;
 use crate::denied;
 use crate::grants::{Guard, join};
 use crate::http::{self, Http};
@@ -70,6 +71,8 @@ impl AsRef<Guard> for Host {
 /// Runs a component as `options` say, to its end, and says what went wrong. Returns the exit code.
 pub(crate) fn run(options: &Options) -> u8 {
     let name = options.component.file_name().unwrap_or(options.component.as_os_str()).to_string_lossy();
+    // A name may be anything, and shall not look like another line, or do something to a terminal.
+    let name = name.replace(char::is_control, "?");
     let outputs = Output::stdout().and_then(|stdout| Ok((stdout, Output::stderr()?)));
     let (stdout, stderr) = match outputs {
         Ok(outputs) => outputs,
@@ -110,9 +113,7 @@ fn run_with(
     };
     let (engine, component) = caught(|| {
         watch.begin(options.max_turn, options.grace, last_words).map_err(|error| system(&error))?;
-        let engine = engine(options, stderr)?;
-        let component = load(&engine, &options.component)?;
-        Ok((engine, component))
+        load(options, stderr)
     })?;
     if options.verbose {
         watch.trap_in(&engine);
@@ -149,12 +150,12 @@ fn run_with(
     };
     let command = linker.instantiate_pre(&component).map_err(lacking)?;
     let command = CommandPre::new(command).map_err(nothing_to_start)?;
-    let handles = Handles::new(options.max_connections, asks.requests);
+    let handles = Handles::new(options.max_connections, options.max_memory, asks.requests);
     let host = Host {
         wasi: wasi.build(),
         table: handles.table(),
         limits: Limits::new(options.max_memory),
-        http: Http::new(&options.grants, &guard, options.max_connections),
+        http: Http::new(&options.grants, &guard, handles.connections),
         guard,
     };
     let mut store = Store::new(&engine, host);
@@ -234,8 +235,8 @@ fn caught<T>(set_up: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> 
     })
 }
 
-/// The engine: code is compiled once and kept in the user's cache folder, by its content and by wasmtime's version.
-fn engine(options: &Options, stderr: &Output) -> Result<Engine, Failure> {
+/// The engine, which keeps what it compiles in `kept`, if there is a place.
+fn engine(options: &Options, kept: Option<&Kept>) -> Result<Engine, Failure> {
     let mut config = Config::new();
     if options.verbose {
         config.wasm_backtrace_details(WasmBacktraceDetails::Enable);
@@ -244,24 +245,37 @@ fn engine(options: &Options, stderr: &Output) -> Result<Engine, Failure> {
     }
     // What WASI 0.3 would need costs WASI 0.2 some speed.
     config.concurrency_support(false);
-    let mut cache = CacheConfig::new();
-    // Where there is no home, as in a service or a container, wasmtime does not ask for this by itself.
-    if let Some(folder) = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|folder| folder.is_absolute()) {
-        cache.with_directory(folder.join("wasmtime"));
-    }
-    match Cache::new(cache) {
-        Ok(cache) => _ = config.cache(Some(cache)),
-        Err(error) if !options.quiet => stderr.say(&format!(
-            "hello-runner: note: compiled code cannot be kept, so each start takes longer: {error:#}\n  \
-             set XDG_CACHE_HOME to a folder that can be written to\n"
-        )),
-        Err(_) => {}
-    }
+    // WASI 0.2 has 32-bit addresses.
+    config.wasm_memory64(false);
+    config.cache(kept.map(Kept::cache));
     Engine::new(&config).map_err(|error| Failure::new(format!("this machine cannot run WebAssembly: {error:#}"), BUG))
 }
 
-/// Reads and compiles the component at `path`.
-fn load(engine: &Engine, path: &Path) -> Result<Component, Failure> {
+/// Reads the component at `path`, and compiles it, unless its code is there from an earlier time.
+fn load(options: &Options, stderr: &Output) -> Result<(Engine, Component), Failure> {
+    let path = &options.component;
+    let bytes = read(path)?;
+    let kept = match Kept::find(&bytes) {
+        Ok(kept) => Some(kept),
+        Err(_) if options.quiet => None,
+        Err(problem) => {
+            stderr.say(&format!(
+                "hello-runner: note: compiled code cannot be kept, so each start takes longer: {problem}\n  \
+                 set XDG_CACHE_HOME to a folder that only you can write to\n"
+            ));
+            None
+        }
+    };
+    let engine = engine(options, kept.as_ref())?;
+    let component = compile(&engine, path, &bytes)?;
+    if let Some(kept) = kept {
+        kept.seal();
+    }
+    Ok((engine, component))
+}
+
+/// Reads the component at `path`.
+fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     let give = "give the path of a component, a .wasm file; the server is built by: \
                 cargo build --release --locked --target wasm32-wasip2";
     let unreadable = |error| Failure::new(format!("cannot read {}: {error}", path.display()), give);
@@ -286,7 +300,12 @@ fn load(engine: &Engine, path: &Path) -> Result<Component, Failure> {
             "wasm-tools strip makes a component smaller",
         ));
     }
-    Component::new(engine, &bytes).map_err(|error| match of_the_system(&error) {
+    Ok(bytes)
+}
+
+/// Compiles a component, whose file has this path.
+fn compile(engine: &Engine, path: &Path, bytes: &[u8]) -> Result<Component, Failure> {
+    Component::new(engine, bytes).map_err(|error| match of_the_system(&error) {
         Some(error) if error.kind() != ErrorKind::PermissionDenied => system(&error),
         Some(error) => Failure::new(
             format!("the system does not let this program run what it has compiled: {error}"),

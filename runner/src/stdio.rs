@@ -19,6 +19,9 @@ use wasmtime_wasi::p2::{InputStream, OutputStream, Pollable, StreamError, Stream
 /// How many bytes wait to be written at the most, before the component has to wait.
 const MOST_WAITING: usize = 64 * 1024;
 
+/// How often is looked whether there is room again, where the system does not wait for that.
+const LOOK: Duration = Duration::from_millis(5);
+
 /// Standard output or error.
 pub(crate) struct Output {
     terminal: bool,
@@ -90,7 +93,8 @@ impl Output {
             state.writing = true;
             drop(state);
             let (first, second) = bytes.as_slices();
-            let written = sink.write_all(first).and_then(|()| sink.write_all(second)).and_then(|()| sink.flush());
+            let written = write_all(&mut sink, first).and_then(|()| write_all(&mut sink, second));
+            let written = written.and_then(|()| sink.flush());
             state = self.state();
             state.writing = false;
             match written {
@@ -131,6 +135,21 @@ impl Output {
             (state, _) = self.drained.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner);
         }
     }
+}
+
+/// Writes all of `bytes`. Somebody else may have told the system that writing to this terminal, or pipe, is not to wait:
+/// then this waits itself.
+fn write_all(sink: &mut impl Write, mut bytes: &[u8]) -> std::io::Result<()> {
+    while !bytes.is_empty() {
+        match sink.write(bytes) {
+            Ok(0) => return Err(ErrorKind::WriteZero.into()),
+            Ok(written) => bytes = &bytes[written..],
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == ErrorKind::WouldBlock => std::thread::sleep(LOOK),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 impl State {
@@ -353,6 +372,16 @@ mod tests {
             }
             assert_eq!(handle.check_write().is_ok(), times == 1);
         }
+    }
+
+    #[test]
+    fn where_the_system_does_not_wait_for_room_nothing_is_lost() {
+        let (output, permits, written) = slow();
+        output.say("all of it");
+        for permit in [Err(ErrorKind::WouldBlock.into()), Err(ErrorKind::Interrupted.into()), Ok(())] {
+            permits.send(permit).expect("it writes");
+        }
+        assert_eq!(written.recv().expect("written"), b"all of it");
     }
 
     #[test]

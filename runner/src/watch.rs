@@ -105,13 +105,14 @@ impl Watch {
         let mut run = pin!(run);
         let mut ended = pin!(self.ended.notified());
         let output = poll_fn(|context| {
+            // Who was ended has no further turn, which might never come to an end.
+            if ended.as_mut().poll(context).is_ready() {
+                return Poll::Ready(None);
+            }
             self.turns.fetch_add(1, Ordering::Relaxed);
             let polled = run.as_mut().poll(context);
             self.turns.fetch_add(1, Ordering::Relaxed);
-            match polled {
-                Poll::Ready(output) => Poll::Ready(Some(output)),
-                Poll::Pending => ended.as_mut().poll(context).map(|()| None),
-            }
+            polled.map(Some)
         })
         .await;
         (output, self.end.get().copied())
@@ -124,7 +125,7 @@ impl Watch {
     }
 
     /// Ends the component, for the first reason that there is. `last_words` are for the case that it cannot be ended.
-    async fn end(&self, end: End, last_words: &impl Fn(End) -> u8) {
+    async fn end(&self, end: End, signals: &mut Signals, last_words: &impl Fn(End) -> u8) {
         if self.end.set(end).is_ok() {
             self.ended.notify_one();
             // Its code traps at the next loop or function, if it runs, and was compiled to do so.
@@ -132,10 +133,16 @@ impl Watch {
                 engine.increment_epoch();
             }
         }
-        let turn = self.turn();
-        tokio::time::sleep(LAST_TURN).await;
-        if self.traps.get().is_some() || turn.is_none() || turn != self.turn() {
-            tokio::time::sleep(LAST_WILL).await;
+        let deadline = Instant::now() + LAST_WILL;
+        let mut looks = Looks::default();
+        while Instant::now() < deadline {
+            if let Ok(signal) = timeout(LAST_TURN / LOOKS, signals.next()).await {
+                self.exit(|| exit_code(signal));
+            }
+            // It is in the middle of a turn, and will not notice.
+            if looks.found(self.turn()) > LOOKS && self.traps.get().is_none() {
+                break;
+            }
         }
         self.exit(|| last_words(end));
     }
@@ -181,7 +188,7 @@ impl Watch {
                     match timeout(most / LOOKS, signals.next()).await {
                         Ok(signal) => break signal,
                         Err(_) if looks.found(self.turn()) > LOOKS => {
-                            return self.end(End::Turn(most), last_words).await;
+                            return self.end(End::Turn(most), signals, last_words).await;
                         }
                         Err(_) => {}
                     }
@@ -193,7 +200,7 @@ impl Watch {
             self.exit(|| exit_code(signal));
         }
         if !self.heeded.load(Ordering::Relaxed) {
-            return self.end(End::Signal(signal), last_words).await;
+            return self.end(End::Signal(signal), signals, last_words).await;
         }
         let busy = self.turn();
         self.stop.send_replace(true);
@@ -215,7 +222,7 @@ impl Watch {
                 }
             }
         };
-        self.end(end, last_words).await;
+        self.end(end, signals, last_words).await;
     }
 }
 

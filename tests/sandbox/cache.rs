@@ -65,12 +65,83 @@ fn garbage_in_the_cache_is_compiled_anew() {
     assert_ran(&run(&mut cached(&folder)));
     for (path, good) in entries(&folder) {
         let half = &good[..good.len() / 2];
-        for bad in [&b"garbage"[..], b"", half] {
+        // What a disk may do to it: one bit is another, or a block is empty.
+        let mut bit = good.clone();
+        bit[good.len() / 3] ^= 1;
+        let mut block = good.clone();
+        let begin = good.len() / 2;
+        block[begin..begin + 4096].fill(0);
+        for bad in [&b"garbage"[..], b"", half, &bit, &block] {
             fs::write(&path, bad).expect("a file");
             assert_ran(&run(&mut cached(&folder)));
-            assert_ne!(fs::read(&path).expect("a file"), bad, "it was mended");
+            assert_eq!(fs::read(&path).expect("a file"), good, "it was mended");
         }
     }
+}
+
+#[test]
+fn code_that_nobody_vouches_for_is_compiled_anew() {
+    use std::os::unix::fs::MetadataExt as _;
+    let folder = folder("unsealed");
+    assert_ran(&run(&mut cached(&folder)));
+    let (code, _) = entries(&folder).pop_first().expect("one");
+    let sum = code.ancestors().nth(4).expect("a folder").join("sum.sha256");
+    for vouched in [None, Some("0123")] {
+        let file = fs::metadata(&code).expect("a file").ino();
+        match vouched {
+            None => fs::remove_file(&sum).expect("there is a sum"),
+            Some(other) => fs::write(&sum, other).expect("a file"),
+        }
+        assert_ran(&run(&mut cached(&folder)));
+        assert_ne!(fs::metadata(&code).expect("a file").ino(), file, "it is another file");
+        assert_eq!(fs::read_to_string(&sum).expect("a sum").len(), 64);
+    }
+}
+
+#[test]
+fn a_pipe_in_the_place_of_code_does_not_stop_the_start() {
+    let folder = folder("pipe");
+    assert_ran(&run(&mut cached(&folder)));
+    let (code, _) = entries(&folder).pop_first().expect("one");
+    fs::remove_file(&code).expect("it is there");
+    assert!(Command::new("mkfifo").arg(&code).status().expect("it is everywhere").success());
+    assert_ran(&run(&mut cached(&folder)));
+    assert!(fs::metadata(&code).expect("a file").is_file(), "it was mended");
+}
+
+#[test]
+fn a_folder_that_others_can_write_to_is_not_used() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = folder("of-others");
+    assert_ran(&run(&mut cached(&folder)));
+    let (code, _) = entries(&folder).pop_first().expect("one");
+    let own = code.ancestors().nth(4).expect("a folder").to_owned();
+    for place in [own.parent().expect("a folder"), &own] {
+        fs::set_permissions(place, fs::Permissions::from_mode(0o777)).expect("it is ours");
+        // The code is good, but nobody knows that.
+        let mut command = Command::new(runner());
+        command.args(["--max-connections", "100"]).arg(component::probe()).args(["arguments", "kept"]);
+        let output = run(command.env("XDG_CACHE_HOME", &folder));
+        let note = format!("{} belongs to somebody else, or others can write to it\n", place.display());
+        assert!(output.stderr.contains(&note), "{output:?}");
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        fs::set_permissions(place, fs::Permissions::from_mode(0o755)).expect("it is ours");
+    }
+}
+
+#[test]
+fn the_code_of_old_components_is_forgotten() {
+    let folder = folder("many");
+    let all = folder.join("hello-runner");
+    for number in 0..40 {
+        let other = all.join(format!("other-{number}"));
+        fs::create_dir_all(&other).expect("a folder");
+        fs::write(other.join("sum.sha256"), "").expect("a file");
+    }
+    assert_ran(&run(&mut cached(&folder)));
+    assert_eq!(fs::read_dir(&all).expect("a folder").count(), 32);
+    let file = entries(&folder);
+    assert_eq!(file.len(), 1, "the last one is still there");
 }
 
 #[test]
@@ -83,7 +154,7 @@ fn without_a_place_to_keep_it_this_is_noted_and_the_component_runs() {
     let output = run(command.env("XDG_CACHE_HOME", &file));
     assert!(output.stderr.starts_with("hello-runner: note: compiled code cannot be kept"), "{output:?}");
     assert!(output.stderr.contains(file.to_str().expect("text")), "{output:?}");
-    assert!(output.stderr.contains("\n  set XDG_CACHE_HOME to a folder that can be written to\n"), "{output:?}");
+    assert!(output.stderr.contains("\n  set XDG_CACHE_HOME to a folder that only you can write to\n"), "{output:?}");
     assert_eq!((output.stdout.as_str(), output.status.code()), ("arguments: [\"kept\"]\n", Some(0)));
     // Who does not want to hear what there is too little of does not hear this.
     assert_ran(&run(&mut cached(&file)));

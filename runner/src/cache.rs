@@ -1,0 +1,170 @@
+//! Compiled code, kept for the next start. Wasmtime keeps it, by what it was compiled from and by its own version; but it
+//! believes whatever it finds. Compiled code is as good as a program: what somebody else has put there would be run, and
+//! so would what a disk has damaged. So each component has a folder of its own, which nobody else may write to, and beside
+//! what wasmtime keeps in it stands a sum (SHA-256) over all of that. What does not fit its sum is compiled anew.
+
+use std::ffi::OsString;
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use sha2::{Digest, Sha256};
+use wasmtime::{Cache, CacheConfig};
+
+/// How many components have their code kept: those that were compiled last.
+const MOST_KEPT: usize = 32;
+
+/// The file with the sum, and beside it the folder of wasmtime, which removes what it does not know from there.
+const SUM: &str = "sum.sha256";
+const CODE: &str = "code";
+
+/// The compiled code of one component.
+pub(crate) struct Kept {
+    folder: PathBuf,
+    cache: Cache,
+}
+
+impl Kept {
+    /// Looks for the code of the component that has these bytes, and throws away what is not to be trusted.
+    ///
+    /// # Errors
+    /// Why nothing can be kept, or what is there cannot be used.
+    pub(crate) fn find(component: &[u8]) -> Result<Self, String> {
+        let all = place()?;
+        own_folder(&all)?;
+        let folder = all.join(text(&Sha256::digest(component)[..16]));
+        own_folder(&folder)?;
+        let is_whole = sum(&folder).is_ok_and(|sum| fs::read_to_string(folder.join(SUM)).is_ok_and(|kept| kept == sum));
+        if !is_whole && let Err(error) = remove(&folder.join(CODE)) {
+            return Err(format!("what is in {} is damaged, and cannot be removed: {error}", folder.display()));
+        }
+        let mut config = CacheConfig::new();
+        config.with_directory(folder.join(CODE));
+        // Wasmtime would pack often used code tighter later on, and the sum would not fit any more.
+        config.with_optimized_compression_usage_counter_threshold(u64::MAX);
+        let cache = Cache::new(config).map_err(|error| format!("{error:#}"))?;
+        Ok(Kept { folder, cache })
+    }
+
+    /// For wasmtime to look into, and to put new code into.
+    pub(crate) fn cache(&self) -> Cache {
+        self.cache.clone()
+    }
+
+    /// The component has been compiled, or its code was found. What is new is summed up; without a sum it will be compiled
+    /// the next time, too.
+    pub(crate) fn seal(&self) {
+        if self.cache.cache_misses() == 0 {
+            return;
+        }
+        let Ok(sum) = sum(&self.folder) else { return };
+        let new = self.folder.join(format!("{}.{SUM}", std::process::id()));
+        if fs::write(&new, sum).and_then(|()| fs::rename(&new, self.folder.join(SUM))).is_err() {
+            // Whether that can be removed changes nothing.
+            let _ = fs::remove_file(&new);
+        }
+        if let Some(all) = self.folder.parent() {
+            forget_the_oldest(all);
+        }
+    }
+}
+
+/// Where the folders of all components are.
+fn place() -> Result<PathBuf, String> {
+    let variable = |name| std::env::var_os(name).filter(|value: &OsString| Path::new(value).is_absolute());
+    let caches = match (variable("XDG_CACHE_HOME"), variable("HOME")) {
+        (Some(caches), _) => PathBuf::from(caches),
+        (None, Some(home)) => PathBuf::from(home).join(".cache"),
+        (None, None) => return Err("neither XDG_CACHE_HOME nor HOME is set".into()),
+    };
+    Ok(caches.join("hello-runner"))
+}
+
+/// Makes the folder, if it is not there, and sees to it that nobody else can write to it. What root has put there may be
+/// used by everybody: a container has its code like that.
+fn own_folder(folder: &Path) -> Result<(), String> {
+    let problem = |error: io::Error| format!("{}: {error}", folder.display());
+    let mut builder = DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o755);
+    builder.create(folder).map_err(problem)?;
+    let found = fs::metadata(folder).map_err(problem)?;
+    match is_ours(&found) {
+        true => Ok(()),
+        false => Err(format!("{} belongs to somebody else, or others can write to it", folder.display())),
+    }
+}
+
+#[cfg(unix)]
+fn is_ours(found: &fs::Metadata) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    const ROOT: u32 = 0;
+    const OTHERS_WRITE: u32 = 0o022;
+    [rustix::process::geteuid().as_raw(), ROOT].contains(&found.uid()) && found.mode() & OTHERS_WRITE == 0
+}
+
+/// Elsewhere the folder of a user is that user's.
+#[cfg(not(unix))]
+fn is_ours(_found: &fs::Metadata) -> bool {
+    true
+}
+
+/// The sum over all code in `folder`, with the names of its files.
+fn sum(folder: &Path) -> io::Result<String> {
+    let mut files = Vec::new();
+    list(&folder.join(CODE), &mut files)?;
+    files.sort();
+    let mut sum = Sha256::new();
+    for file in files {
+        // A pipe would keep this from ever coming to an end.
+        if !fs::symlink_metadata(&file)?.is_file() {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        let code = fs::read(&file)?;
+        sum.update(file.file_name().unwrap_or_default().as_encoded_bytes());
+        sum.update((code.len() as u64).to_le_bytes());
+        sum.update(code);
+    }
+    Ok(text(&sum.finalize()))
+}
+
+/// Adds the code below `folder` to `files`. What has an ending (`.stats`) is about the code, and may change at any time.
+fn list(folder: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let (path, kind) = entry.and_then(|entry| Ok((entry.path(), entry.file_type()?)))?;
+        if kind.is_dir() {
+            list(&path, files)?;
+        } else if path.extension().is_none() {
+            files.push(path);
+        }
+    }
+    Ok(())
+}
+
+/// Removes a folder with all that is in it, if it is there.
+fn remove(folder: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Removes the code of those components that were compiled longest ago, if there are too many. What cannot be removed
+/// stays.
+fn forget_the_oldest(all: &Path) {
+    let Ok(folders) = fs::read_dir(all) else { return };
+    let age = |folder: &Path| fs::metadata(folder.join(SUM)).and_then(|sum| sum.modified());
+    let folders = folders.filter_map(|entry| Some(entry.ok()?.path()));
+    let mut aged: Vec<(SystemTime, PathBuf)> = folders.filter_map(|path| Some((age(&path).ok()?, path))).collect();
+    aged.sort();
+    for (_, folder) in aged.iter().rev().skip(MOST_KEPT) {
+        let _ = remove(folder);
+    }
+}
+
+/// Bytes as hexadecimal digits.
+fn text(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
