@@ -9,16 +9,23 @@ use std::net::{TcpListener, TcpStream, ToSocketAddrs as _};
 
 /// Tells what came of an attempt.
 fn tell<T>(attempt: &str, outcome: Result<T, Error>) {
-    match outcome {
-        Ok(_) => println!("{attempt}: allowed"),
-        Err(_) => println!("{attempt}: refused"),
-    }
+    let words = match outcome.map_err(|error| error.kind()) {
+        Ok(_) => "allowed",
+        // The sandbox would have let it through.
+        Err(ErrorKind::ConnectionRefused) => "allowed, but nobody is there",
+        Err(ErrorKind::AddrInUse) => "allowed, but somebody else has that number",
+        Err(_) => "refused",
+    };
+    println!("{attempt}: {words}");
 }
 
 fn main() {
     tell("read the file /etc/passwd", fs::read("/etc/passwd"));
     tell("write the file /tmp/intruder", fs::write("/tmp/intruder", "I was here"));
-    tell("see your environment", std::env::vars_os().next().ok_or(ErrorKind::NotFound.into()));
+    // To look is not forbidden; there is nothing to see.
+    let variables = std::env::vars_os().count();
+    let words = if variables == 0 { "there is nothing in it".into() } else { format!("{variables} variables") };
+    println!("see your environment: {words}");
     tell("look up the name example.com", ("example.com", 80).to_socket_addrs());
     tell("call the server at 127.0.0.1:9000", TcpStream::connect(("127.0.0.1", 9000)));
     tell("answer calls at 0.0.0.0:9001, for anybody", TcpListener::bind(("0.0.0.0", 9001)));

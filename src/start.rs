@@ -191,7 +191,9 @@ fn with_advice(error: ListenError, place: &Place) -> anyhow::Error {
                 Place::Loopback { .. } => format!("--port {other}"),
                 Place::Addresses(_) => format!("--listen {}", SocketAddr::new(ip, other)),
             };
-            format!("another program, perhaps this one, listens there; end it, or take another port with {option}")
+            format!(
+                "another program, perhaps this one, listens there, or did a minute ago; end it, wait, or take another port with {option}"
+            )
         }
         ErrorCode::AccessDenied if (1..1024).contains(&port) => {
             "ports below 1024 belong to the administrator; take another one, such as --port 8080".into()

@@ -227,7 +227,7 @@ fn another_address_than_the_granted_one_is_refused_and_told_with_the_option() {
         let told = format!(
             "hello-runner: refused: {name}_client.wasm may not connect to {0}\n  --allow-connect {0} would allow it\n\
              {name}_client: the sandbox does not let this program call {0}\n  \
-             grant it: hello-runner --allow-connect {0}, or wasmtime run -S inherit-network\n",
+             grant it: hello-runner --allow-connect {0}, or wasmtime run -S inherit-network,http\n",
             other.1
         );
         assert_eq!((output.stderr.as_str(), output.status.code()), (told.as_str(), Some(1)));
@@ -299,7 +299,7 @@ fn the_script_makes_a_mistake_exit_with_2() {
         (&["socket", "ftp://127.0.0.1/"], "is not a URL that can be called"),
         (&["socket", "http://127.0.0.1/", "again"], "one URL is enough, and there are 2"),
         (&["url", "https://127.0.0.1/"], "say http:// instead"),
-        (&["url", "http://one.example/"], "one.example is a name, and this sandbox looks up no names"),
+        (&["url", "http://one.example/"], "one.example is a name, and this client looks up no names"),
         (&["--wasmtime", "socket", "http://127.0.0.1:x/"], "is not a URL that can be called"),
     ] {
         let output = script(arguments);

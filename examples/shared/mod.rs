@@ -57,12 +57,14 @@ impl Url {
     /// # Errors
     /// It is none of those that can be called here.
     pub(crate) fn parse(text: &str) -> Result<Self, Failure> {
-        let such = "give one such as http://127.0.0.1:9000/romeo.txt";
+        let such = "give one such as http://127.0.0.1:9000/romeo.txt, with http:// in front";
         let no_url = || Failure::usage(format!("{text:?} is not a URL that can be called"), such);
-        if text.starts_with("https://") {
+        // A scheme may be written in either case (RFC 3986 section 3.1).
+        let scheme = text.split_inclusive("://").next().unwrap_or_default().to_ascii_lowercase();
+        if scheme == "https://" {
             return Err(Failure::usage("https:// needs TLS, which is not spoken here", "say http:// instead"));
         }
-        let rest = text.strip_prefix("http://").ok_or_else(no_url)?;
+        let rest = text.get(scheme.len()..).filter(|_| scheme == "http://").ok_or_else(no_url)?;
         if !rest.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(no_url());
         }
@@ -91,7 +93,7 @@ impl Url {
             }
             None if host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte)) => {
                 return Err(Failure::usage(
-                    format!("{host} is a name, and this sandbox looks up no names"),
+                    format!("{host} is a name, and this client looks up no names"),
                     "give the address instead, such as http://127.0.0.1:9000/",
                 ));
             }
@@ -138,7 +140,7 @@ impl Url {
             }
             ErrorKind::PermissionDenied => Failure::new(
                 format!("the sandbox does not let this program call {place}"),
-                format!("grant it: hello-runner --allow-connect {first}, or wasmtime run -S inherit-network"),
+                format!("grant it: hello-runner --allow-connect {first}, or wasmtime run -S inherit-network,http"),
             ),
             ErrorKind::UnexpectedEof => Failure::new(
                 format!("{place} hung up without a whole answer"),
@@ -150,7 +152,7 @@ impl Url {
             // Some hosts say more than a line.
             _ => Failure::new(
                 format!("the call to {place} failed: {}", error.to_string().lines().next().unwrap_or_default()),
-                "see what the server has printed, and try again",
+                "check whether that machine can be reached, and what its server has printed",
             ),
         }
     }

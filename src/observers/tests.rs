@@ -381,11 +381,13 @@ fn what_lets_somebody_in_is_masked_however_it_comes() {
 
 #[test]
 fn what_lets_somebody_in_is_masked_where_it_should_not_be_at_all() {
-    static ODD: [&[u8]; 11] = [
+    static ODD: [&[u8]; 13] = [
         b"Cookie: c2VjcmV0\r\n\r\n",
         b"GET / HTTP/1.1\rHost: a\rCookie: c2VjcmV0\r\n\r\n",
         b"GET / HTTP/1.1\r\nHost: a\rCookie: c2VjcmV0\r\n\r\n",
         b"GET / HTTP/1.1\r\n Authorization: c2VjcmV0\r\n\r\n",
+        b"GET / HTTP/1.1\r\nAuthorization: Basic \rc2VjcmV0\r\n\r\n",
+        b"GET / HTTP/1.1\r\nCookie: a=b;\rc2Vj\rcmV0\r\n\r\n",
         b"GET / HTTP/1.1\r\nAuthorization c2VjcmV0\r\n\r\n",
         b"GET / HTTP/1.1\r\nCookie\0: c2VjcmV0\r\n\r\n",
         b"GET / HTTP/1.1\r\nCookie\n : c2VjcmV0\r\n\r\n",

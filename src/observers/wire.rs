@@ -168,8 +168,9 @@ impl Side {
         let text;
         (text, self.line) = match std::mem::replace(&mut self.line, Line::Open) {
             Line::Open => (visibly(piece), Line::Open),
+            // The rest of a line end that came in two pieces; and below, of a line that is shown.
+            Line::Secret if piece == b"\n" => (visibly(piece), Line::Secret),
             Line::Secret => (mask(&[], piece), Line::Secret),
-            // The rest of a line end that came in two pieces.
             Line::Name(line, after_secret) if line.is_empty() && piece == b"\n" => {
                 self.line = Line::Name(line, after_secret);
                 return Some(visibly(piece));
@@ -188,9 +189,12 @@ impl Side {
                 }
             }
         };
-        if ends {
-            self.line = Line::Name(Vec::new(), matches!(self.line, Line::Secret));
-        }
+        self.line = match std::mem::replace(&mut self.line, Line::Open) {
+            // Behind a carriage return alone the secret may go on.
+            Line::Secret if piece.ends_with(b"\r") => Line::Secret,
+            line if ends => Line::Name(Vec::new(), matches!(line, Line::Secret)),
+            line => line,
+        };
         Some(text)
     }
 

@@ -376,6 +376,8 @@ impl<S: Stream, R: Runtime, O: Observer> Connection<'_, S, R, O> {
         if said_all {
             self.stream.finish();
         }
+        // What follows is between the two systems: nobody says or hears anything any more.
+        self.server.observer.observe(Event::HungUp(self.caller, ending));
         if said_all && ending == Ending::Answered {
             // Nobody is going to say anything any more: it is idle like others.
             self.place.idle();
@@ -389,7 +391,6 @@ impl<S: Stream, R: Runtime, O: Observer> Connection<'_, S, R, O> {
             pending::<Infallible>().await
         };
         either(self.stream.written(), staying).await;
-        self.server.observer.observe(Event::HungUp(self.caller, ending));
     }
 }
 

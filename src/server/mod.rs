@@ -148,7 +148,7 @@ pub enum Event<'e> {
     Said(Caller, Part<'e>),
     /// A request was answered.
     Answered(Exchange<'e>),
-    /// The call is over, and its socket is about to be dropped.
+    /// The call is over: nothing more is said or heard. Its socket may stay for a while, until the last reply has arrived.
     HungUp(Caller, Ending),
     /// Picking up fails, and has not for a while; it will be tried again until it works.
     AcceptFailed {

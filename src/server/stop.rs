@@ -39,13 +39,18 @@ impl Stop {
 
     /// Waits until it is.
     pub(super) async fn begun(&self) {
+        let mut place = None;
         poll_fn(|context| {
             if self.has_begun() {
                 return Poll::Ready(());
             }
             let mut wakers = self.wakers.borrow_mut();
-            if !wakers.iter().any(|waker| waker.will_wake(context.waker())) {
-                wakers.push(context.waker().clone());
+            match place {
+                Some(place) => Waker::clone_from(&mut wakers[place], context.waker()),
+                None => {
+                    place = Some(wakers.len());
+                    wakers.push(context.waker().clone());
+                }
             }
             Poll::Pending
         })

@@ -3,6 +3,7 @@
 //! | file | what it is |
 //! |---|---|
 //! | [`reactor`] | waits for many things at once, over the one call that WASI 0.2 has for that: `wasi:io/poll` |
+//! | `heat` | whom the host is asked about, and when |
 //! | [`executor`] | runs the tasks that have something to do |
 //! | [`timers`] | who wants to be woken when |
 //! | [`runtime`] | reactor and executor together: what the server runs on |
@@ -15,6 +16,7 @@
 //! natively against a model of it; those two exist only inside a component.
 
 pub mod executor;
+mod heat;
 pub mod host;
 pub mod reactor;
 pub mod runtime;
@@ -23,6 +25,8 @@ pub mod timers;
 
 #[cfg(test)]
 pub(crate) mod model;
+#[cfg(test)]
+mod schedules;
 #[cfg(test)]
 mod tests;
 

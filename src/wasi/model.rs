@@ -33,6 +33,10 @@ struct World {
     polls: Cell<u64>,
     /// How often it was asked about several things: not to make it turn, but to wait.
     waits: Cell<u64>,
+    /// About how many things it was asked in all.
+    questions: Cell<u64>,
+    /// How many nanoseconds it takes to ask about one thing.
+    cost: Cell<u64>,
 }
 
 /// What a [`Pollable`] waits for.
@@ -63,6 +67,8 @@ impl Model {
             pollables: Cell::new(0),
             polls: Cell::new(0),
             waits: Cell::new(0),
+            questions: Cell::new(0),
+            cost: Cell::new(0),
         }))
     }
 
@@ -79,6 +85,27 @@ impl Model {
     /// How often the host was asked.
     pub(crate) fn polls(&self) -> u64 {
         self.0.polls.get()
+    }
+
+    /// About how many things the host was asked in all.
+    pub(crate) fn questions(&self) -> u64 {
+        self.0.questions.get()
+    }
+
+    /// From now on to ask takes time: so many nanoseconds for each thing that is asked about.
+    pub(crate) fn set_cost(&self, nanoseconds: u64) {
+        self.0.cost.set(nanoseconds);
+    }
+
+    /// Something else has used the budget up, to so much.
+    pub(crate) fn set_budget(&self, budget: u32) {
+        self.0.budget.set(budget.min(BUDGET));
+    }
+
+    /// Time passes.
+    pub(crate) fn pass(&self, nanoseconds: u64) {
+        self.0.now.set(self.0.now.get() + nanoseconds);
+        self.0.wall_clock.set(self.0.wall_clock.get() + Duration::from_nanos(nanoseconds));
     }
 
     pub(crate) fn set_wall_clock(&self, since_1970: Duration) {
@@ -127,6 +154,8 @@ impl Host for Model {
         assert!(!pollables.is_empty(), "the host traps on an empty list");
         self.0.polls.set(self.0.polls.get() + 1);
         self.0.waits.set(self.0.waits.get() + u64::from(pollables.len() > 1));
+        self.0.questions.set(self.0.questions.get() + pollables.len() as u64);
+        self.pass(self.0.cost.get() * pollables.len() as u64);
         assert!(self.0.polls.get() < 20_000, "the server asks and asks, and nothing moves");
         loop {
             let ready = self.ask(pollables);
@@ -143,8 +172,7 @@ impl Host for Model {
                 _ => None,
             });
             let next = alarms.min().expect("something can happen some time");
-            self.0.wall_clock.set(self.0.wall_clock.get() + Duration::from_nanos(next - self.0.now.get()));
-            self.0.now.set(next);
+            self.pass(next - self.0.now.get());
         }
     }
 

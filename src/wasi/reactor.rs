@@ -35,6 +35,7 @@ use std::task::{Context, Poll, Waker};
 
 use slab::Slab;
 
+use super::heat::{Heat, Wait};
 use super::host::Host;
 use super::timers::{Key, Timers};
 
@@ -51,7 +52,8 @@ const PIECE: usize = 96;
 /// Waits for many things at once; see [the module](self).
 pub struct Reactor<H: Host> {
     host: H,
-    sources: RefCell<Slab<Entry<H::Pollable>>>,
+    sources: RefCell<Sources<H::Pollable>>,
+    heat: RefCell<Heat>,
     timers: RefCell<Timers>,
     /// Rings for the earliest deadline, or before it: the deadlines that were earlier may have been cleared.
     alarm: RefCell<Option<(u64, H::Pollable)>>,
@@ -59,15 +61,32 @@ pub struct Reactor<H: Host> {
     rung: H::Pollable,
     /// Is ready, budget or not.
     always: H::Pollable,
-    /// The time of the last wake-up, in nanoseconds.
+    /// The time at which the host was asked last, in nanoseconds.
     now: Cell<u64>,
 }
 
+/// All that can be waited for.
 #[derive(Debug)]
-struct Entry<P> {
+struct Sources<P> {
+    slots: Slab<Slot<P>>,
+    /// How often a wait has begun.
+    waits: u64,
+}
+
+#[derive(Debug)]
+struct Slot<P> {
     pollable: P,
     /// Who waits for it, if anybody does.
     waker: Option<Waker>,
+    /// Which wait that is, or was.
+    number: u64,
+}
+
+impl<P> Sources<P> {
+    /// Whether `wait` is not over.
+    fn waits(&self, wait: &Wait) -> bool {
+        self.slots.get(wait.key).is_some_and(|slot| slot.number == wait.number && slot.waker.is_some())
+    }
 }
 
 impl<H: Host> fmt::Debug for Reactor<H> {
@@ -87,7 +106,8 @@ impl<H: Host> Reactor<H> {
         let now = Cell::new(host.now());
         Rc::new(Reactor {
             host,
-            sources: RefCell::default(),
+            sources: RefCell::new(Sources { slots: Slab::new(), waits: 0 }),
+            heat: RefCell::default(),
             timers: RefCell::default(),
             alarm: RefCell::default(),
             rung,
@@ -143,10 +163,9 @@ impl<H: Host> Reactor<H> {
     /// # Panics
     /// When it is to block, and nobody waits for anything: that would be for ever.
     pub fn wait(&self, block: bool) {
-        self.set_alarm();
-        let woken = self.poll_all(block);
-        self.now.set(self.host.now());
-        woken.into_iter().for_each(Waker::wake);
+        for waker in self.poll(block) {
+            waker.wake();
+        }
         loop {
             // One at a time, because a waker may be anything, and the timers are borrowed no longer than needed.
             let passed = self.timers.borrow_mut().take_passed(self.now());
@@ -157,74 +176,116 @@ impl<H: Host> Reactor<H> {
         }
     }
 
-    /// Sees to it that the alarm rings no later than the earliest deadline.
-    fn set_alarm(&self) {
-        let earliest = self.timers.borrow().earliest();
+    /// Asks the host about those whom it is time to ask about. Returns who is to be woken.
+    fn poll(&self, block: bool) -> Vec<Waker> {
+        let sources = &mut *self.sources.borrow_mut();
+        let heat = &mut *self.heat.borrow_mut();
+        let mut woken = Vec::new();
+
+        // Since the last wake-up everybody has had a turn, and that takes time.
+        self.now.set(self.host.now());
+        heat.cool(self.now(), |wait| sources.waits(wait));
+        let mut asked = std::mem::take(&mut heat.hot);
+        let is_due = heat.sweep(self.now()).filter(|_| !block || !asked.is_empty());
+        if let Some(mut sweep) = is_due {
+            let mut now = self.now();
+            while let Some(mut piece) = sweep.next(heat, now, |wait| sources.waits(wait)) {
+                self.ask(sources, &mut piece, Some(&self.always), &mut woken);
+                heat.cold.extend(piece);
+                now = self.host.now();
+            }
+            heat.swept(&sweep, now);
+        }
+        let block = block && woken.is_empty();
+        let mut tick = Some(heat.due()).filter(|_| !heat.cold.is_empty());
+        if block && (asked.is_empty() || heat.is_quiet()) {
+            // Who of them is cold will turn out the next time.
+            asked.extend(heat.cold.drain(..).filter(|wait| sources.waits(wait)));
+            tick = None;
+        }
+        if block {
+            self.set_alarm(tick);
+            let alarm = self.alarm.borrow();
+            let alarm = alarm.as_ref().map(|(_, pollable)| pollable);
+            let anybody = !asked.is_empty() || alarm.is_some();
+            assert!(anybody, "deadlock: every task waits, and none for a source or a deadline");
+            self.ask(sources, &mut asked, alarm, &mut woken);
+        } else if !asked.is_empty() {
+            self.ask(sources, &mut asked, Some(&self.always), &mut woken);
+        }
+        heat.hot = asked;
+        if !woken.is_empty() {
+            heat.spoken();
+        }
+        self.now.set(self.host.now());
+        woken
+    }
+
+    /// Sees to it that the alarm rings no later than the earliest deadline, or at `tick`.
+    fn set_alarm(&self, tick: Option<u64>) {
+        let earliest = self.timers.borrow().earliest().into_iter().chain(tick).min();
         let mut alarm = self.alarm.borrow_mut();
         let rings_at = alarm.as_ref().map_or(u64::MAX, |(at, _)| *at);
         match earliest {
             None => *alarm = None,
             Some(earliest) if earliest < rings_at || rings_at <= self.now() => {
-                let left = earliest.saturating_sub(self.host.now());
+                let left = earliest.saturating_sub(self.now());
                 *alarm = Some((earliest, self.host.alarm(left)));
             }
             Some(_) => {}
         }
     }
 
-    /// Polls everything that somebody waits for, until the answer is whole. Returns who is to be woken.
-    fn poll_all(&self, block: bool) -> Vec<Waker> {
-        let mut sources = self.sources.borrow_mut();
-        let alarm = self.alarm.borrow();
-        let mut woken = Vec::new();
-
-        let mut missing: Vec<usize> = Vec::with_capacity(sources.len());
-        missing.extend(sources.iter().filter(|(_, entry)| entry.waker.is_some()).map(|(key, _)| key));
-        let extra = match block {
-            true => alarm.as_ref().map(|(_, pollable)| pollable),
-            false => Some(&self.always),
-        };
-        assert!(
-            !missing.is_empty() || extra.is_some(),
-            "deadlock: every task waits, and none for a source or a deadline"
-        );
-        self.poll_some(&mut sources, &mut missing, extra, &mut woken);
-        if missing.is_empty() || !self.spent() {
-            return woken;
-        }
-        for piece in missing.chunks(PIECE) {
-            let mut missing = piece.to_vec();
-            // What is left of a budget may not be enough for a piece, a fresh one is.
-            for _ in 0..2 {
-                self.refresh();
-                self.poll_some(&mut sources, &mut missing, Some(&self.always), &mut woken);
-                if missing.is_empty() || !self.spent() {
-                    break;
-                }
-            }
-        }
-        woken
-    }
-
-    /// Polls the sources with these keys, and `extra` behind them. The ready ones are taken out of `keys`, and who
-    /// waited for them is put into `woken`.
-    fn poll_some(
+    /// Asks about `waits`, and with them about `extra`, until the answer is whole. Who is ready is taken out of `waits`, and
+    /// its waker put into `woken`. Waits for an answer if neither is ready.
+    fn ask(
         &self,
-        sources: &mut Slab<Entry<H::Pollable>>,
-        keys: &mut Vec<usize>,
+        sources: &mut Sources<H::Pollable>,
+        waits: &mut Vec<Wait>,
         extra: Option<&H::Pollable>,
         woken: &mut Vec<Waker>,
     ) {
-        let mut pollables = Vec::with_capacity(keys.len() + 1);
-        pollables.extend(keys.iter().map(|&key| &sources[key].pollable));
+        self.ask_once(sources, waits, extra, woken);
+        if waits.is_empty() || !self.spent() {
+            return;
+        }
+        let mut missing = Vec::with_capacity(waits.len());
+        for piece in waits.chunks(PIECE) {
+            let mut piece = piece.to_vec();
+            // What is left of a budget may not be enough for a piece, a fresh one is.
+            for _ in 0..2 {
+                self.refresh();
+                self.ask_once(sources, &mut piece, Some(&self.always), woken);
+                if piece.is_empty() || !self.spent() {
+                    break;
+                }
+            }
+            missing.append(&mut piece);
+        }
+        *waits = missing;
+    }
+
+    /// Asks once; the answer may be less than the truth.
+    fn ask_once(
+        &self,
+        sources: &mut Sources<H::Pollable>,
+        waits: &mut Vec<Wait>,
+        extra: Option<&H::Pollable>,
+        woken: &mut Vec<Waker>,
+    ) {
+        let mut pollables = Vec::with_capacity(waits.len() + 1);
+        pollables.extend(waits.iter().map(|wait| &sources.slots[wait.key].pollable));
         pollables.extend(extra);
         let ready = self.host.poll(&pollables);
+        if ready.is_empty() {
+            return;
+        }
         for index in ready {
-            if let Some(&key) = keys.get(index as usize) {
-                woken.extend(sources[key].waker.take());
+            if let Some(wait) = waits.get(index as usize) {
+                woken.extend(sources.slots[wait.key].waker.take());
             }
         }
-        keys.retain(|&key| sources[key].waker.is_some());
+        waits.retain(|wait| sources.slots[wait.key].waker.is_some());
     }
 }
 
@@ -239,7 +300,7 @@ pub struct Source<H: Host> {
 impl<H: Host> Source<H> {
     /// Makes `pollable` something to wait for.
     pub fn new(reactor: &Rc<Reactor<H>>, pollable: H::Pollable) -> Self {
-        let key = reactor.sources.borrow_mut().insert(Entry { pollable, waker: None });
+        let key = reactor.sources.borrow_mut().slots.insert(Slot { pollable, waker: None, number: 0 });
         Source { reactor: Rc::clone(reactor), key }
     }
 
@@ -251,10 +312,10 @@ impl<H: Host> Source<H> {
 
 impl<H: Host> Drop for Source<H> {
     fn drop(&mut self) {
-        let mut sources = self.reactor.sources.borrow_mut();
-        sources.remove(self.key);
-        if sources.is_empty() {
-            sources.shrink_to_fit();
+        let slots = &mut self.reactor.sources.borrow_mut().slots;
+        slots.remove(self.key);
+        if slots.is_empty() {
+            slots.shrink_to_fit();
         }
     }
 }
@@ -271,18 +332,23 @@ impl<H: Host> Future for Ready<'_, H> {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         // The reactor takes the waker out when the pollable is ready; so if it is still there, it is not.
-        let mut sources = self.source.reactor.sources.borrow_mut();
-        let waker = &mut sources[self.source.key].waker;
-        match waker {
+        let reactor = &self.source.reactor;
+        let Sources { slots, waits } = &mut *reactor.sources.borrow_mut();
+        let slot = &mut slots[self.source.key];
+        match &mut slot.waker {
             None if self.waits => {
-                drop(sources);
                 self.waits = false;
                 return Poll::Ready(());
             }
             Some(waker) => waker.clone_from(context.waker()),
-            none => *none = Some(context.waker().clone()),
+            none => {
+                *none = Some(context.waker().clone());
+                *waits += 1;
+                slot.number = *waits;
+                let wait = Wait { key: self.source.key, number: *waits, since: reactor.now() };
+                reactor.heat.borrow_mut().begin(wait);
+            }
         }
-        drop(sources);
         self.waits = true;
         Poll::Pending
     }
@@ -292,8 +358,7 @@ impl<H: Host> Drop for Ready<'_, H> {
     fn drop(&mut self) {
         // Nobody waits any more.
         if self.waits {
-            let mut sources = self.source.reactor.sources.borrow_mut();
-            sources[self.source.key].waker = None;
+            self.source.reactor.sources.borrow_mut().slots[self.source.key].waker = None;
         }
     }
 }

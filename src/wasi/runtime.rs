@@ -36,15 +36,25 @@ impl<H: Host> Runtime<H> {
             *result.borrow_mut() = Some(value);
         });
         loop {
-            let idle = self.executor.turn(|| self.reactor.is_late());
+            let idle = self.turn();
             if let Some(value) = output.take() {
                 return value;
             }
-            if !idle && self.reactor.is_late() {
-                self.reactor.pause();
-            }
-            self.reactor.wait(idle);
+            self.wait(idle);
         }
+    }
+
+    /// Everybody who has something to do has a turn. Says whether nobody has anything to do behind that.
+    pub(super) fn turn(&self) -> bool {
+        self.executor.turn(|| self.reactor.is_late())
+    }
+
+    /// Finds out who has something to do, and waits for that if nobody has (`idle`).
+    pub(super) fn wait(&self, idle: bool) {
+        if !idle && self.reactor.is_late() {
+            self.reactor.pause();
+        }
+        self.reactor.wait(idle);
     }
 }
 

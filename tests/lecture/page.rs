@@ -128,7 +128,13 @@ impl Page {
                 "rust" => {
                     std::fs::write(root.join("src/hello.rs"), block.lines.join("\n") + "\n").expect("a file");
                     if let Some(server) = &mut server {
-                        while !server.printed().expect("it starts anew").line.starts_with("Access ") {}
+                        loop {
+                            let line = server.printed().expect("it starts anew").line;
+                            assert!(!line.starts_with("warning") && !line.starts_with("error"), "{place}: {line}");
+                            if line.starts_with("Access ") {
+                                break;
+                            }
+                        }
                     }
                 }
                 _ => {}
