@@ -169,11 +169,11 @@ fn address(grants: &mut Vec<SocketAddr>, option: &str, value: OsString, least_po
     }
 }
 
-/// Whether a grant of this address could ever be used: WASI has no IPv4 address that is written as one of IPv6, nobody
-/// listens on behalf of a group, and nobody can be called at no address.
+/// Whether a grant of this address could ever be used: WASI has no IPv4 address that is written as one of IPv6, and nobody
+/// can call a group, or no address. (A server that is to listen for a group says itself what is wrong with that.)
 fn can_be_used(ip: IpAddr, option: &str) -> bool {
     let is_mapped = matches!(ip, IpAddr::V6(ip) if ip.to_ipv4_mapped().is_some());
-    !is_mapped && !ip.is_multicast() && !(ip.is_unspecified() && option == "--allow-connect")
+    !is_mapped && !(option == "--allow-connect" && (ip.is_multicast() || ip.is_unspecified()))
 }
 
 fn number(option: &str, value: OsString, range: RangeInclusive<u64>) -> Result<u64, UsageError> {
@@ -246,7 +246,7 @@ mod tests {
         for (arguments, words) in [
             (&["--allow-listen", "localhost:9000", "a"][..], "--allow-listen takes an address and a port"),
             (&["--allow-listen", "[::ffff:127.0.0.1]:9000", "a"], "--allow-listen takes an address of one machine"),
-            (&["--allow-listen", "224.0.0.1:9000", "a"], "--allow-listen takes an address of one machine"),
+            (&["--allow-connect", "224.0.0.1:9000", "a"], "--allow-connect takes an address of one machine"),
             (&["--allow-connect", "0.0.0.0:9000", "a"], "--allow-connect takes an address of one machine"),
             (&["--allow-connect", "127.0.0.1:0", "a"], "--allow-connect takes a port from 1 to 65535"),
             (&["--max-memory", "0", "a"], "--max-memory takes a whole number from 1 to 4096"),
