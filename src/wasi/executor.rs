@@ -20,6 +20,9 @@ type BoxedFuture = Pin<Box<dyn Future<Output = ()>>>;
 /// How many polls it takes until a turn looks at the clock.
 const POLLS_IN_A_ROW: usize = 64;
 
+/// How many polls are so few that to ask the reactor after each of them would cost more than it is worth.
+const FEW: usize = 16;
+
 /// The tasks, and the queue of those that have something to do.
 #[derive(Default)]
 pub struct Executor {
@@ -75,12 +78,12 @@ impl Executor {
         entry.insert(Task { future: Some(Box::pin(future)), handle });
     }
 
-    /// Polls the tasks in the queue, and those that they wake, until none is left; but no more polls than there are
-    /// tasks now and as many again, so that tasks which keep waking each other do not keep out the reactor; and not for
-    /// longer than until it `is_late`, which is asked now and then, so that thousands of busy ones do not keep out the
-    /// clock. Says whether none is left.
+    /// Polls the tasks in the queue, each once; if these are few, also some that they wake. More would keep out those who
+    /// wait at the reactor: a busy peer wakes its own task after each reply, and could be served twice before one of them
+    /// is heard. It ends before that when it `is_late`, which is asked now and then, so that thousands of busy ones do not
+    /// keep out the clock. Says whether none is left.
     pub fn turn(&self, is_late: impl Fn() -> bool) -> bool {
-        let most = 2 * self.tasks.borrow().len();
+        let most = self.queue.lock().len().max(FEW);
         for polls in 1..=most {
             let Some(key) = self.queue.lock().pop_front() else {
                 return true;

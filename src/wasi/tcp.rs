@@ -136,7 +136,15 @@ impl server::Listener for Listener {
     type Stream = Stream<Connection>;
 
     fn accept(&mut self) -> Result<Call<Self::Stream>, String> {
-        let (socket, input, output) = match self.socket.accept() {
+        let accepted = match self.socket.accept() {
+            // Perhaps only the host's budget is spent; see `reactor.rs`.
+            Err(ErrorCode::WouldBlock) => {
+                self.reactor.refresh();
+                self.socket.accept()
+            }
+            accepted => accepted,
+        };
+        let (socket, input, output) = match accepted {
             Ok(accepted) => accepted,
             Err(ErrorCode::WouldBlock) => return Ok(Call::None),
             Err(ErrorCode::ConnectionAborted) => return Ok(Call::Gone),
