@@ -9,6 +9,7 @@ use super::{Event, Limits, Observer, Runtime as _, Server};
 use crate::wasi::model::{Model, Peer, ROOM, Switchboard, Telephone};
 use crate::wasi::runtime::Runtime;
 
+mod schedules;
 mod stop;
 
 pub(crate) const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
