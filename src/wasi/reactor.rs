@@ -73,6 +73,8 @@ pub struct Reactor<H: Host> {
     always: H::Pollable,
     /// The time at which the host was asked last, in nanoseconds.
     now: Cell<u64>,
+    /// How often it was.
+    round: Cell<u64>,
 }
 
 /// All that can be waited for.
@@ -123,6 +125,7 @@ impl<H: Host> Reactor<H> {
             rung,
             always,
             now,
+            round: Cell::new(0),
         })
     }
 
@@ -134,6 +137,11 @@ impl<H: Host> Reactor<H> {
     /// The host's monotonic clock at the last wake-up, in nanoseconds: for all tasks of a turn it is the same moment.
     pub fn now(&self) -> u64 {
         self.now.get()
+    }
+
+    /// Which round it is: between two of them the host was asked who has something to do.
+    pub fn round(&self) -> u64 {
+        self.round.get()
     }
 
     /// Whether that moment was so long ago that it is time to look who else has something to do.
@@ -173,6 +181,7 @@ impl<H: Host> Reactor<H> {
     /// # Panics
     /// When it is to block, and nobody waits for anything: that would be for ever.
     pub fn wait(&self, block: bool) {
+        self.round.set(self.round.get() + 1);
         for waker in self.poll(block) {
             waker.wake();
         }

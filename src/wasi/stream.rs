@@ -12,9 +12,9 @@ use super::host::Host;
 use super::reactor::{Reactor, Source};
 use crate::server::{self, Gone};
 
-/// How often a connection may be read without waiting for it in between, while others wait: a peer that sends faster
-/// than it is served does not have the server for itself.
-const READS_IN_A_ROW: u32 = 4;
+/// How often a connection may be read in a round, while others wait: a peer that sends faster than it is served does not
+/// have the server for itself.
+const READS_IN_A_ROUND: u32 = 4;
 
 /// The calls of a connected socket. None of them waits.
 pub trait Socket {
@@ -66,13 +66,15 @@ pub struct Stream<S: Socket> {
     writable: Option<Source<S::Host>>,
     socket: S,
     reactor: Rc<Reactor<S::Host>>,
-    reads_in_a_row: u32,
+    /// How often it was read in which round.
+    reads: u32,
+    round: u64,
 }
 
 impl<S: Socket> Stream<S> {
     /// A connection over `socket` that waits at `reactor`.
     pub fn new(reactor: &Rc<Reactor<S::Host>>, socket: S) -> Self {
-        Stream { readable: None, writable: None, socket, reactor: Rc::clone(reactor), reads_in_a_row: 0 }
+        Stream { readable: None, writable: None, socket, reactor: Rc::clone(reactor), reads: 0, round: 0 }
     }
 
     /// How many bytes may be written now; 0 when the peer makes no room.
@@ -99,18 +101,20 @@ impl<S: Socket> server::Stream for Stream<S> {
         loop {
             // Read first, wait second: reading what is not there costs one call, and often it is there. It also makes
             // the host notice that nothing is there, without which the pollable would be ready for nothing.
-            if self.reads_in_a_row < READS_IN_A_ROW {
+            if std::mem::replace(&mut self.round, self.reactor.round()) != self.reactor.round() {
+                self.reads = 0;
+            }
+            if self.reads < READS_IN_A_ROUND {
                 match self.socket.read(most) {
                     Ok(bytes) if bytes.is_empty() => {}
                     Ok(bytes) => {
-                        self.reads_in_a_row += 1;
+                        self.reads += 1;
                         return Ok(bytes);
                     }
                     Err(ReadError::Finished) => return Ok(Vec::new()),
                     Err(ReadError::Gone) => return Err(Gone),
                 }
             }
-            self.reads_in_a_row = 0;
             let source = self.readable.get_or_insert_with(|| Source::new(&self.reactor, self.socket.readable()));
             source.ready().await;
         }
