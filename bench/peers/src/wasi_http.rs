@@ -9,11 +9,12 @@ use wstd::http::{Body, Error, Request, Response};
 #[cfg(target_family = "wasm")]
 const PAGE: &str = "<html><body>Hello World</body></html>\r\n\r\n";
 
-/// Says Hello World. The length, the date and what else a head needs are the host's to add.
+/// Says Hello World, and how long that is; otherwise the host would send it in chunks. It adds the date.
 #[cfg(target_family = "wasm")]
 #[wstd::http_server]
 async fn main(_request: Request<Body>) -> Result<Response<Body>, Error> {
-    Ok(Response::builder().header("Content-Type", "text/html; charset=utf-8").body(PAGE.into())?)
+    let head = Response::builder().header("Content-Type", "text/html; charset=utf-8");
+    Ok(head.header("Content-Length", PAGE.len()).body(PAGE.into())?)
 }
 
 /// Outside a component nobody asks.

@@ -1,8 +1,8 @@
 //! The limit: about what one thread can do at all on this machine, with the system's calls and nearly nothing else.
 //!
-//! `epoll-limit ADDR:PORT` serves until it is ended: one loop around epoll, one read for what has come, one write for all
-//! answers to it. It replies byte for byte as hyper does. It is no server to put anywhere: it looks for the ends of heads
-//! and for `Connection: close`, and believes everything else; it knows no bodies, no limits and no timeouts.
+//! `epoll-limit ADDR:PORT` serves until it is ended: one loop around epoll, one read for what has come, one write for
+//! all answers to it. It replies byte for byte as hyper does. It is no server to put anywhere: it looks for the ends of
+//! heads and for `Connection: close`, and believes everything else; it knows no bodies, no limits and no timeouts.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::SocketAddr;
