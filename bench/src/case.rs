@@ -121,8 +121,9 @@ pub(crate) fn groups(
     for &connections in numbers {
         let needed = connections + if part == Part::Idle { IDLE } else { 0 };
         if !limits::fits(needed, descriptors) {
+            let name = kinds.last().map_or("", |kind| kind.label());
             left_out.push(format!(
-                "{needed} connections are left out: a process may have {descriptors} file descriptors here."
+                "\"{name}\" with {needed} connections is left out: a process may have {descriptors} file descriptors."
             ));
             continue;
         }
@@ -194,7 +195,7 @@ mod tests {
         let (groups, left_out) = plan(Part::KeptAlive, 4096);
         assert_eq!(groups.len(), 4);
         assert_eq!(left_out.len(), 2);
-        assert!(left_out[0].starts_with("8000 connections are left out: a process may have 4096"));
+        assert!(left_out[0].starts_with("\"kept alive\" with 8000 connections is left out: a process may have 4096"));
         // The idle ones count, too.
         assert_eq!(plan(Part::Idle, 5100).0.len(), 0);
     }

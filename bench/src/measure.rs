@@ -58,7 +58,7 @@ pub(crate) fn everything(options: &Options) -> Result<Results, Failure> {
         options.rounds,
         options.seconds
     );
-    Results::of(&Measured { circumstances, left_out, parts, first_answers, sizes })
+    Results::of(&Measured { circumstances, left_out, parts, first_answers, sizes }, options.results.is_some())
 }
 
 /// Says how long it will take.
@@ -73,7 +73,7 @@ fn announce(plan: &[(Part, Vec<Group>)], options: &Options) {
             seconds += (group.names.len() * options.rounds) as f64 * idle::QUIET.as_secs_f64();
         }
     }
-    eprintln!("Turns: {turns}. They take about {:.0} min.", (seconds / 60.0).ceil());
+    eprintln!("Turns: {turns}. They take less than {:.0} min.", (seconds / 60.0).ceil());
 }
 
 /// The turns, as they go on.

@@ -38,9 +38,9 @@ pub(crate) struct Results {
 }
 
 impl Results {
-    /// Makes a text and charts of what was measured.
-    pub(crate) fn of(measured: &Measured) -> Result<Self, Failure> {
-        let kept_alive = measured.parts.iter().find(|(part, _)| *part == Part::KeptAlive);
+    /// Makes a text of what was measured, and charts if there is a place for them.
+    pub(crate) fn of(measured: &Measured, drawn: bool) -> Result<Self, Failure> {
+        let kept_alive = measured.parts.iter().find(|(part, _)| drawn && *part == Part::KeptAlive);
         let charts = kept_alive.map_or(Ok(Vec::new()), |(_, cases)| charts::all(cases))?;
         let mut verdicts = Vec::new();
         let mut sections = String::new();
@@ -67,8 +67,9 @@ impl Results {
         }
         let mut markdown = format!("# Results\n\n{}\n", measured.circumstances);
         markdown += &summary(&verdicts);
-        for sentence in &measured.left_out {
-            markdown += &format!("* {sentence}\n");
+        if !measured.left_out.is_empty() {
+            let sentences = measured.left_out.iter().map(|sentence| format!("* {sentence}\n"));
+            markdown += &format!("\n{}", sentences.collect::<String>());
         }
         Ok(Results { markdown: markdown + &sections, charts })
     }
@@ -115,7 +116,7 @@ fn summary(verdicts: &[Verdict]) -> String {
     match verdicts.len() {
         0 => String::new(),
         all => {
-            format!("\nOf {all} bars, {met} were met and {missed} missed; {} were not judged.\n\n", all - met - missed)
+            format!("\nOf {all} bars, {met} were met and {missed} missed; {} were not judged.\n", all - met - missed)
         }
     }
 }
@@ -194,7 +195,7 @@ mod tests {
 
     #[test]
     fn the_text_has_a_summary_and_a_section_for_each_part() {
-        let results = Results::of(&measured()).unwrap();
+        let results = Results::of(&measured(), true).unwrap();
         let text = results.markdown;
         assert!(
             text.starts_with(
@@ -210,6 +211,13 @@ mod tests {
             assert!(text.contains(line), "{text}");
         }
         assert_eq!(results.charts.len(), 2);
+        assert!(text.contains("](throughput.svg)"));
+    }
+
+    #[test]
+    fn what_is_not_written_down_is_not_drawn() {
+        let results = Results::of(&measured(), false).unwrap();
+        assert!(results.charts.is_empty() && !results.markdown.contains(".svg"));
     }
 
     #[test]
@@ -229,7 +237,7 @@ mod tests {
             sizes: Vec::new(),
             ..measured()
         };
-        let results = Results::of(&nothing).unwrap();
+        let results = Results::of(&nothing, true).unwrap();
         assert_eq!(results.markdown, "# Results\n\nToday, here.\n");
         assert!(results.charts.is_empty());
     }
