@@ -1,197 +1,244 @@
-//! Many numbers become few: medians, ratios, bars, tables.
+//! What is written in the end: sections of tables.
 
-use std::array;
+use std::fs;
+use std::path::{Path, PathBuf};
 
-use crate::first::Times;
-use crate::wrk::{self, Errors, Load};
+use crate::Failure;
+use crate::bars::{self, Bar, Bound, Verdict, errors};
+use crate::case::{Case, Part};
+use crate::first::Answered;
+use crate::scratch::unwritable;
+use crate::statistics::spread;
+use crate::wrk::Manner;
+use crate::{charts, markdown, wrk};
 
-/// What one server did in one round.
-pub(crate) struct Run {
-    /// What wrk says.
-    pub(crate) load: Load,
-    /// The seconds of processor time that the server took for it.
-    pub(crate) cpu: f64,
-    /// The most memory the server had, in MiB.
-    pub(crate) memory: f64,
+/// Within how many milliseconds hello-runner has to have answered, when the component has been compiled before.
+const FIRST_ANSWER: Bound = Bound::AtMost(25.0);
+
+/// Everything that was measured.
+pub(crate) struct Measured {
+    /// When, where and with what.
+    pub(crate) circumstances: String,
+    /// What was left out, in sentences.
+    pub(crate) left_out: Vec<String>,
+    /// What the servers did under load, part by part.
+    pub(crate) parts: Vec<(Part, Vec<Case>)>,
+    /// How soon they answered.
+    pub(crate) first_answers: Vec<Answered>,
+    /// The components, and their sizes in bytes.
+    pub(crate) sizes: Vec<(PathBuf, u64)>,
 }
 
-/// What the servers did with so many connections: for each of them its name, and a run a round.
-pub(crate) struct Case {
-    /// How many connections there were.
-    pub(crate) connections: u32,
-    /// What each server did.
-    pub(crate) servers: Vec<(&'static str, Vec<Run>)>,
+/// That, to be read.
+pub(crate) struct Results {
+    /// The text.
+    pub(crate) markdown: String,
+    /// The charts, by their names; none when nothing was measured that they could show.
+    pub(crate) charts: Vec<(&'static str, String)>,
 }
 
-/// With fewer rounds than this, no bar is judged.
-pub(crate) const ENOUGH: usize = 5;
+impl Results {
+    /// Makes a text of what was measured, and charts if there is a place for them.
+    pub(crate) fn of(measured: &Measured, drawn: bool) -> Result<Self, Failure> {
+        let kept_alive = measured.parts.iter().find(|(part, _)| drawn && *part == Part::KeptAlive);
+        let charts = kept_alive.map_or(Ok(Vec::new()), |(_, cases)| charts::all(cases))?;
+        let mut verdicts = Vec::new();
+        let mut sections = String::new();
+        for (part, cases) in &measured.parts {
+            let bars = compared(*part, cases);
+            verdicts.extend(bars.iter().filter_map(Bar::verdict));
+            sections += &format!("\n## {}\n\n{}", heading(*part), servers(cases));
+            if *part == Part::KeptAlive {
+                for (name, _) in &charts {
+                    sections += &format!("\n![{}]({name})\n", charts::description(name));
+                }
+            }
+            if !bars.is_empty() {
+                sections += &format!("\n{}", bars::table(&bars));
+            }
+        }
+        if !measured.first_answers.is_empty() {
+            let (table, verdict) = first_answers(&measured.first_answers);
+            verdicts.extend(verdict);
+            sections += &format!("\n## {}\n\n{table}", heading(Part::FirstAnswer));
+        }
+        if !measured.sizes.is_empty() {
+            sections += &format!("\n## {}\n\n{}", heading(Part::Size), sizes(&measured.sizes));
+        }
+        let mut markdown = format!("# Results\n\n{}\n", measured.circumstances);
+        markdown += &summary(&verdicts);
+        if !measured.left_out.is_empty() {
+            let sentences = measured.left_out.iter().map(|sentence| format!("* {sentence}\n"));
+            markdown += &format!("\n{}", sentences.collect::<String>());
+        }
+        Ok(Results { markdown: markdown + &sections, charts })
+    }
 
-/// Within how many milliseconds hello-runner has to have answered.
-const FIRST_ANSWER: f64 = 25.0;
-
-/// How many times the requests of `peer` hello-runner has to answer, with so many connections.
-fn bar(peer: &str, connections: u32) -> Option<f64> {
-    match (peer, connections) {
-        ("hyper", 1 | 64) => Some(0.95),
-        ("hyper", 512) => Some(0.85),
-        ("wasmtime", 1 | 64 | 512) => Some(1.4),
-        _ => None,
+    /// Writes them into `folder`.
+    pub(crate) fn write(&self, folder: &Path) -> Result<(), Failure> {
+        let files = self.charts.iter().map(|(name, chart)| (*name, chart));
+        for (name, text) in files.chain([("RESULTS.md", &self.markdown)]) {
+            let path = folder.join(name);
+            fs::write(&path, text).map_err(|error| unwritable(&path, &error))?;
+            eprintln!("Written: {}", path.display());
+        }
+        Ok(())
     }
 }
 
-/// The value in the middle, or between the two in the middle.
-pub(crate) fn median(values: impl Iterator<Item = f64>) -> f64 {
-    let mut values: Vec<f64> = values.collect();
-    values.sort_by(f64::total_cmp);
-    let middle = values.len() / 2;
-    match values.len() {
-        0 => f64::NAN,
-        odd if odd % 2 == 1 => values[middle],
-        _ => f64::midpoint(values[middle - 1], values[middle]),
+/// What a part is called in the text.
+fn heading(part: Part) -> &'static str {
+    match part {
+        Part::KeptAlive => "Connections that are kept alive",
+        Part::Idle => "Many who are idle",
+        Part::PerRequest => "A connection per request",
+        Part::Pipelined => "Pipelined",
+        Part::Logging => "The log",
+        Part::FirstAnswer => "First answer",
+        Part::Size => "Size",
     }
 }
 
-/// For each round, how many times the requests of `theirs` there were in `ours`.
-pub(crate) fn ratios(ours: &[Run], theirs: &[Run]) -> Vec<f64> {
-    ours.iter().zip(theirs).map(|(our, their)| our.load.rate / their.load.rate).collect()
+/// All that is compared in a part.
+fn compared(part: Part, cases: &[Case]) -> Vec<Bar> {
+    match (part, cases) {
+        (Part::Idle, [alone, both]) => bars::idle(alone, both),
+        (Part::Logging, [off, on]) => bars::logging(off, on),
+        (Part::Idle | Part::Logging, _) => Vec::new(),
+        _ => cases.iter().flat_map(bars::within).collect(),
+    }
 }
 
-/// What went wrong in all rounds together.
-fn errors(runs: &[Run]) -> Errors {
-    array::from_fn(|kind| runs.iter().map(|run| run.load.errors[kind]).sum())
+/// How many bars there are, and what became of them.
+fn summary(verdicts: &[Verdict]) -> String {
+    let count = |verdict| verdicts.iter().filter(|its| **its == verdict).count();
+    let (met, missed) = (count(Verdict::Met), count(Verdict::Missed));
+    match verdicts.len() {
+        0 => String::new(),
+        all => {
+            format!("\nOf {all} bars, {met} were met and {missed} missed; {} were not judged.\n", all - met - missed)
+        }
+    }
 }
 
-/// What each server did with each number of connections.
-pub(crate) fn servers(cases: &[Case]) -> String {
-    let head = ["connections", "server", "req/s", "p50 ms", "p99 ms", "CPU s / 100k req", "peak MiB", "errors"];
-    let servers = cases.iter().flat_map(|case| case.servers.iter().map(|server| (case.connections, server)));
-    let rows = servers.map(|(connections, (name, runs))| {
-        let middle = |value: fn(&Run) -> f64| median(runs.iter().map(value));
+/// What each server did in each case.
+fn servers(cases: &[Case]) -> String {
+    let head = ["case", "connections", "server", "req/s", "p50 ms", "p99 ms", "CPU s / 100k req", "peak MiB", "errors"];
+    let servers = cases.iter().flat_map(|case| case.servers.iter().map(move |server| (case, server)));
+    let rows = servers.map(|(case, (name, runs))| {
+        let middle = |value: fn(&crate::case::Run) -> f64| spread(runs.iter().map(value)).median;
+        // Of requests that are sent together wrk does not know how long each took.
+        let timed = case.kind.manner() != Manner::Pipelined;
+        let time = |time: f64| if timed { format!("{time:.3}") } else { String::new() };
         [
-            connections.to_string(),
+            case.kind.label().to_owned(),
+            case.connections.to_string(),
             (*name).to_owned(),
             format!("{:.0}", middle(|run| run.load.rate)),
-            format!("{:.3}", middle(|run| run.load.p50)),
-            format!("{:.3}", middle(|run| run.load.p99)),
+            time(middle(|run| run.load.p50)),
+            time(middle(|run| run.load.p99)),
             format!("{:.3}", middle(|run| run.cpu / run.load.requests * 100_000.0)),
-            format!("{:.1}", runs.iter().map(|run| run.memory).fold(0.0, f64::max)),
+            format!("{:.1}", spread(runs.iter().map(|run| run.memory)).most),
             wrk::errors(&errors(runs)),
         ]
     });
-    table(head, rows.collect())
+    markdown::table(head, rows.collect())
 }
 
-/// hello-runner against each of the others, round by round.
-pub(crate) fn bars(cases: &[Case]) -> String {
-    let mut rows = Vec::new();
-    for Case { connections, servers } in cases {
-        let (ours, theirs): (Vec<_>, Vec<_>) = servers.iter().partition(|(name, _)| *name == "hello-runner");
-        let [(_, ours)] = ours[..] else { continue };
-        for (name, theirs) in theirs {
-            let ratios = ratios(ours, theirs);
-            let ratio = median(ratios.iter().copied());
-            let bar = bar(name, *connections);
-            let verdict = match bar {
-                None => "",
-                Some(_) if ratios.len() < ENOUGH => "too few rounds",
-                Some(_) if [ours, theirs].iter().any(|runs| errors(runs) != [0; 5]) => "errors",
-                Some(bar) => verdict(ratio >= bar),
-            };
-            rows.push([
-                connections.to_string(),
-                (*name).to_owned(),
-                format!("{ratio:.3}"),
-                format!("{:.3}", ratios.iter().copied().fold(f64::INFINITY, f64::min)),
-                format!("{:.3}", ratios.iter().copied().fold(0.0, f64::max)),
-                bar.map_or(String::new(), |bar| format!(">= {bar}")),
-                verdict.to_owned(),
-            ]);
+/// How soon each server answered, and whether that was soon enough.
+fn first_answers(answers: &[Answered]) -> (String, Option<Verdict>) {
+    let mut verdict = None;
+    let rows = answers.iter().map(|Answered { name, cold, starts, times }| {
+        let judged = *name == "hello-runner" && !cold;
+        if judged {
+            let met = FIRST_ANSWER.is_met(times.median, times.most);
+            verdict = Some(if met { Verdict::Met } else { Verdict::Missed });
         }
-    }
-    table(["connections", "hello-runner /", "ratio", "least", "most", "bar", ""], rows)
-}
-
-/// How soon each server answered.
-pub(crate) fn first_answers(servers: &[(&'static str, Times)]) -> String {
-    let rows = servers.iter().map(|(name, [median, least, most])| {
-        let (bar, verdict) = match *name {
-            "hello-runner" => (format!("<= {FIRST_ANSWER}"), verdict(*median <= FIRST_ANSWER)),
-            _ => Default::default(),
-        };
-        let [median, least, most] = [median, least, most].map(|time| format!("{time:.1}"));
-        [(*name).to_owned(), median, least, most, bar, verdict.to_owned()]
+        let [median, least, most] = [times.median, times.least, times.most].map(|time| format!("{time:.1}"));
+        let compiled = if *cold { "when it starts" } else { "before" };
+        let (bar, said) =
+            if judged { (FIRST_ANSWER.text(), verdict.map_or("", Verdict::text)) } else { Default::default() };
+        [(*name).to_owned(), compiled.to_owned(), starts.to_string(), median, least, most, bar, said.to_owned()]
     });
-    table(["server", "median ms", "least", "most", "bar", ""], rows.collect())
+    let head = ["server", "compiled", "starts", "median ms", "least", "most", "bar", ""];
+    (markdown::table(head, rows.collect()), verdict)
 }
 
-/// The word for a bar that was reached, or was not.
-fn verdict(met: bool) -> &'static str {
-    if met { "met" } else { "missed" }
-}
-
-/// A table in Markdown, with its columns below each other. Nothing if there are no rows.
-fn table<const N: usize>(head: [&str; N], mut rows: Vec<[String; N]>) -> String {
-    // A column of numbers stands to the right.
-    let Some(right) = rows.first().map(|row| row.each_ref().map(|cell| cell.parse::<f64>().is_ok())) else {
-        return String::new();
-    };
-    rows.insert(0, head.map(str::to_owned));
-    let widths: [usize; N] = array::from_fn(|column| rows.iter().map(|row| row[column].len()).fold(3, usize::max));
-    let end = |column: usize| if right[column] { ":" } else { "-" };
-    let rule = array::from_fn(|column| "-".repeat(widths[column] - 1) + end(column));
-    rows.insert(1, rule);
-    let line = |row: &[String; N]| {
-        let cells = (0..N).map(|column| match (&row[column], widths[column]) {
-            (cell, width) if right[column] => format!("| {cell:>width$} "),
-            (cell, width) => format!("| {cell:<width$} "),
-        });
-        cells.collect::<String>() + "|\n"
-    };
-    rows.iter().map(line).collect()
+/// How large each component is.
+fn sizes(sizes: &[(PathBuf, u64)]) -> String {
+    let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let rows = sizes.iter().map(|(path, bytes)| [name(path), bytes.to_string()]).collect();
+    markdown::table(["component", "bytes"], rows)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::case::{Kind, Run};
+    use crate::statistics::Spread;
+    use crate::wrk::Load;
 
-    fn run(rate: f64) -> Run {
-        let load = Load { requests: rate, rate, p50: 1.0, p99: 2.0, errors: [0; 5] };
-        Run { load, cpu: 1.0, memory: 1.0 }
+    fn measured() -> Measured {
+        let load = || Load { requests: 100_000.0, rate: 1000.0, p50: 1.0, p99: 2.0, errors: [0; 5] };
+        let runs = || (0..5).map(|_| Run { load: load(), cpu: 0.5, memory: 8.0, quiet: None }).collect();
+        let case =
+            Case { kind: Kind::KeptAlive, connections: 64, servers: vec![("hello-runner", runs()), ("hyper", runs())] };
+        let times = Spread { median: 25.5, least: 20.0, most: 30.0 };
+        Measured {
+            circumstances: "Today, here.".into(),
+            left_out: vec!["nginx is left out.".into()],
+            parts: vec![(Part::KeptAlive, vec![case])],
+            first_answers: vec![Answered { name: "hello-runner", cold: false, starts: 40, times }],
+            sizes: vec![("a/b.wasm".into(), 7)],
+        }
     }
 
     #[test]
-    fn the_median_is_in_the_middle() {
-        assert_eq!(median([3.0, 1.0, 2.0].into_iter()), 2.0);
-        assert_eq!(median([4.0, 1.0, 2.0, 3.0].into_iter()), 2.5);
-        assert!(median([].into_iter()).is_nan());
-    }
-
-    /// The machine got slower by half with each round; the servers did not.
-    #[test]
-    fn a_ratio_is_of_one_round() {
-        let (ours, theirs) = ([run(90.0), run(45.0), run(20.0)], [run(100.0), run(50.0), run(25.0)]);
-        assert_eq!(ratios(&ours, &theirs), [0.9, 0.9, 0.8]);
-    }
-
-    #[test]
-    fn a_bar_is_met_missed_or_not_judged() {
-        let verdict = |rate, rounds| {
-            let runs = |rate| (0..rounds).map(|_| run(rate)).collect();
-            let servers = vec![("hello-runner", runs(rate)), ("hyper", runs(100.0))];
-            bars(&[Case { connections: 64, servers }])
-        };
-        assert!(verdict(95.0, 5).contains("| >= 0.95 | met"));
-        assert!(verdict(94.0, 5).contains("| >= 0.95 | missed"));
-        assert!(verdict(95.0, 4).contains("| >= 0.95 | too few rounds"));
-    }
-
-    #[test]
-    fn a_table_can_be_read_as_it_is() {
-        assert_eq!(table(["server"], Vec::new()), "");
-        let row = ["hyper".into(), "7".into(), "".into()];
-        assert_eq!(
-            table(["server", "req/s", ""], vec![row]),
-            "| server | req/s |     |\n| ------ | ----: | --- |\n| hyper  |     7 |     |\n"
+    fn the_text_has_a_summary_and_a_section_for_each_part() {
+        let results = Results::of(&measured(), true).unwrap();
+        let text = results.markdown;
+        assert!(
+            text.starts_with(
+                "# Results\n\nToday, here.\n\nOf 4 bars, 3 were met and 1 missed; 0 were not judged.\n\n* nginx"
+            ),
+            "{text}"
         );
+        for line in [
+            "| kept alive |          64 | hello-runner |  1000 |  1.000 |  2.000 |            0.500 |      8.0 | none   |",
+            "| hello-runner | before   |     40 |      25.5 |  20.0 | 30.0 | <= 25 | missed |",
+            "| b.wasm    |     7 |",
+        ] {
+            assert!(text.contains(line), "{text}");
+        }
+        assert_eq!(results.charts.len(), 2);
+        assert!(text.contains("](throughput.svg)"));
+    }
+
+    #[test]
+    fn what_is_not_written_down_is_not_drawn() {
+        let results = Results::of(&measured(), false).unwrap();
+        assert!(results.charts.is_empty() && !results.markdown.contains(".svg"));
+    }
+
+    #[test]
+    fn of_pipelined_requests_no_time_is_told() {
+        let mut measured = measured();
+        measured.parts[0].1[0].kind = Kind::Pipelined;
+        let text = servers(&measured.parts[0].1);
+        assert!(text.contains("|  1000 |        |        |            0.500 |"), "{text}");
+    }
+
+    #[test]
+    fn what_was_not_measured_has_no_section() {
+        let nothing = Measured {
+            left_out: Vec::new(),
+            parts: Vec::new(),
+            first_answers: Vec::new(),
+            sizes: Vec::new(),
+            ..measured()
+        };
+        let results = Results::of(&nothing, true).unwrap();
+        assert_eq!(results.markdown, "# Results\n\nToday, here.\n");
+        assert!(results.charts.is_empty());
     }
 }

@@ -22,8 +22,14 @@ pub(crate) struct Load {
 /// How often something of each of the [`KINDS`] went wrong.
 pub(crate) type Errors = [u64; 5];
 
-/// What can go wrong: calling, reading, writing, two seconds without an answer, an answer that is none of success.
+/// What can go wrong: calling, reading, writing, [`TIMEOUT`] without an answer, an answer that is none of success.
 const KINDS: [&str; 5] = ["connect", "read", "write", "timeout", "status"];
+
+/// Where reading is in [`KINDS`].
+const READ: usize = 1;
+
+/// Where the answers are that took too long.
+pub(crate) const TIMEOUTS: usize = 3;
 
 /// What went wrong, in words.
 pub(crate) fn errors(errors: &Errors) -> String {
@@ -32,17 +38,51 @@ pub(crate) fn errors(errors: &Errors) -> String {
     if some.is_empty() { "none".to_owned() } else { some.join(", ") }
 }
 
+/// After how long an answer counts as one that did not come in time. It is less than a turn, or none could.
+const TIMEOUT: &str = "1s";
+
+/// How the requests are sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Manner {
+    /// One after the other, on connections that stay.
+    KeptAlive,
+    /// Each on a connection of its own.
+    PerRequest,
+    /// Many at once, on connections that stay.
+    Pipelined,
+}
+
+impl Manner {
+    /// What wrk is told for it.
+    fn arguments(self) -> &'static [&'static str] {
+        match self {
+            Manner::KeptAlive => &[],
+            Manner::PerRequest => &["-H", "Connection: close"],
+            Manner::Pipelined => &["-s", "bench/pipelined.lua"],
+        }
+    }
+}
+
 /// Loads the server at `port`.
-pub(crate) fn run(port: u16, connections: u32, seconds: u32) -> Result<Load, Failure> {
+pub(crate) fn run(port: u16, manner: Manner, connections: u32, seconds: u32) -> Result<Load, Failure> {
     let mut wrk = Command::new("wrk");
-    wrk.args(["-t1", &format!("-c{connections}"), &format!("-d{seconds}s"), "--latency"]);
-    let output = wrk.arg(format!("http://127.0.0.1:{port}/")).stdin(Stdio::null()).output().map_err(|_| missing())?;
+    wrk.args(["-t1", &format!("-c{connections}"), &format!("-d{seconds}s"), "--latency", "--timeout", TIMEOUT]);
+    wrk.args(manner.arguments()).arg(format!("http://127.0.0.1:{port}/"));
+    let output = wrk.stdin(Stdio::null()).output().map_err(|_| missing())?;
     // Of a server that did not answer at all there is no ratio.
     parse(&String::from_utf8_lossy(&output.stdout)).filter(|load| load.requests > 0.0).ok_or_else(|| {
         let said = [output.stdout, output.stderr].concat();
         let said = String::from_utf8_lossy(&said).trim().replace('\n', " | ");
         Failure(format!("wrk did not measure anything: {said}"), "try the server by itself; wrk 4.1 is known to work")
     })
+}
+
+impl Load {
+    /// The same of a server that ends its answers by hanging up: wrk takes each such end for an error of reading.
+    pub(crate) fn of_answers_without_length(mut self) -> Self {
+        self.errors[READ] = self.errors[READ].saturating_sub(self.requests as u64);
+        self
+    }
 }
 
 /// The failure when there is no wrk.
@@ -109,6 +149,13 @@ Transfer/sec:      6.31MB
         let (clean, _) = OUTPUT.split_once("  Socket").unwrap();
         let load = parse(&format!("{clean}Requests/sec:  1.00\n")).unwrap();
         assert_eq!(errors(&load.errors), "none");
+    }
+
+    #[test]
+    fn an_end_that_is_no_error_does_not_count_as_one() {
+        let errors = |read| Load { requests: 100.0, rate: 1.0, p50: 1.0, p99: 1.0, errors: [0, read, 0, 1, 0] };
+        assert_eq!(errors(103).of_answers_without_length().errors, [0, 3, 0, 1, 0]);
+        assert_eq!(errors(99).of_answers_without_length().errors, [0, 0, 0, 1, 0]);
     }
 
     #[test]

@@ -1,0 +1,41 @@
+"""Python's own server, as its documentation shows it: a handler, and a thread for each connection.
+
+python3 http_server.py PORT serves on 127.0.0.1 until it is ended. Nothing is logged.
+"""
+
+import http.server
+import sys
+
+PAGE = b"<html><body>Hello World</body></html>\r\n\r\n"
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    """Says Hello World, and keeps the connection for the next request, as HTTP/1.1 does."""
+
+    protocol_version = "HTTP/1.1"
+    # One write a reply, like everybody here; otherwise the page would wait until the head has been acknowledged.
+    wbufsize = -1
+
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html; charset=utf-8")
+        self.send_header("Content-Length", str(len(PAGE)))
+        if self.close_connection:
+            self.send_header("Connection", "close")
+        self.end_headers()
+        self.wfile.write(PAGE)
+
+    def log_message(self, *_):
+        """Says nothing."""
+
+
+class Server(http.server.ThreadingHTTPServer):
+    """The default lets 5 callers wait in line, which is too few for what the benchmark does."""
+
+    request_queue_size = 1024
+
+    def handle_error(self, *_):
+        """A client that leaves in the middle is not worth a page of text."""
+
+
+Server(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()

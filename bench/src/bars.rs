@@ -1,0 +1,352 @@
+//! One server against another, round by round, and the bars that hello-server sets itself.
+
+use std::array;
+
+use crate::case::{Case, Kind, Run};
+use crate::contender::is_slow;
+use crate::markdown;
+use crate::statistics::{ENOUGH, pairs, spread};
+use crate::wrk::{Errors, TIMEOUTS};
+
+/// What a value has to be.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Bound {
+    /// The median, at the least.
+    AtLeast(f64),
+    /// The median, and not just as much.
+    MoreThan(f64),
+    /// The median, at the most.
+    AtMost(f64),
+    /// The median, and not quite as much.
+    LessThan(f64),
+    /// There shall be none in any round.
+    Zero,
+}
+
+impl Bound {
+    /// What stands in the table.
+    pub(crate) fn text(self) -> String {
+        match self {
+            Bound::AtLeast(bound) => format!(">= {bound}"),
+            Bound::MoreThan(bound) => format!("> {bound}"),
+            Bound::AtMost(bound) => format!("<= {bound}"),
+            Bound::LessThan(bound) => format!("< {bound}"),
+            Bound::Zero => "none".to_owned(),
+        }
+    }
+
+    /// Whether values with this median, and this as the most, are what they have to be.
+    pub(crate) fn is_met(self, median: f64, most: f64) -> bool {
+        match self {
+            Bound::AtLeast(bound) => median >= bound,
+            Bound::MoreThan(bound) => median > bound,
+            Bound::AtMost(bound) => median <= bound,
+            Bound::LessThan(bound) => median < bound,
+            Bound::Zero => most == 0.0,
+        }
+    }
+}
+
+/// What becomes of a bar.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// It was reached.
+    Met,
+    /// It was not.
+    Missed,
+    /// It is not known: there were not enough rounds.
+    TooFewRounds,
+    /// It is not known: not everything was measured that was asked for.
+    Errors,
+}
+
+impl Verdict {
+    /// The word for it.
+    pub(crate) fn text(self) -> &'static str {
+        match self {
+            Verdict::Met => "met",
+            Verdict::Missed => "missed",
+            Verdict::TooFewRounds => "too few rounds",
+            Verdict::Errors => "errors",
+        }
+    }
+}
+
+/// A comparison, and perhaps what shall come of it.
+pub(crate) struct Bar {
+    /// What was done.
+    kind: Kind,
+    /// With how many connections.
+    connections: u32,
+    /// What is compared.
+    what: String,
+    /// A value for each round.
+    values: Vec<f64>,
+    /// With how many decimals it makes sense.
+    decimals: usize,
+    /// What it has to be, if that is said.
+    bound: Option<Bound>,
+    /// Whether there were errors that make it doubtful.
+    doubtful: bool,
+}
+
+impl Bar {
+    /// Of a case: a ratio without a bar, of which there is no doubt.
+    fn new(case: &Case, what: impl Into<String>, values: Vec<f64>) -> Self {
+        let (kind, connections) = (case.kind, case.connections);
+        Bar { kind, connections, what: what.into(), values, decimals: 3, bound: None, doubtful: false }
+    }
+
+    /// How often something went wrong, which shall never happen.
+    fn count(case: &Case, what: impl Into<String>, runs: &[Run], how: impl Fn(&Errors) -> u64) -> Self {
+        let values = runs.iter().map(|run| how(&run.load.errors) as f64).collect();
+        Bar { decimals: 0, bound: Some(Bound::Zero), ..Bar::new(case, what, values) }
+    }
+
+    /// Whether it is reached; nothing if it is not said where it is.
+    pub(crate) fn verdict(&self) -> Option<Verdict> {
+        let bound = self.bound?;
+        let spread = spread(self.values.iter().copied());
+        Some(match bound.is_met(spread.median, spread.most) {
+            // An error is one, however few rounds there were.
+            false if bound == Bound::Zero => Verdict::Missed,
+            _ if self.values.len() < ENOUGH => Verdict::TooFewRounds,
+            _ if self.doubtful => Verdict::Errors,
+            met => {
+                if met {
+                    Verdict::Met
+                } else {
+                    Verdict::Missed
+                }
+            }
+        })
+    }
+}
+
+/// What went wrong in all rounds together.
+pub(crate) fn errors(runs: &[Run]) -> Errors {
+    array::from_fn(|kind| runs.iter().map(|run| run.load.errors[kind]).sum())
+}
+
+/// How many times the requests of `theirs` there were in `ours`.
+fn rates(ours: &[Run], theirs: &[Run]) -> Vec<f64> {
+    pairs(ours, theirs, |ours, theirs| ours.load.rate / theirs.load.rate)
+}
+
+/// Whether errors make a ratio doubtful. The errors of a slow server are a part of what it is.
+fn doubtful(ours: &[Run], name: &str, theirs: &[Run]) -> bool {
+    errors(ours) != [0; 5] || (!is_slow(name) && errors(theirs) != [0; 5])
+}
+
+/// How many times the requests of `peer` hello-runner has to answer.
+fn bound(kind: Kind, connections: u32, peer: &str) -> Option<Bound> {
+    let ratio = match (kind, peer, connections) {
+        (Kind::KeptAlive, "hyper", 1 | 64 | 2000) => 0.95,
+        (Kind::KeptAlive, "hyper", 512 | 8000) => 0.9,
+        // With one connection the time is that of the kernel, which wakes one of the two, and then the other.
+        (Kind::KeptAlive, "wasmtime", 64 | 512) => 1.4,
+        (Kind::KeptAlive, "wasi-http", 64) => 10.0,
+        (Kind::KeptAlive, "wstd", 64) => 40.0,
+        (Kind::KeptAlive, "http.server", 64) => 30.0,
+        (Kind::PerRequest, "hyper", _) => 0.9,
+        (Kind::PerRequest, "lecture", _) => return Some(Bound::MoreThan(1.0)),
+        _ => return None,
+    };
+    Some(Bound::AtLeast(ratio))
+}
+
+/// The servers of a case against each other.
+pub(crate) fn within(case: &Case) -> Vec<Bar> {
+    let (kind, connections) = (case.kind, case.connections);
+    let mut bars = Vec::new();
+    if let Some(ours) = case.of("hello-runner") {
+        for (name, theirs) in case.servers.iter().filter(|(name, _)| *name != "hello-runner") {
+            bars.push(Bar {
+                bound: bound(kind, connections, name),
+                doubtful: doubtful(ours, name, theirs),
+                ..Bar::new(case, format!("req/s, hello-runner / {name}"), rates(ours, theirs))
+            });
+        }
+        if let Some(theirs) = case.of("hyper").filter(|_| kind == Kind::KeptAlive && connections >= 64) {
+            let values = pairs(ours, theirs, |ours, theirs| ours.load.p99 / theirs.load.p99);
+            bars.push(Bar {
+                bound: Some(Bound::AtMost(1.5)),
+                doubtful: doubtful(ours, "hyper", theirs),
+                ..Bar::new(case, "p99, hello-runner / hyper", values)
+            });
+        }
+        bars.push(Bar::count(case, "errors of hello-runner", ours, |errors| errors.iter().sum()));
+    }
+    if let (Kind::KeptAlive, Some(wasmtime)) = (kind, case.of("wasmtime")) {
+        if let (64 | 512, Some(hyper)) = (connections, case.of("hyper")) {
+            bars.push(Bar {
+                bound: Some(Bound::AtLeast(0.65)),
+                doubtful: doubtful(wasmtime, "hyper", hyper),
+                ..Bar::new(case, "req/s, wasmtime / hyper", rates(wasmtime, hyper))
+            });
+        }
+        if connections == 2000 {
+            bars.push(Bar::count(case, "timeouts of wasmtime", wasmtime, |errors| errors[TIMEOUTS]));
+        }
+    }
+    bars
+}
+
+/// What idle connections change: `alone` is without them, `both` is with them.
+pub(crate) fn idle(alone: &Case, both: &Case) -> Vec<Bar> {
+    let mut bars = Vec::new();
+    for (name, with) in &both.servers {
+        let Some(without) = alone.of(name) else { continue };
+        let judged = |bound| (*name == "hello-runner").then_some(bound);
+        let doubtful = doubtful(with, name, without);
+        let of_quiet =
+            |how: fn(&crate::idle::Quiet) -> f64| with.iter().filter_map(|run| run.quiet.as_ref().map(how)).collect();
+        bars.push(Bar {
+            bound: judged(Bound::AtLeast(0.85)),
+            doubtful,
+            ..Bar::new(both, format!("req/s, {name}: with / without idle"), rates(with, without))
+        });
+        bars.push(Bar {
+            bound: judged(Bound::LessThan(5.0)),
+            doubtful,
+            ..Bar::new(
+                both,
+                format!("p99 ms, {name}: with - without idle"),
+                pairs(with, without, |with, without| with.load.p99 - without.load.p99),
+            )
+        });
+        bars.push(Bar {
+            bound: judged(Bound::AtMost(45.0)),
+            decimals: 1,
+            ..Bar::new(both, format!("resident MiB, {name}: only idle"), of_quiet(|quiet| quiet.memory))
+        });
+        bars.push(Bar {
+            bound: judged(Bound::LessThan(0.5)),
+            ..Bar::new(both, format!("CPU %, {name}: only idle"), of_quiet(|quiet| quiet.busy))
+        });
+        if *name == "hello-runner" {
+            bars.push(Bar::count(both, "errors of hello-runner", with, |errors| errors.iter().sum()));
+        }
+    }
+    bars
+}
+
+/// What the log costs.
+pub(crate) fn logging(off: &Case, on: &Case) -> Vec<Bar> {
+    let mut bars = Vec::new();
+    for (name, with) in &on.servers {
+        let Some(without) = off.of(name) else { continue };
+        bars.push(Bar::new(on, format!("req/s, {name}: log on / off"), rates(with, without)));
+        bars.push(Bar::count(on, format!("errors of {name}"), with, |errors| errors.iter().sum()));
+    }
+    bars
+}
+
+/// The table of them.
+pub(crate) fn table(bars: &[Bar]) -> String {
+    let rows = bars.iter().map(|bar| {
+        let spread = spread(bar.values.iter().copied());
+        let number = |value: f64| if value.is_nan() { String::new() } else { format!("{value:.*}", bar.decimals) };
+        [
+            bar.kind.label().to_owned(),
+            bar.connections.to_string(),
+            bar.what.clone(),
+            number(spread.median),
+            number(spread.least),
+            number(spread.most),
+            bar.bound.map(Bound::text).unwrap_or_default(),
+            bar.verdict().map(Verdict::text).unwrap_or_default().to_owned(),
+        ]
+    });
+    markdown::table(["case", "connections", "compared", "median", "least", "most", "bar", ""], rows.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::idle::Quiet;
+    use crate::wrk::Load;
+
+    fn run(rate: f64, p99: f64) -> Run {
+        let load = Load { requests: rate, rate, p50: 1.0, p99, errors: [0; 5] };
+        Run { load, cpu: 1.0, memory: 1.0, quiet: Some(Quiet { memory: 40.0, busy: 0.5 }) }
+    }
+
+    fn case(kind: Kind, connections: u32, servers: &[(&'static str, f64)], rounds: usize) -> Case {
+        let runs = |rate| (0..rounds).map(|_| run(rate, 2.0)).collect();
+        Case { kind, connections, servers: servers.iter().map(|(name, rate)| (*name, runs(*rate))).collect() }
+    }
+
+    fn verdict(bars: &[Bar], what: &str) -> Option<Verdict> {
+        bars.iter().find(|bar| bar.what == what).unwrap_or_else(|| panic!("no {what}")).verdict()
+    }
+
+    #[test]
+    fn a_bar_is_met_missed_or_not_judged() {
+        let ratio = |rate, rounds| {
+            let case = case(Kind::KeptAlive, 64, &[("hello-runner", rate), ("hyper", 100.0)], rounds);
+            verdict(&within(&case), "req/s, hello-runner / hyper")
+        };
+        assert_eq!(ratio(95.0, 5), Some(Verdict::Met));
+        assert_eq!(ratio(94.0, 5), Some(Verdict::Missed));
+        assert_eq!(ratio(95.0, 4), Some(Verdict::TooFewRounds));
+    }
+
+    #[test]
+    fn errors_are_counted_and_make_a_ratio_doubtful() {
+        let mut case = case(Kind::KeptAlive, 64, &[("hello-runner", 100.0), ("hyper", 100.0), ("wstd", 1.0)], 5);
+        case.servers[2].1[0].load.errors[TIMEOUTS] = 3;
+        let bars = within(&case);
+        assert_eq!(verdict(&bars, "req/s, hello-runner / wstd"), Some(Verdict::Met));
+        assert_eq!(verdict(&bars, "errors of hello-runner"), Some(Verdict::Met));
+
+        case.servers[1].1[0].load.errors[TIMEOUTS] = 3;
+        assert_eq!(verdict(&within(&case), "req/s, hello-runner / hyper"), Some(Verdict::Errors));
+        // One error in one round is enough, though the median is none.
+        case.servers[0].1[0].load.errors[0] = 1;
+        assert_eq!(verdict(&within(&case), "errors of hello-runner"), Some(Verdict::Missed));
+    }
+
+    #[test]
+    fn p99_is_judged_where_there_are_many() {
+        for (connections, judged) in [(1, false), (64, true), (10_000, true)] {
+            let case = case(Kind::KeptAlive, connections, &[("hello-runner", 1.0), ("hyper", 1.0)], 5);
+            assert_eq!(within(&case).iter().any(|bar| bar.what == "p99, hello-runner / hyper"), judged);
+        }
+    }
+
+    #[test]
+    fn wasmtime_has_bars_of_its_own() {
+        let servers = [("wasmtime", 65.0), ("hyper", 100.0)];
+        assert_eq!(
+            verdict(&within(&case(Kind::KeptAlive, 512, &servers, 5)), "req/s, wasmtime / hyper"),
+            Some(Verdict::Met)
+        );
+        assert_eq!(
+            verdict(&within(&case(Kind::KeptAlive, 2000, &servers, 5)), "timeouts of wasmtime"),
+            Some(Verdict::Met)
+        );
+    }
+
+    #[test]
+    fn idle_ones_may_cost_a_little() {
+        let alone = case(Kind::ActiveAlone, 32, &[("hello-runner", 100.0), ("hyper", 100.0)], 5);
+        let both = case(Kind::IdleAndActive, 32, &[("hello-runner", 85.0), ("hyper", 1.0)], 5);
+        let bars = idle(&alone, &both);
+        assert_eq!(verdict(&bars, "req/s, hello-runner: with / without idle"), Some(Verdict::Met));
+        assert_eq!(verdict(&bars, "p99 ms, hello-runner: with - without idle"), Some(Verdict::Met));
+        assert_eq!(verdict(&bars, "resident MiB, hello-runner: only idle"), Some(Verdict::Met));
+        assert_eq!(verdict(&bars, "CPU %, hello-runner: only idle"), Some(Verdict::Missed));
+        assert_eq!(verdict(&bars, "req/s, hyper: with / without idle"), None);
+    }
+
+    #[test]
+    fn more_than_the_lecture_is_not_just_as_much() {
+        let ratio = |rate| {
+            let case = case(Kind::PerRequest, 32, &[("hello-runner", rate), ("lecture", 100.0)], 5);
+            verdict(&within(&case), "req/s, hello-runner / lecture")
+        };
+        assert_eq!(ratio(100.0), Some(Verdict::Missed));
+        assert_eq!(ratio(101.0), Some(Verdict::Met));
+    }
+}

@@ -1,0 +1,213 @@
+//! What is measured: the cases, who takes part in which, and what comes of it.
+
+use crate::Failure;
+use crate::contender::{is_slow, takes_part_in};
+use crate::idle::{IDLE, Quiet};
+use crate::limits;
+use crate::options::Options;
+use crate::wrk::{Load, Manner};
+
+/// A part of the benchmark, which can be chosen by its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// Requests on connections that stay.
+    KeptAlive,
+    /// What others notice of many who are idle.
+    Idle,
+    /// A connection for each request.
+    PerRequest,
+    /// Many requests at once.
+    Pipelined,
+    /// What the log costs.
+    Logging,
+    /// How soon a server answers after its start.
+    FirstAnswer,
+    /// How large the components are.
+    Size,
+}
+
+/// All of them, with their names.
+pub(crate) const PARTS: [(&str, Part); 7] = [
+    ("kept-alive", Part::KeptAlive),
+    ("idle", Part::Idle),
+    ("per-request", Part::PerRequest),
+    ("pipelined", Part::Pipelined),
+    ("logging", Part::Logging),
+    ("first-answer", Part::FirstAnswer),
+    ("size", Part::Size),
+];
+
+/// With how many connections that are kept alive the slow servers are measured, and with no other number.
+const SLOW: u32 = 64;
+
+/// What is done to a server in one turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Requests on connections that stay.
+    KeptAlive,
+    /// The same, as a measure for [`Kind::IdleAndActive`].
+    ActiveAlone,
+    /// The same, while [`IDLE`] others are connected and say nothing.
+    IdleAndActive,
+    /// A connection for each request.
+    PerRequest,
+    /// Many requests at once.
+    Pipelined,
+    /// Requests on connections that stay, and no log.
+    LogOff,
+    /// The same with a log, into a file.
+    LogOn,
+}
+
+impl Kind {
+    /// What it is called in a table.
+    pub(crate) fn label(self) -> &'static str {
+        match self {
+            Kind::KeptAlive => "kept alive",
+            Kind::ActiveAlone => "32 active",
+            Kind::IdleAndActive => "5,000 idle + 32 active",
+            Kind::PerRequest => "a connection per request",
+            Kind::Pipelined => "pipelined, 16 deep",
+            Kind::LogOff => "log off",
+            Kind::LogOn => "log on",
+        }
+    }
+
+    /// How the requests are sent.
+    pub(crate) fn manner(self) -> Manner {
+        match self {
+            Kind::PerRequest => Manner::PerRequest,
+            Kind::Pipelined => Manner::Pipelined,
+            _ => Manner::KeptAlive,
+        }
+    }
+}
+
+/// What each server of a part does in each round, one kind right after the other.
+#[derive(Debug)]
+pub(crate) struct Group {
+    /// What is done to each.
+    pub(crate) kinds: &'static [Kind],
+    /// How many connections there are.
+    pub(crate) connections: u32,
+    /// Who takes part.
+    pub(crate) names: Vec<&'static str>,
+}
+
+impl Group {
+    /// How long one turn of it is. It takes its time to call a server ten thousand times.
+    pub(crate) fn seconds(&self, seconds: u32) -> u32 {
+        seconds + self.connections / 5000
+    }
+}
+
+/// What there is to do for a part, with those servers that are there; and sentences about what has to be left out.
+pub(crate) fn groups(
+    part: Part,
+    options: &Options,
+    there: &[&'static str],
+    descriptors: u64,
+) -> (Vec<Group>, Vec<String>) {
+    let (kinds, numbers): (&[Kind], &[u32]) = match part {
+        Part::KeptAlive => (&[Kind::KeptAlive], &options.connections),
+        Part::Idle => (&[Kind::ActiveAlone, Kind::IdleAndActive], &[32]),
+        Part::PerRequest => (&[Kind::PerRequest], &[32]),
+        Part::Pipelined => (&[Kind::Pipelined], &[64]),
+        Part::Logging => (&[Kind::LogOff, Kind::LogOn], &[64]),
+        Part::FirstAnswer | Part::Size => (&[], &[]),
+    };
+    let mut left_out = Vec::new();
+    let mut groups = Vec::new();
+    for &connections in numbers {
+        let needed = connections + if part == Part::Idle { IDLE } else { 0 };
+        if !limits::fits(needed, descriptors) {
+            let name = kinds.last().map_or("", |kind| kind.label());
+            left_out.push(format!(
+                "\"{name}\" with {needed} connections is left out: a process may have {descriptors} file descriptors."
+            ));
+            continue;
+        }
+        let too_slow = |name: &str| is_slow(name) && part == Part::KeptAlive && connections != SLOW;
+        let takes_part = |name: &&&str| takes_part_in(name, part) && !too_slow(name);
+        let names: Vec<_> = there.iter().filter(takes_part).copied().collect();
+        if !names.is_empty() {
+            groups.push(Group { kinds, connections, names });
+        }
+    }
+    (groups, left_out)
+}
+
+/// What one server did in one turn.
+pub(crate) struct Run {
+    /// What wrk says.
+    pub(crate) load: Load,
+    /// The seconds of processor time that the server took for it.
+    pub(crate) cpu: f64,
+    /// The most memory the server had, in MiB.
+    pub(crate) memory: f64,
+    /// What it costs to have idle connections, if there were some.
+    pub(crate) quiet: Option<Quiet>,
+}
+
+/// What the servers did with so many connections: for each of them its name, and a run a round.
+pub(crate) struct Case {
+    /// What was done to them.
+    pub(crate) kind: Kind,
+    /// How many connections there were.
+    pub(crate) connections: u32,
+    /// What each server did.
+    pub(crate) servers: Vec<(&'static str, Vec<Run>)>,
+}
+
+impl Case {
+    /// What one of them did.
+    pub(crate) fn of(&self, name: &str) -> Option<&[Run]> {
+        self.servers.iter().find(|(its, _)| *its == name).map(|(_, runs)| runs.as_slice())
+    }
+}
+
+/// The sentence about a server that failed in a case and is left out of it.
+pub(crate) fn failed(name: &str, kind: Kind, connections: u32, Failure(cause, _): &Failure) -> String {
+    format!("{name} is left out of \"{}\" with {connections} connections: {cause}.", kind.label())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contender::NAMES;
+    use crate::options::{Task, parse};
+
+    fn plan(part: Part, descriptors: u64) -> (Vec<Group>, Vec<String>) {
+        let Ok(Task::Measure(options)) = parse(lexopt::Parser::from_args([""; 0])) else { panic!("no options") };
+        groups(part, &options, &NAMES, descriptors)
+    }
+
+    #[test]
+    fn slow_servers_are_not_asked_for_much() {
+        let (groups, left_out) = plan(Part::KeptAlive, 20_000);
+        let counts: Vec<_> = groups.iter().map(|group| (group.connections, group.names.len())).collect();
+        assert_eq!(counts, [(1, 5), (64, 8), (512, 5), (2000, 5), (8000, 5), (10_000, 5)]);
+        assert_eq!(left_out, [""; 0]);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_left_out_with_a_sentence() {
+        let (groups, left_out) = plan(Part::KeptAlive, 4096);
+        assert_eq!(groups.len(), 4);
+        assert_eq!(left_out.len(), 2);
+        assert!(left_out[0].starts_with("\"kept alive\" with 8000 connections is left out: a process may have 4096"));
+        // The idle ones count, too.
+        assert_eq!(plan(Part::Idle, 5100).0.len(), 0);
+    }
+
+    #[test]
+    fn a_turn_with_many_connections_is_longer() {
+        let seconds = |connections| Group { kinds: &[], connections, names: Vec::new() }.seconds(2);
+        assert_eq!([64, 4999, 5000, 8000, 10_000].map(seconds), [2, 2, 3, 3, 4]);
+    }
+
+    #[test]
+    fn a_label_tells_the_numbers() {
+        assert!(Kind::IdleAndActive.label().replace(',', "").starts_with(&IDLE.to_string()));
+    }
+}

@@ -1,0 +1,196 @@
+//! Those that take part: what they are called, how they are launched, and whether they are there.
+
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use crate::case::Part;
+use crate::options::Options;
+use crate::scratch::Scratch;
+use crate::server::{self, Server};
+use crate::{Failure, nginx};
+
+/// The servers, in the order of the first round.
+pub(crate) const NAMES: [&str; 9] =
+    ["hello-runner", "wasmtime", "hyper", "epoll", "nginx", "wstd", "wasi-http", "http.server", "lecture"];
+
+/// How cargo launches a component, which is the one list of flags for wasmtime.
+const CARGO_CONFIG: &str = include_str!("../../.cargo/config.toml");
+
+/// A server that takes part.
+pub(crate) struct Contender {
+    /// One of [`NAMES`].
+    pub(crate) name: &'static str,
+    /// Where it listens.
+    pub(crate) port: u16,
+    /// How it is launched.
+    pub(crate) command: Vec<OsString>,
+}
+
+/// Whether a server is much slower than the others, and is asked for less.
+pub(crate) fn is_slow(name: &str) -> bool {
+    matches!(name, "wstd" | "wasi-http" | "http.server" | "lecture")
+}
+
+/// Whether a server gives the same answer as hello-server to the byte, and not only the same page.
+fn is_exact(name: &str) -> bool {
+    matches!(name, "hello-runner" | "wasmtime" | "hyper" | "epoll")
+}
+
+/// Whether a server runs a component, which has to be compiled before it runs for the first time.
+pub(crate) fn is_compiled(name: &str) -> bool {
+    matches!(name, "hello-runner" | "wasmtime" | "wstd" | "wasi-http")
+}
+
+/// Whether there is something to learn from a server in a part of the benchmark.
+pub(crate) fn takes_part_in(name: &str, part: Part) -> bool {
+    match part {
+        Part::KeptAlive => name != "lecture",
+        Part::Idle => matches!(name, "hello-runner" | "wasmtime" | "hyper"),
+        Part::PerRequest => !matches!(name, "wstd" | "wasi-http"),
+        Part::Pipelined => !is_slow(name),
+        Part::Logging => name == "hello-runner",
+        Part::FirstAnswer => true,
+        Part::Size => false,
+    }
+}
+
+/// wasmtime and its flags: the words of the list in `.cargo/config.toml`.
+fn wasmtime_command() -> Vec<&'static str> {
+    let list = CARGO_CONFIG.split_once("runner = [").and_then(|(_, rest)| rest.split_once(']'));
+    list.map_or("", |(list, _)| list).split('"').skip(1).step_by(2).collect()
+}
+
+/// Those that take part, each with a port of its own; and sentences about those that are not there.
+pub(crate) fn contenders(options: &Options, scratch: &Scratch) -> Result<(Vec<Contender>, Vec<String>), Failure> {
+    let mut there = Vec::new();
+    let mut missing = Vec::new();
+    for (name, port) in NAMES.into_iter().zip(options.port..) {
+        let named = options.only.iter().any(|only| only == name);
+        if !named && !options.only.is_empty() {
+            continue;
+        }
+        match absence(name, options) {
+            Some(reason) if named => return Err(Failure(reason, "leave it out of --only")),
+            Some(reason) => missing.push(format!("{reason}.")),
+            None => there.push(Contender { name, port, command: command(name, port, options, scratch)? }),
+        }
+    }
+    Ok((there, missing))
+}
+
+/// Why a server that not every machine has cannot take part.
+fn absence(name: &str, options: &Options) -> Option<String> {
+    let programs = &options.programs;
+    let starts = |program: &Path, arguments: &[&str]| {
+        let mut command = Command::new(program);
+        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command.status().is_ok_and(|status| status.success())
+    };
+    let (program, arguments, advice): (_, &[&str], _) = match name {
+        "nginx" => (&programs.nginx, &["-v"], "apt-get install nginx, or --nginx FILE"),
+        "wasi-http" => (
+            &programs.wasmtime_serve,
+            &["serve", "--help"],
+            "that takes a wasmtime with `serve`: --wasmtime-serve FILE",
+        ),
+        "http.server" | "lecture" => (&programs.python, &["--version"], "apt-get install python3, or --python FILE"),
+        _ => return None,
+    };
+    let command = format!("{} {}", program.display(), arguments.join(" "));
+    (!starts(program, arguments)).then(|| format!("{name} is left out, because `{command}` fails ({advice})"))
+}
+
+/// How a server is launched that listens at `port`.
+fn command(name: &str, port: u16, options: &Options, scratch: &Scratch) -> Result<Vec<OsString>, Failure> {
+    let programs = &options.programs;
+    let words = |program: &Path, words: &str| {
+        let mut command = vec![program.into()];
+        command.extend(words.split(' ').map(OsString::from));
+        command
+    };
+    // The component comes behind the options of its host, and then its own.
+    let component = |mut host: Vec<OsString>, component: &Path, words: &str| {
+        host.push(component.into());
+        host.extend(words.split(' ').filter(|word| !word.is_empty()).map(OsString::from));
+        host
+    };
+    let ours = |host| component(host, &options.component, &format!("--port {port} --log off"));
+    let flags = wasmtime_command();
+    let wasmtime = programs.wasmtime.clone().unwrap_or_else(|| flags[0].into());
+    Ok(match name {
+        "hello-runner" => ours(words(
+            &programs.runner,
+            &format!("--quiet --allow-listen 127.0.0.1:{port} --allow-listen [::1]:{port}"),
+        )),
+        "wasmtime" => ours(words(&wasmtime, &flags[1..].join(" "))),
+        "hyper" => words(&programs.hyper, &format!("127.0.0.1:{port}")),
+        "epoll" => words(&programs.epoll, &format!("127.0.0.1:{port}")),
+        "nginx" => nginx::command(&programs.nginx, port, scratch)?,
+        "wstd" => {
+            let peer = options.peers.join("peer-wstd.wasm");
+            component(words(&wasmtime, "run -S inherit-network"), &peer, &format!("127.0.0.1:{port}"))
+        }
+        "wasi-http" => {
+            let host = words(&programs.wasmtime_serve, &format!("serve -Scli --addr 127.0.0.1:{port}"));
+            component(host, &options.peers.join("peer-wasi-http.wasm"), "")
+        }
+        "http.server" => words(&programs.python, &format!("bench/python/http_server.py {port}")),
+        _ => words(&programs.python, &format!("bench/python/lecture.py {port}")),
+    })
+}
+
+impl Contender {
+    /// Launches it, and gets its first answer.
+    pub(crate) fn launch(&self, stdout: Stdio) -> Result<(Server, String), Failure> {
+        let mut server = Server::launch(&self.command, Some(self.port), stdout)?;
+        let mut stream = server.ask(self.port)?;
+        let answer = server::answer(&mut stream).map_err(|error| server.silent(&error))?;
+        Ok((server, answer))
+    }
+
+    /// Itself, with the log that people see.
+    pub(crate) fn with_log(&self) -> Contender {
+        let common = |word: &OsString| if word == OsStr::new("off") { "common".into() } else { word.clone() };
+        Contender { command: self.command.iter().map(common).collect(), ..*self }
+    }
+}
+
+/// Fails if the contenders do not give the same answer: some of them byte for byte, and all of them the same page. Then
+/// there is nothing to compare.
+pub(crate) fn same_answers(contenders: &mut [Contender]) -> Result<(), Failure> {
+    let (mut exact, mut page) = (None, None);
+    for contender in contenders {
+        let (server, answer) = contender.launch(Stdio::null())?;
+        let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body).to_owned();
+        let same_head = !is_exact(contender.name) || *exact.get_or_insert_with(|| answer.clone()) == answer;
+        if !same_head || *page.get_or_insert_with(|| body.clone()) != body {
+            let cause = format!("{} gives another answer than those before it: {answer:?}", contender.name);
+            return Err(Failure(cause, "make the servers in bench/ say what src/hello.rs says"));
+        }
+        // A script before the program may look which one to take, which is not what a first answer shall be blamed for.
+        if let ("wasmtime" | "wstd" | "http.server" | "lecture", Some(program)) = (contender.name, server.program()) {
+            contender.command[0] = program.into();
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_flags_of_wasmtime_are_those_of_cargo() {
+        let words = wasmtime_command();
+        assert_eq!(words[..4], ["runner/wasmtime", "run", "-S", "inherit-network,udp=n,allow-ip-name-lookup=n,p3=n"]);
+        assert_eq!(words[4..].len(), 2);
+    }
+
+    #[test]
+    fn a_log_is_all_that_is_different() {
+        let command = ["hello-runner", "x.wasm", "--port", "1", "--log", "off"].map(OsString::from).to_vec();
+        let contender = Contender { name: "hello-runner", port: 1, command }.with_log();
+        assert_eq!(contender.command, ["hello-runner", "x.wasm", "--port", "1", "--log", "common"]);
+    }
+}

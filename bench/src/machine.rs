@@ -1,0 +1,68 @@
+//! When, where and with what it was measured.
+
+use std::ffi::OsStr;
+use std::process::{Command, Stdio};
+use std::time::SystemTime;
+use std::{fs, thread};
+
+use crate::contender::Contender;
+
+/// Which version of each library this was built with.
+const CARGO_LOCK: &str = include_str!("../../Cargo.lock");
+
+/// What a program says of its version; nothing if it does not start.
+pub(crate) fn version(program: impl AsRef<OsStr>, option: &str) -> Option<String> {
+    let output = Command::new(program).arg(option).stdin(Stdio::null()).output().ok()?;
+    // nginx says it where others complain.
+    let said = if output.stdout.is_empty() { output.stderr } else { output.stdout };
+    // wrk says more than that, and names its author; wasmtime adds what it was built from.
+    let said = String::from_utf8_lossy(&said);
+    let version = said.lines().next()?.split(['[', '(']).next()?.trim();
+    Some(version.trim_start_matches("nginx version: ").to_owned())
+}
+
+/// The version of a library that something here is built with.
+fn library(name: &str) -> Option<String> {
+    let (_, rest) = CARGO_LOCK.split_once(&format!("name = \"{name}\"\nversion = \""))?;
+    Some(format!("{name} {}", rest.split_once('"')?.0))
+}
+
+/// The versions of all that takes part, each once.
+pub(crate) fn versions(contenders: &[Contender], tools: [Option<String>; 2]) -> String {
+    let of = |contender: &Contender| match contender.name {
+        "hyper" => library("hyper"),
+        "epoll" => library("mio"),
+        "wstd" => library("wstd"),
+        "nginx" => version(&contender.command[0], "-v"),
+        _ => version(&contender.command[0], "--version"),
+    };
+    let mut versions = Vec::new();
+    for version in contenders.iter().map(of).chain(tools).flatten() {
+        if !versions.contains(&version) {
+            versions.push(version);
+        }
+    }
+    versions.join(", ")
+}
+
+/// When and where this is.
+pub(crate) fn machine() -> String {
+    let date = httpdate::fmt_http_date(SystemTime::now());
+    let cores = thread::available_parallelism().map_or(0, usize::from);
+    let read = |path| fs::read_to_string(path).unwrap_or_default();
+    let processors = read("/proc/cpuinfo");
+    let processor = processors.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+    let processor = processor.map_or("unknown processor", |(_, name)| name);
+    format!("{date}, {cores} cores of {processor}, Linux {}", read("/proc/sys/kernel/osrelease").trim())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_versions_of_libraries_are_those_of_the_lock_file() {
+        assert!(library("wstd").is_some_and(|version| version.starts_with("wstd 0.6.")));
+        assert_eq!(library("no-such-library"), None);
+    }
+}

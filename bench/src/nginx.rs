@@ -1,0 +1,69 @@
+//! How nginx is set up: as little as it needs to give the same page, in a folder of its own.
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::path::Path;
+
+use crate::Failure;
+use crate::scratch::{Scratch, unwritable};
+
+/// What it is told. One process does everything, so that it is the one that is watched and ended. Without `-p` and the
+/// names of folders it would write to those of a service of the system.
+const CONFIGURATION: &str = r#"daemon off;
+master_process off;
+pid nginx.pid;
+error_log stderr crit;
+events {
+    worker_connections 16384;
+}
+http {
+    access_log off;
+    server_tokens off;
+    keepalive_requests 1000000000;
+    client_body_temp_path body;
+    proxy_temp_path proxy;
+    fastcgi_temp_path fastcgi;
+    uwsgi_temp_path uwsgi;
+    scgi_temp_path scgi;
+    default_type "text/html; charset=utf-8";
+    server {
+        listen 127.0.0.1:PORT backlog=1024;
+        location / {
+            return 200 "<html><body>Hello World</body></html>\r\n\r\n";
+        }
+    }
+}
+"#;
+
+/// Writes that down for `port`, and says how it is launched.
+pub(crate) fn command(program: &Path, port: u16, scratch: &Scratch) -> Result<Vec<OsString>, Failure> {
+    let file = scratch.join("nginx.conf");
+    let written = scratch.create("nginx.conf")?.write_all(configuration(port).as_bytes());
+    written.map_err(|error| unwritable(&file, &error))?;
+    let mut command: Vec<OsString> = vec![program.into(), "-p".into(), scratch.join("").into()];
+    command.extend(["-e".into(), "stderr".into(), "-c".into(), file.into()]);
+    Ok(command)
+}
+
+/// The same, with the port in it.
+fn configuration(port: u16) -> String {
+    CONFIGURATION.replace("PORT", &port.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_says_the_page_of_the_component() {
+        let Ok(hello_server::http::Parsed::Complete(request, _)) =
+            hello_server::http::parse(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", 0)
+        else {
+            panic!("it is a request")
+        };
+        let answer = hello_server::hello::answer(&request);
+        let page = String::from_utf8_lossy(answer.body()).escape_debug().to_string();
+        assert!(configuration(1).contains(&format!("return 200 \"{page}\";")), "{page}");
+        assert!(configuration(7).contains("listen 127.0.0.1:7 "));
+    }
+}
