@@ -13,8 +13,6 @@ class Handler(http.server.BaseHTTPRequestHandler):
     """Says Hello World, and keeps the connection for the next request, as HTTP/1.1 does."""
 
     protocol_version = "HTTP/1.1"
-    # One write a reply, like everybody here; otherwise the page would wait until the head has been acknowledged.
-    wbufsize = -1
 
     def do_GET(self):
         self.send_response(200)
