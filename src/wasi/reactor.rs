@@ -42,6 +42,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use slab::Slab;
 
@@ -71,8 +72,9 @@ pub struct Reactor<H: Host> {
     rung: H::Pollable,
     /// Is ready, budget or not.
     always: H::Pollable,
-    /// The time at which the host was asked last, in nanoseconds.
+    /// The time at which the host was asked last, in nanoseconds; and the same in other words, which take a division.
     now: Cell<u64>,
+    time: Cell<Duration>,
     /// How often it was.
     round: Cell<u64>,
 }
@@ -115,7 +117,7 @@ impl<H: Host> Reactor<H> {
         // The first time that somebody polls an alarm of zero, wasmtime yields; from then on it is ready at once.
         let always = host.alarm(0);
         host.poll(&[&always]);
-        let now = Cell::new(host.now());
+        let now = host.now();
         Rc::new(Reactor {
             host,
             sources: RefCell::new(Sources { slots: Slab::new(), waits: 0 }),
@@ -124,7 +126,8 @@ impl<H: Host> Reactor<H> {
             alarm: RefCell::default(),
             rung,
             always,
-            now,
+            now: Cell::new(now),
+            time: Cell::new(Duration::from_nanos(now)),
             round: Cell::new(0),
         })
     }
@@ -137,6 +140,18 @@ impl<H: Host> Reactor<H> {
     /// The host's monotonic clock at the last wake-up, in nanoseconds: for all tasks of a turn it is the same moment.
     pub fn now(&self) -> u64 {
         self.now.get()
+    }
+
+    /// The same as a duration.
+    pub fn time(&self) -> Duration {
+        self.time.get()
+    }
+
+    /// Looks at the clock.
+    fn look(&self) {
+        let now = self.host.now();
+        self.now.set(now);
+        self.time.set(Duration::from_nanos(now));
     }
 
     /// Which round it is: between two of them the host was asked who has something to do.
@@ -202,7 +217,7 @@ impl<H: Host> Reactor<H> {
         let mut woken = Vec::new();
 
         // Since the last wake-up everybody has had a turn, and that takes time.
-        self.now.set(self.host.now());
+        self.look();
         heat.cool(self.now(), |wait| sources.waits(wait));
         let mut asked = std::mem::take(&mut heat.hot);
         let is_due = heat.sweep(self.now()).filter(|_| !block || !asked.is_empty());
@@ -236,7 +251,7 @@ impl<H: Host> Reactor<H> {
         if !woken.is_empty() {
             heat.spoken();
         }
-        self.now.set(self.host.now());
+        self.look();
         woken
     }
 
