@@ -1,5 +1,6 @@
 //! What a request costs in memory: nothing is set aside for one on a connection that stays open, but for its own bytes,
 //! which the host hands over in memory that is new each time.
+#![cfg(not(target_family = "wasm"))]
 
 use std::cell::RefCell;
 use std::future::{Future, pending};

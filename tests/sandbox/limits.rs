@@ -1,12 +1,13 @@
 //! How much a component may have, and what happens when its code fails or never pauses.
 
 use std::fs;
+use std::io::Write as _;
 use std::path::Path;
 use std::process::Command;
 
 use rustix::process::Signal;
 
-use super::support::{Output, component, runner};
+use super::support::{GET, Output, Server, component, read_reply, runner};
 use super::{Program, assert_failed, by, probe, run, sandbox, section};
 
 #[test]
@@ -26,6 +27,20 @@ fn without_the_option_the_limit_is_for_as_many_connections_as_there_may_be() {
     assert_eq!((output.stdout.as_str(), output.status.code()), ("memory 60: ok\n", Some(0)));
     let output = run(&mut probe(&["--max-connections", "100"], &["memory", "64"]));
     assert_failed(&output, 1, "and may have 15", "--max-memory");
+}
+
+#[test]
+fn six_hundred_idle_connections_of_the_server_fit_into_4_mib() {
+    // Which are 4 KiB for each, and what it needs without any.
+    let mut command = sandbox(&["--max-memory", "4", "--max-connections", "700", "--allow-listen", "127.0.0.1:0"]);
+    let server = Server::launch(command.arg(component::path()).args(["--listen", "127.0.0.1:0", "--log", "off"]));
+    let mut peers: Vec<_> = (0..600).map(|_| server.connect()).collect();
+    for peer in &mut peers {
+        peer.write_all(GET).expect("it reads");
+        read_reply(peer);
+    }
+    peers[0].write_all(GET).expect("it is still there");
+    read_reply(&mut peers[0]);
 }
 
 #[test]
