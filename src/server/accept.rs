@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -33,7 +34,7 @@ where
     O: Observer + 'static,
 {
     let _open = server.stop.listener();
-    either(pick_up(&server, &mut listener), server.stop.begun()).await;
+    either(pin!(pick_up(&server, &mut listener)), pin!(server.stop.begun())).await;
     for _ in 0..LAST_CALLS {
         let place = server.places.take().await;
         match listener.accept() {

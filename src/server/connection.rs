@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::future::pending;
+use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -218,8 +219,9 @@ impl<S: Stream, R: Runtime, O: Observer> Connection<'_, S, R, O> {
             self.place.idle();
             self.place.dismissed().await;
         };
-        let bytes = either(self.stream.read(self.read), asked_to_leave);
-        let heard = within(&self.server.runtime, deadline, bytes).await;
+        let (read, asked_to_leave) = (pin!(self.stream.read(self.read)), pin!(asked_to_leave));
+        let bytes = either(read, asked_to_leave);
+        let heard = within(&self.server.runtime, deadline, pin!(bytes)).await;
         if !matches!(heard, Ok(Either::Second(()))) {
             self.place.busy();
         }
@@ -352,8 +354,7 @@ impl<S: Stream, R: Runtime, O: Observer> Connection<'_, S, R, O> {
             return Ok(());
         }
         let deadline = self.after(self.server.limits.write_timeout);
-        let written = within(&self.server.runtime, deadline, self.stream.write(&self.replies));
-        let written = written.await;
+        let written = within(&self.server.runtime, deadline, pin!(self.stream.write(&self.replies))).await;
         self.replies.clear();
         // What a burst needed is not kept for a silence.
         self.replies.shrink_to(READ);
@@ -370,7 +371,7 @@ impl<S: Stream, R: Runtime, O: Observer> Connection<'_, S, R, O> {
         let runtime = &self.server.runtime;
         let deadline = self.after(LINGER_TIME);
         let said_all = match ending {
-            Ending::Answered | Ending::Finished => within(runtime, deadline, self.stream.written()).await.is_ok(),
+            Ending::Answered | Ending::Finished => within(runtime, deadline, pin!(self.stream.written())).await.is_ok(),
             Ending::Silent | Ending::Gone => false,
         };
         if said_all {
@@ -381,16 +382,15 @@ impl<S: Stream, R: Runtime, O: Observer> Connection<'_, S, R, O> {
         if said_all && ending == Ending::Answered {
             // Nobody is going to say anything any more: it is idle like others.
             self.place.idle();
-            let drained = drain(runtime, &mut self.stream);
-            let drained = either(drained, self.place.asked_to_leave());
-            let _ = within(runtime, deadline, drained).await;
+            let (drained, asked_to_leave) = (pin!(drain(runtime, &mut self.stream)), pin!(self.place.asked_to_leave()));
+            let _ = within(runtime, deadline, pin!(either(drained, asked_to_leave))).await;
         }
         // Who has to stay, because a write is still on its way, makes no room.
         let staying = async {
             self.place.busy();
             pending::<Infallible>().await
         };
-        either(self.stream.written(), staying).await;
+        either(pin!(self.stream.written()), pin!(staying)).await;
     }
 }
 
@@ -399,7 +399,7 @@ async fn drain(runtime: &impl Runtime, stream: &mut impl Stream) {
     let mut left = LINGER_BYTES;
     while left > 0 {
         let deadline = runtime.now() + LINGER_SILENCE;
-        match within(runtime, deadline, stream.read(READ_MORE)).await {
+        match within(runtime, deadline, pin!(stream.read(READ_MORE))).await {
             Ok(Ok(bytes)) if !bytes.is_empty() => left = left.saturating_sub(bytes.len()),
             _ => return,
         }

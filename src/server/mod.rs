@@ -15,7 +15,7 @@
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::{Duration, SystemTime};
@@ -280,8 +280,12 @@ impl<R: Runtime, O: Observer> Server<R, O> {
 struct Elapsed;
 
 /// What `future` comes to, unless `deadline` passes first.
-async fn within<R: Runtime, F: Future>(runtime: &R, deadline: Duration, future: F) -> Result<F::Output, Elapsed> {
-    match either(future, runtime.sleep_until(deadline)).await {
+async fn within<R: Runtime, F: Future>(
+    runtime: &R,
+    deadline: Duration,
+    future: Pin<&mut F>,
+) -> Result<F::Output, Elapsed> {
+    match either(future, pin!(runtime.sleep_until(deadline))).await {
         Either::First(output) => Ok(output),
         Either::Second(()) => Err(Elapsed),
     }
@@ -293,14 +297,16 @@ enum Either<A, B> {
     Second(B),
 }
 
-/// Waits for one of two; the first one has precedence, and the other is not even asked when it is done.
-async fn either<A: Future, B: Future>(first: A, second: B) -> Either<A::Output, B::Output> {
-    let (mut first, mut second) = (pin!(first), pin!(second));
-    poll_fn(|context| match first.as_mut().poll(context) {
+/// Waits for one of two; the first one has precedence, and the other is not even asked when it is done. They stay where they
+/// are: a future that takes others in sets aside room for them twice, and each connection has several.
+fn either<A: Future, B: Future>(
+    mut first: Pin<&mut A>,
+    mut second: Pin<&mut B>,
+) -> impl Future<Output = Either<A::Output, B::Output>> {
+    poll_fn(move |context| match first.as_mut().poll(context) {
         Poll::Ready(output) => Poll::Ready(Either::First(output)),
         Poll::Pending => second.as_mut().poll(context).map(Either::Second),
     })
-    .await
 }
 
 /// Lets everybody have a turn who has something to do already.
