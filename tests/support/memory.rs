@@ -1,0 +1,221 @@
+//! One conversation in memory, for those who have millions of them: what a peer does is a list, the clock jumps to wherever
+//! something happens next, and nothing else is there. (`src/wasi/model.rs` has more of a host, and is slower.)
+#![allow(dead_code, reason = "not everybody looks at everything")]
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::{Duration, SystemTime};
+
+use hello_server::http::Fault;
+use hello_server::server::connection::converse;
+use hello_server::server::places::Places;
+use hello_server::server::{Caller, Ending, Event, Gone, Limits, Observer, Runtime, Server, Stream};
+
+/// What a peer does next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// It sends these bytes, which come at once; not none.
+    Bytes(Vec<u8>),
+    /// It says nothing for this time.
+    Silence(Duration),
+    /// It has finished sending. What comes behind that is not sent.
+    Finish,
+    /// It resets the connection. Likewise.
+    Reset,
+    /// It takes no more of what it is told, or does again.
+    Reads(bool),
+}
+
+/// What came of a conversation.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Outcome {
+    /// Everything the server said, byte for byte.
+    pub(crate) said: Vec<u8>,
+    /// The requests that were answered, in their order.
+    pub(crate) answered: Vec<Answered>,
+    /// Why it is over.
+    pub(crate) ending: Option<Ending>,
+    /// How long it took, by the clock that jumps.
+    pub(crate) time: Duration,
+    /// How many of the bytes that were sent the server has read.
+    pub(crate) read: usize,
+}
+
+/// One reply.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Answered {
+    /// Its status code.
+    pub(crate) status: u16,
+    /// What was wrong.
+    pub(crate) fault: Option<Fault>,
+    /// The line that it answers, as the log shows it.
+    pub(crate) line: Vec<u8>,
+    /// How many bytes of body it has.
+    pub(crate) bytes: usize,
+}
+
+/// Plays `steps`, and then silence, until the server has hung up.
+///
+/// # Panics
+/// When a conversation waits for nothing at all.
+pub(crate) fn play(steps: impl IntoIterator<Item = Step>, limits: &Limits) -> Outcome {
+    let world = Rc::new(World { steps: RefCell::new(steps.into_iter().collect()), ..World::default() });
+    world.reads.set(true);
+    let handle = Handle(Rc::clone(&world));
+    let server = Server::new(handle.clone(), handle.clone(), limits.clone());
+    let place = Places::new(1).try_take().expect("it is free");
+    let caller = Caller { number: 1, address: SocketAddr::from((Ipv4Addr::LOCALHOST, 50_000)) };
+    let woken = Arc::new(Woken::default());
+    let waker = Waker::from(Arc::clone(&woken));
+    let mut conversation = pin!(converse(server, handle, caller, place));
+    loop {
+        world.next.set(None);
+        if conversation.as_mut().poll(&mut Context::from_waker(&waker)).is_ready() {
+            break;
+        }
+        // Who has given way to others is next at once: there are no others.
+        if !woken.0.swap(false, Ordering::Relaxed) {
+            world.advance();
+        }
+    }
+    let mut outcome = world.outcome.take();
+    outcome.time = world.now.get();
+    outcome
+}
+
+#[derive(Debug, Default)]
+struct World {
+    now: Cell<Duration>,
+    /// The earliest moment that somebody waits for.
+    next: Cell<Option<Duration>>,
+    steps: RefCell<VecDeque<Step>>,
+    /// Until when the peer says nothing.
+    silent_until: Cell<Duration>,
+    /// What has been sent, and not read.
+    sent: RefCell<VecDeque<u8>>,
+    finished: Cell<bool>,
+    reset: Cell<bool>,
+    reads: Cell<bool>,
+    outcome: RefCell<Outcome>,
+}
+
+impl World {
+    /// Lets the next thing happen.
+    fn advance(&self) {
+        let over = self.finished.get() || self.reset.get();
+        let mut steps = self.steps.borrow_mut();
+        let speaks = !over && !steps.is_empty();
+        if !speaks || self.now.get() < self.silent_until.get() {
+            let speaks = speaks.then(|| self.silent_until.get());
+            let next = self.next.get().into_iter().chain(speaks).min();
+            self.now.set(next.expect("a conversation waits for something"));
+            return;
+        }
+        match steps.pop_front() {
+            Some(Step::Bytes(bytes)) => self.sent.borrow_mut().extend(bytes),
+            Some(Step::Silence(time)) => self.silent_until.set(self.now.get() + time),
+            Some(Step::Finish) => self.finished.set(true),
+            Some(Step::Reset) => self.reset.set(true),
+            Some(Step::Reads(reads)) => self.reads.set(reads),
+            None => {}
+        }
+    }
+}
+
+/// Whether the conversation asked for another turn at once.
+#[derive(Debug, Default)]
+struct Woken(AtomicBool);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// The world, as the server sees it.
+#[derive(Debug, Clone)]
+struct Handle(Rc<World>);
+
+impl Runtime for Handle {
+    fn now(&self) -> Duration {
+        self.0.now.get()
+    }
+
+    fn wall_clock(&self) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777) + self.0.now.get()
+    }
+
+    async fn sleep_until(&self, deadline: Duration) {
+        poll_fn(|_| {
+            if self.0.now.get() >= deadline {
+                return Poll::Ready(());
+            }
+            self.0.next.set(Some(self.0.next.get().map_or(deadline, |next| next.min(deadline))));
+            Poll::Pending
+        })
+        .await;
+    }
+
+    fn spawn(&self, _task: impl Future<Output = ()> + 'static) {
+        unreachable!("a conversation has one task");
+    }
+}
+
+impl Observer for Handle {
+    fn observe(&self, event: Event<'_>) {
+        let mut outcome = self.0.outcome.borrow_mut();
+        match event {
+            Event::Answered(exchange) => outcome.answered.push(Answered {
+                status: exchange.status,
+                fault: exchange.fault,
+                line: exchange.line.to_vec(),
+                bytes: exchange.bytes,
+            }),
+            Event::HungUp(_, ending) => {
+                assert_eq!(outcome.ending, None, "a call is over once");
+                outcome.ending = Some(ending);
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Stream for Handle {
+    async fn read(&mut self, most: usize) -> Result<Vec<u8>, Gone> {
+        poll_fn(|_| {
+            if self.0.reset.get() {
+                return Poll::Ready(Err(Gone));
+            }
+            let mut sent = self.0.sent.borrow_mut();
+            if sent.is_empty() && !self.0.finished.get() {
+                return Poll::Pending;
+            }
+            let most = most.min(sent.len());
+            self.0.outcome.borrow_mut().read += most;
+            Poll::Ready(Ok(sent.drain(..most).collect()))
+        })
+        .await
+    }
+
+    async fn write(&mut self, bytes: &[u8]) -> Result<(), Gone> {
+        poll_fn(|_| match (self.0.reset.get(), self.0.reads.get()) {
+            (true, _) => Poll::Ready(Err(Gone)),
+            (false, false) => Poll::Pending,
+            (false, true) => Poll::Ready(Ok(())),
+        })
+        .await?;
+        self.0.outcome.borrow_mut().said.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn finish(&mut self) {}
+
+    async fn written(&mut self) {}
+}
