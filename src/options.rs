@@ -21,7 +21,7 @@ Where it listens
   --backlog N             callers that the system keeps waiting in line (default 1024)
 
 What it puts up with
-  --max-connections N     connections at a time; then idle ones make room, or callers wait (default 10000)
+  --max-connections N     connections at a time; then who is idle or slow makes room (default 10000)
   --header-timeout SECS   for a client to send its request, and as long again for the body (default 60)
   --idle-timeout SECS     for a client that says nothing, at first or after a reply (default 60)
   --write-timeout SECS    for a client to take its answer (default 30)

@@ -38,6 +38,8 @@ impl Stream for Peer {
     fn finish(&mut self) {}
 
     async fn written(&mut self) {}
+
+    fn give_up(&mut self) {}
 }
 
 /// Somebody calls once.

@@ -53,6 +53,8 @@ impl Stream for Line {
     }
 
     async fn written(&mut self) {}
+
+    fn give_up(&mut self) {}
 }
 
 /// No time passes.

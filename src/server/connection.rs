@@ -41,6 +41,10 @@ const LINGER_SILENCE: Duration = Duration::from_secs(2);
 /// be asked to make room, as one that has been answered and says nothing may be at once.
 const SILENCE: Duration = Duration::from_secs(1);
 
+/// How long a peer may take for a request, a body or its replies until it is slow, and may be asked to make room if nobody
+/// is idle. As long as there is room, it has all the time that it is allowed.
+const SLOW: Duration = Duration::from_secs(1);
+
 /// Why there is no next request.
 enum Trouble {
     /// What came is none; that will be said.
@@ -66,7 +70,7 @@ enum Heard {
     Bytes(Vec<u8>),
     /// It has finished sending.
     Finished,
-    /// It took too long, or was idle and asked to make room.
+    /// It took too long, or was asked to make room.
     Enough,
 }
 
@@ -188,7 +192,9 @@ impl<S: Stream, R: Runtime, O: Observer> Connection<'_, S, R, O> {
         };
         let deadline = self.deadline.unwrap_or(self.after(timeout));
         self.deadline = Some(deadline);
-        match self.hear(deadline, silence).await? {
+        // Who says nothing is idle, and who has begun is slow after a while.
+        let slow_from = (!silence).then(|| (deadline - timeout) + SLOW);
+        match self.hear(deadline, slow_from).await? {
             Heard::Bytes(bytes) => {
                 if silence {
                     self.deadline = None;
@@ -208,12 +214,12 @@ impl<S: Stream, R: Runtime, O: Observer> Connection<'_, S, R, O> {
         self.server.runtime.now() + timeout
     }
 
-    /// Waits for bytes; everything there is to say has been said. In a `silence` between requests the peer may be asked to
-    /// make room.
-    async fn hear(&mut self, deadline: Duration, silence: bool) -> Result<Heard, Ending> {
+    /// Waits for bytes; everything there is to say has been said. The peer may be asked to make room: from `slow_from` on,
+    /// or, if it has not begun a request, as one that is idle.
+    async fn hear(&mut self, deadline: Duration, slow_from: Option<Duration>) -> Result<Heard, Ending> {
         let asked_to_leave = async {
-            if !silence {
-                return pending().await;
+            if let Some(slow_from) = slow_from {
+                return too_slow(&self.server.runtime, &self.place, slow_from).await;
             }
             self.server.runtime.sleep_until(self.idle_from).await;
             self.place.idle();
@@ -222,7 +228,8 @@ impl<S: Stream, R: Runtime, O: Observer> Connection<'_, S, R, O> {
         let (read, asked_to_leave) = (pin!(self.stream.read(self.read)), pin!(asked_to_leave));
         let bytes = either(read, asked_to_leave);
         let heard = within(&self.server.runtime, deadline, pin!(bytes)).await;
-        if !matches!(heard, Ok(Either::Second(()))) {
+        // Who says a little is not idle, but may be slow all the same, until it is answered.
+        if slow_from.is_none() && !matches!(heard, Ok(Either::Second(()))) {
             self.place.busy();
         }
         match heard {
@@ -261,9 +268,10 @@ impl<S: Stream, R: Runtime, O: Observer> Connection<'_, S, R, O> {
             self.said(Part::Head(CONTINUE));
         }
         self.flush().await?;
+        let slow_from = Some(self.after(SLOW));
         let deadline = self.after(self.server.limits.header_timeout);
         loop {
-            let mut bytes = match self.hear(deadline, false).await? {
+            let mut bytes = match self.hear(deadline, slow_from).await? {
                 Heard::Bytes(bytes) => bytes,
                 Heard::Finished => return Err(Fault::Incomplete.into()),
                 Heard::Enough => return Err(Fault::Timeout.into()),
@@ -353,15 +361,17 @@ impl<S: Stream, R: Runtime, O: Observer> Connection<'_, S, R, O> {
         if self.replies.is_empty() {
             return Ok(());
         }
-        let deadline = self.after(self.server.limits.write_timeout);
-        let written = within(&self.server.runtime, deadline, pin!(self.stream.write(&self.replies))).await;
+        let written = either(pin!(self.stream.write(&self.replies)), pin!(patience(self.server, &self.place))).await;
         self.replies.clear();
         // What a burst needed is not kept for a silence.
         self.replies.shrink_to(READ);
         match written {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(Gone)) => Err(Ending::Gone),
-            Err(Elapsed) => Err(Ending::Silent),
+            Either::First(Ok(())) => {
+                self.place.busy();
+                Ok(())
+            }
+            Either::First(Err(Gone)) => Err(Ending::Gone),
+            Either::Second(()) => Err(Ending::Silent),
         }
     }
 
@@ -369,9 +379,11 @@ impl<S: Stream, R: Runtime, O: Observer> Connection<'_, S, R, O> {
     async fn hang_up(mut self, ending: Ending) {
         self.replies = Vec::new();
         let runtime = &self.server.runtime;
-        let deadline = self.after(LINGER_TIME);
         let said_all = match ending {
-            Ending::Answered | Ending::Finished => within(runtime, deadline, pin!(self.stream.written())).await.is_ok(),
+            Ending::Answered | Ending::Finished => {
+                let written = either(pin!(self.stream.written()), pin!(patience(self.server, &self.place))).await;
+                matches!(written, Either::First(()))
+            }
             Ending::Silent | Ending::Gone => false,
         };
         if said_all {
@@ -382,16 +394,33 @@ impl<S: Stream, R: Runtime, O: Observer> Connection<'_, S, R, O> {
         if said_all && ending == Ending::Answered {
             // Nobody is going to say anything any more: it is idle like others.
             self.place.idle();
+            let deadline = self.after(LINGER_TIME);
             let (drained, asked_to_leave) = (pin!(drain(runtime, &mut self.stream)), pin!(self.place.asked_to_leave()));
             let _ = within(runtime, deadline, pin!(either(drained, asked_to_leave))).await;
         }
-        // Who has to stay, because a write is still on its way, makes no room.
+        // Whoever has not taken everything by now never may.
+        self.stream.give_up();
+        // Who has to stay all the same, because the system does not take over what is on its way, makes no room.
         let staying = async {
             self.place.busy();
             pending::<Infallible>().await
         };
         either(pin!(self.stream.written()), pin!(staying)).await;
     }
+}
+
+/// Waits until a peer that does not take its replies has had all its time, or has to make room.
+async fn patience<R: Runtime, O: Observer>(server: &Server<R, O>, place: &Place) {
+    let now = server.runtime.now();
+    let too_slow = pin!(too_slow(&server.runtime, place, now + SLOW));
+    let _ = within(&server.runtime, now + server.limits.write_timeout, too_slow).await;
+}
+
+/// Waits until a peer that is slow from `slow_from` on has to make room.
+async fn too_slow(runtime: &impl Runtime, place: &Place, slow_from: Duration) {
+    runtime.sleep_until(slow_from).await;
+    place.slow();
+    place.asked_to_leave().await;
 }
 
 /// Reads and throws away what a peer still sends, until it has finished, or falls silent, or sends too much.

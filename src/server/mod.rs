@@ -36,7 +36,8 @@ use stop::Stop;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
     /// Connections at a time. Whoever calls beyond that waits in the kernel's queue until somebody hangs up, or the
-    /// connection that has been idle for the longest time is asked to make room. Default is 10,000.
+    /// connection that has been idle for the longest time is asked to make room, or, if none is, the one that has been slow
+    /// for the longest time. Default is 10,000.
     pub connections: usize,
     /// How long a client may take for the head of a request, counted from its first byte; and as long again for the
     /// body. Who is not done by then gets a 408. Default is 60 seconds: people type requests by hand.
@@ -44,8 +45,8 @@ pub struct Limits {
     /// How long a client may say nothing, before its first request and after each reply; then it is hung up on without
     /// a word, as RFC 9112 section 9.5 allows. Default is 60 seconds.
     pub idle_timeout: Duration,
-    /// How long a client may take to make room for its replies; then it gets no more of them. Its place stays taken until
-    /// it reads or goes away: a write that has begun cannot be given up in WASI 0.2. Default is 30 seconds.
+    /// How long a client may take to make room for its replies; then it gets no more of them, and is hung up on. Default is
+    /// 30 seconds.
     pub write_timeout: Duration,
 }
 
@@ -79,6 +80,10 @@ pub trait Stream {
     /// Waits until nothing that was written is still on its way out of this program, or never will be. Until then the
     /// stream must not be dropped; see `wasi/stream.rs` for why.
     fn written(&mut self) -> impl Future<Output = ()>;
+
+    /// The peer is not waited for any longer: has what is still on its way out of this program taken over by the system,
+    /// so that [`written`](Stream::written) comes soon. A system that does not do that leaves it to the peer.
+    fn give_up(&mut self);
 }
 
 /// What came of picking up.

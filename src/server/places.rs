@@ -1,10 +1,13 @@
 //! How many may be on the line at a time, and who makes room.
 //!
 //! A place is taken before a call is picked up, so whoever finds none waits in the kernel's queue, which is what
-//! `listen`'s backlog is for. When all places are taken, the connection that has been idle for the longest time (it has
-//! been answered, or never spoke) is asked to leave: a room full of silent browsers does not lock out the next one.
+//! `listen`'s backlog is for. When all places are taken, somebody is asked to leave: the one that has been idle for the
+//! longest time (it has been answered, or never spoke), or, when nobody is idle, the one that has been slow for the longest
+//! time (it has begun something and does not get on with it). So neither a room full of silent browsers nor one full of
+//! people who speak a byte a minute locks out the next one.
 
 use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
@@ -19,12 +22,15 @@ pub struct Places(Rc<RefCell<Inner>>);
 struct Inner {
     most: usize,
     taken: Slab<Holder>,
-    /// How many of those have been asked to leave, and have not yet.
-    leaving: usize,
+    /// Those who may be asked to leave, and since when, the longest time first; some of them may not any more.
+    idle: VecDeque<(usize, u64)>,
+    slow: VecDeque<(usize, u64)>,
+    /// Who was asked to leave and has not left yet: few, and the last one is the first who may stay after all.
+    leaving: Vec<usize>,
     /// Those who wait for a place.
     waiting: Vec<Waker>,
-    /// Counts the times anybody became idle, so that the smallest number is the longest time.
-    idle_times: u64,
+    /// Counts the times anybody began to wait.
+    times: u64,
     /// The server stops: whoever has nothing to do is to leave.
     closed: bool,
 }
@@ -32,11 +38,16 @@ struct Inner {
 /// Who holds a place.
 #[derive(Debug, Default)]
 struct Holder {
-    /// Since when it has been idle, in [`Inner::idle_times`]; `None` while it talks.
-    idle_since: Option<u64>,
+    /// Since when it may be asked to leave, in [`Inner::times`], so that no two are the same; `None` while it may not.
+    since: Option<u64>,
+    /// It has begun something, and was not idle since then.
+    slow: bool,
     asked_to_leave: bool,
     waker: Option<Waker>,
 }
+
+/// How many who may not be asked any more may stay in a queue besides as many as there are places taken.
+const LEFTOVERS: usize = 64;
 
 /// A place that is taken; dropping it gives it back.
 #[derive(Debug)]
@@ -51,9 +62,11 @@ impl Places {
         Places(Rc::new(RefCell::new(Inner {
             most,
             taken: Slab::new(),
-            leaving: 0,
+            idle: VecDeque::new(),
+            slow: VecDeque::new(),
+            leaving: Vec::new(),
             waiting: Vec::new(),
-            idle_times: 0,
+            times: 0,
             closed: false,
         })))
     }
@@ -77,16 +90,14 @@ impl Places {
             None => {
                 let mut inner = self.0.borrow_mut();
                 inner.waiting.push(context.waker().clone());
-                if inner.waiting.len() > inner.leaving {
-                    inner.make_room();
-                }
+                inner.make_room_if_needed();
                 Poll::Pending
             }
         })
         .await
     }
 
-    /// Asks the holder that has been idle for the longest time to leave.
+    /// Asks the holder that has been idle for the longest time to leave, or the slowest one.
     pub fn make_room(&self) {
         self.0.borrow_mut().make_room();
     }
@@ -100,54 +111,83 @@ impl Places {
 }
 
 impl Inner {
+    /// Has somebody leave for each of those who wait.
+    fn make_room_if_needed(&mut self) {
+        if self.waiting.len() > self.leaving.len() {
+            self.make_room();
+        }
+    }
+
     fn make_room(&mut self) {
-        let longest_idle = self
-            .taken
-            .iter_mut()
-            .filter(|(_, holder)| holder.idle_since.is_some() && !holder.asked_to_leave)
-            .min_by_key(|(_, holder)| holder.idle_since);
-        if let Some((_, holder)) = longest_idle {
-            holder.asked_to_leave = true;
-            self.leaving += 1;
-            if let Some(waker) = holder.waker.take() {
-                waker.wake();
+        while let Some((key, since)) = self.idle.pop_front().or_else(|| self.slow.pop_front()) {
+            if let Some(holder) = self.taken.get_mut(key).filter(|holder| holder.since == Some(since)) {
+                holder.asked_to_leave = true;
+                self.leaving.push(key);
+                holder.waker.take().into_iter().for_each(Waker::wake);
+                return;
             }
         }
     }
 
-    /// Takes back what was asked of the one that has been idle for the shortest time.
+    /// Takes back what was asked of the last one who was asked.
     fn keep_one(&mut self) {
-        let asked = self.taken.iter_mut().filter(|(_, holder)| holder.asked_to_leave);
-        if let Some((_, holder)) = asked.max_by_key(|(_, holder)| holder.idle_since) {
-            holder.asked_to_leave = false;
+        let Some(key) = self.leaving.pop() else {
+            return;
+        };
+        let holder = &mut self.taken[key];
+        holder.asked_to_leave = false;
+        let queue = if holder.slow { &mut self.slow } else { &mut self.idle };
+        if let Some(since) = holder.since {
+            queue.push_front((key, since));
         }
-        self.leaving -= 1;
+    }
+
+    /// The holder waits for its peer from now on.
+    fn wait(&mut self, key: usize, slow: bool) {
+        let holder = &mut self.taken[key];
+        if holder.since.is_some() && holder.slow == slow {
+            return;
+        }
+        self.times += 1;
+        (holder.since, holder.slow) = (Some(self.times), slow);
+        // Who has been asked need not be asked again.
+        if holder.asked_to_leave {
+            return;
+        }
+        let queue = if slow { &mut self.slow } else { &mut self.idle };
+        if queue.len() > 2 * self.taken.len() + LEFTOVERS {
+            queue.retain(|&(key, since)| self.taken.get(key).is_some_and(|holder| holder.since == Some(since)));
+        }
+        queue.push_back((key, self.times));
+        self.make_room_if_needed();
+    }
+
+    /// What was asked of this holder is not asked any more.
+    fn forget(&mut self, key: usize, holder: Holder) {
+        if holder.asked_to_leave {
+            self.leaving.retain(|&other| other != key);
+        }
     }
 }
 
 impl Place {
     /// The holder has nothing to do from now on, and may be asked to leave; at once, if somebody waits for a place.
     pub fn idle(&self) {
-        let mut inner = self.places.0.borrow_mut();
-        inner.idle_times += 1;
-        let now = inner.idle_times;
-        inner.taken[self.key].idle_since = Some(now);
-        if inner.waiting.len() > inner.leaving {
-            inner.make_room();
-        }
+        self.places.0.borrow_mut().wait(self.key, false);
     }
 
-    /// The holder is needed again, and will not be asked to leave.
+    /// The holder has something to do, and its peer does not let it: it may be asked to leave when nobody is idle.
+    pub fn slow(&self) {
+        self.places.0.borrow_mut().wait(self.key, true);
+    }
+
+    /// The holder is needed again, and will not be asked to leave. If it was, and had something to say before it heard,
+    /// somebody else has to go instead.
     pub fn busy(&self) {
         let mut inner = self.places.0.borrow_mut();
         let holder = std::mem::take(&mut inner.taken[self.key]);
-        if holder.asked_to_leave {
-            // It had something to say before it heard: somebody else has to go instead.
-            inner.leaving -= 1;
-            if inner.waiting.len() > inner.leaving {
-                inner.make_room();
-            }
-        }
+        inner.forget(self.key, holder);
+        inner.make_room_if_needed();
     }
 
     /// Waits until the holder is asked to leave.
@@ -181,15 +221,16 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         let mut inner = self.places.0.borrow_mut();
-        if inner.taken.remove(self.key).asked_to_leave {
-            inner.leaving -= 1;
-        }
+        let holder = inner.taken.remove(self.key);
+        inner.forget(self.key, holder);
         // One who waits gets this place: whoever was asked on its behalf, and has not gone yet, may stay.
-        while inner.leaving > inner.waiting.len().saturating_sub(1) {
+        while inner.leaving.len() > inner.waiting.len().saturating_sub(1) {
             inner.keep_one();
         }
         if inner.taken.is_empty() {
+            // What a crowd needed is not kept.
             inner.taken.shrink_to_fit();
+            (inner.idle, inner.slow) = Default::default();
         }
         // Whoever is not the first to come asks again.
         inner.waiting.drain(..).for_each(Waker::wake);

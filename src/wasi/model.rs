@@ -18,6 +18,12 @@ pub(crate) const BUDGET: u32 = 128;
 /// How many bytes wait in a connection for a peer that does not read.
 pub(crate) const ROOM: usize = 4096;
 
+/// How many may wait in one, when the system is asked for it: so many, and all that can be written at a time.
+const MOST_ROOM: usize = ROOM + MOST_WRITTEN + 1;
+
+/// How many bytes may be written at a time.
+const MOST_WRITTEN: usize = 64 * 1024;
+
 /// The model. A clone is a handle to the same one.
 #[derive(Debug, Clone)]
 pub(crate) struct Model(Rc<World>);
@@ -200,6 +206,9 @@ impl Host for Model {
 #[derive(Debug, Default)]
 struct Pipe {
     bytes: RefCell<VecDeque<u8>>,
+    /// How much the system keeps for a peer that does not read, and how much it can be asked to.
+    room: Cell<usize>,
+    most_room: Cell<usize>,
     /// What was written beyond the room there is: the host still holds it.
     in_flight: RefCell<VecDeque<u8>>,
     finished: Cell<bool>,
@@ -217,7 +226,7 @@ impl Pipe {
     }
 
     fn has_room(&self) -> bool {
-        self.reset.get() || (self.in_flight.borrow().is_empty() && self.bytes.borrow().len() < ROOM)
+        self.reset.get() || (self.in_flight.borrow().is_empty() && self.bytes.borrow().len() < self.room.get())
     }
 
     fn write(&self, bytes: &[u8]) {
@@ -238,7 +247,7 @@ impl Pipe {
     /// Moves what is in flight to where there is room.
     fn settle(&self) {
         let (mut bytes, mut in_flight) = (self.bytes.borrow_mut(), self.in_flight.borrow_mut());
-        let room = ROOM.saturating_sub(bytes.len()).min(in_flight.len());
+        let room = self.room.get().saturating_sub(bytes.len()).min(in_flight.len());
         bytes.extend(in_flight.drain(..room));
         if bytes.is_empty() {
             bytes.extend(self.refrain.borrow().iter());
@@ -314,6 +323,8 @@ impl Switchboard {
 impl Telephone {
     pub(crate) fn call(&self) -> Peer {
         let (to_server, from_server) = (Rc::<Pipe>::default(), Rc::<Pipe>::default());
+        from_server.room.set(ROOM);
+        from_server.most_room.set(MOST_ROOM);
         self.callers.borrow_mut().push_back(Line {
             model: self.model.clone(),
             from_peer: Rc::clone(&to_server),
@@ -390,7 +401,7 @@ impl Socket for Line {
             return Err(Gone);
         }
         self.permitted.set(match self.to_peer.has_room() && self.model.spend() {
-            true => 64 * 1024,
+            true => MOST_WRITTEN,
             false => 0,
         });
         Ok(self.permitted.get())
@@ -400,6 +411,11 @@ impl Socket for Line {
         assert!(bytes.len() <= self.permitted.take(), "the host traps: that was not permitted");
         self.to_peer.write(bytes);
         Ok(())
+    }
+
+    fn make_room(&self) {
+        self.to_peer.room.set(self.to_peer.most_room.get());
+        self.to_peer.settle();
     }
 
     fn shut_down(&self) {
@@ -443,6 +459,11 @@ impl Peer {
         self.to_server.settle();
     }
 
+    /// The system does not take over what this peer does not read, as none but Linux is known to.
+    pub(crate) fn insist(&self) {
+        self.from_server.most_room.set(ROOM);
+    }
+
     /// Goes away without a word.
     pub(crate) fn reset(&self) {
         self.to_server.reset.set(true);
@@ -471,6 +492,11 @@ impl Peer {
     /// How many writes of the server what it said took.
     pub(crate) fn writes(&self) -> usize {
         self.from_server.writes.get()
+    }
+
+    /// Whether the server has hung up.
+    pub(crate) fn is_hung_up(&self) -> bool {
+        self.from_server.finished.get()
     }
 
     /// Whether the server has said everything it is going to say, and all of that was read.

@@ -4,7 +4,8 @@
 //! Dropping a stream while a write is still on its way would stop the whole component until the peer reads or goes away:
 //! the host waits for the write in the call that drops the output stream. One client that never reads could freeze the
 //! server that gives up on it. So before a stream is dropped, [`written`](server::Stream::written) waits for that
-//! moment, without keeping anybody else from anything.
+//! moment, without keeping anybody else from anything; and [`give_up`](server::Stream::give_up) sees to it that it comes,
+//! whatever the peer does: the system is asked to keep so much for this peer that all of what is on its way fits in.
 
 use std::rc::Rc;
 
@@ -38,6 +39,9 @@ pub trait Socket {
     /// # Errors
     /// The connection takes no more, for ever.
     fn write(&self, bytes: &[u8]) -> Result<(), Gone>;
+
+    /// Asks the system to take all that is still on its way, although the peer does not read.
+    fn make_room(&self);
 
     /// Says that nothing more will be written.
     fn shut_down(&self);
@@ -136,6 +140,12 @@ impl<S: Socket> server::Stream for Stream<S> {
 
     fn finish(&mut self) {
         self.socket.shut_down();
+    }
+
+    fn give_up(&mut self) {
+        if let Ok(0) = self.permitted() {
+            self.socket.make_room();
+        }
     }
 
     async fn written(&mut self) {

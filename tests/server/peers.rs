@@ -130,6 +130,50 @@ fn who_pipelines_without_ever_reading_does_not_delay_the_others_before_or_after_
 }
 
 #[test]
+fn who_never_reads_is_hung_up_on_and_its_place_is_free() {
+    let server = Server::start(&["--log", "off", "--write-timeout", "1", "--max-connections", "600"]);
+    let before = holdings(server.pid()).map(|(descriptors, _)| descriptors);
+    let stuck: Vec<TcpStream> = (0..3).map(|_| stick(&server)).collect();
+    if let Some(before) = before {
+        let start = Instant::now();
+        while holdings(server.pid()).is_some_and(|(now, _)| now > before) {
+            assert!(start.elapsed() < PATIENCE, "they still have their descriptors");
+            thread::yield_now();
+        }
+    }
+    for mut peer in stuck {
+        peer.set_nonblocking(false).expect("it is connected");
+        let end = peer.read_to_end(&mut Vec::new());
+        // What it had sent, and nobody read, makes it a reset.
+        assert!(end.is_err_and(|error| error.kind() == ErrorKind::ConnectionReset));
+    }
+    server.assert_serves();
+}
+
+#[test]
+fn when_all_places_are_taken_by_who_is_slow_the_slowest_makes_room() {
+    let server = Server::start(&["--log", "off", "--max-connections", "3"]);
+    let begin = |words: &[u8]| {
+        let mut peer = server.connect();
+        peer.write_all(words).expect("it reads");
+        peer
+    };
+    let never_reads = stick(&server);
+    let mut slow_head = begin(&GET[..20]);
+    let mut slow_body = begin(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n123");
+    let mut fresh = Vec::new();
+    for _ in 0..3 {
+        server.assert_serves();
+        // The place that was made is taken again.
+        fresh.push(begin(&GET[..20]));
+    }
+    drop(never_reads);
+    for peer in [&mut slow_head, &mut slow_body] {
+        assert!(read_all(peer).starts_with("HTTP/1.1 408 "));
+    }
+}
+
+#[test]
 fn six_hundred_connections_active_at_once_are_all_served() {
     let server = Server::start(&["--log", "off"]);
     let mut peers: Vec<TcpStream> = (0..600).map(|_| server.connect()).collect();

@@ -218,4 +218,6 @@ impl Stream for Handle {
     fn finish(&mut self) {}
 
     async fn written(&mut self) {}
+
+    fn give_up(&mut self) {}
 }

@@ -281,9 +281,27 @@ fn after_the_first_byte_of_a_later_request_the_head_has_its_own_deadline() {
 }
 
 #[test]
-fn a_peer_that_never_reads_is_given_up_but_its_stream_is_kept_until_the_write_is_done() {
+fn a_peer_that_never_reads_is_given_up_and_hung_up_on() {
     play(Limits::default(), |scene| async move {
         let stuck = scene.call();
+        stuck.send(&GET.repeat(2 * ROOM / HELLO.len()));
+        scene.sleep(Limits::default().write_timeout - seconds(1)).await;
+        assert_eq!(scene.server.connections(), 1, "it has its time");
+        scene.sleep(seconds(2)).await;
+        assert_eq!(scene.server.connections(), 0, "and no more");
+        // The same when it is the last reply that it does not read.
+        let stuck = scene.call();
+        stuck.send(&[&GET.repeat(ROOM / HELLO.len()), LAST_GET].concat());
+        scene.sleep(Limits::default().write_timeout + seconds(1)).await;
+        assert_eq!(scene.server.connections(), 0);
+    });
+}
+
+#[test]
+fn where_a_write_cannot_be_given_up_the_stream_is_kept_until_it_is_done() {
+    play(Limits::default(), |scene| async move {
+        let stuck = scene.call();
+        stuck.insist();
         // More replies than the connection has room for.
         stuck.send(&GET.repeat(2 * ROOM / HELLO.len()));
         scene.sleep(Limits::default().write_timeout * 10).await;
@@ -426,20 +444,85 @@ fn who_has_just_called_is_given_a_moment_to_speak() {
     });
 }
 
+/// Begins a body, and does not get on with it.
+const POST: &[u8] = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nConnection: close\r\n\r\n";
+
 #[test]
-fn a_busy_connection_is_never_asked_to_make_room() {
+fn who_has_begun_a_request_is_not_asked_to_make_room_for_a_moment() {
     let limits = Limits { connections: 1, ..Limits::default() };
     play(limits, |scene| async move {
-        let busy = scene.call();
-        busy.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nConnection: close\r\n\r\n");
-        scene.pause().await;
-        let next = scene.call();
-        next.send(LAST_GET);
-        scene.sleep(seconds(5)).await;
-        busy.send(b"x");
-        busy.finish();
-        assert!(busy.receive_all().await.ends_with(HELLO));
-        assert!(next.receive_all().await.ends_with(HELLO));
+        for begun in [POST, &LAST_GET[..20]] {
+            let busy = scene.call();
+            busy.send(begun);
+            scene.pause().await;
+            let next = scene.call();
+            next.send(LAST_GET);
+            scene.sleep(Duration::from_millis(900)).await;
+            busy.send(if begun == POST { b"x" } else { &LAST_GET[20..] });
+            busy.finish();
+            assert!(busy.receive_all().await.ends_with(HELLO));
+            assert!(next.receive_all().await.ends_with(HELLO));
+        }
+    });
+}
+
+#[test]
+fn when_nobody_is_idle_the_slowest_one_makes_room() {
+    let limits = Limits { connections: 5, ..Limits::default() };
+    play(limits, |scene| async move {
+        // In the head, in the body, in taking replies, and in taking the last one.
+        let stuck = GET.repeat(2 * ROOM / HELLO.len());
+        let last = [&GET.repeat(ROOM / HELLO.len()), LAST_GET].concat();
+        let first_words = [&GET[..5], POST, &stuck, &last, &GET[..5]];
+        let begin = async |words: &[u8]| {
+            let peer = scene.call();
+            peer.send(words);
+            scene.sleep(Duration::from_millis(100)).await;
+            peer
+        };
+        let mut slow = Vec::new();
+        for words in first_words {
+            slow.push(begin(words).await);
+        }
+        for round in 1..=slow.len() {
+            let honest = scene.call();
+            honest.send(LAST_GET);
+            let (reply, time) = scene.timed(honest.receive_all()).await;
+            assert!(reply.ends_with(HELLO) && time <= seconds(1), "{time:?}");
+            honest.finish();
+            let left: Vec<bool> = slow.iter().map(Peer::is_hung_up).collect();
+            assert_eq!(left, [1, 2, 3, 4, 5].map(|one| one <= round));
+            // However little is said, and however often, that is not getting on.
+            slow[4].send(b"X");
+            _ = begin(b"G").await;
+        }
+        for (peer, told) in slow.iter().zip(["408", "408", "200", "200", "408"]) {
+            assert!(peer.receive_all().await.starts_with(&format!("HTTP/1.1 {told} ")));
+        }
+    });
+}
+
+#[test]
+fn who_is_slow_has_all_its_time_while_there_is_room() {
+    let limits = Limits { connections: 3, ..Limits::default() };
+    play(limits, |scene| async move {
+        let slow = scene.call();
+        slow.send(&LAST_GET[..20]);
+        let idle = idle_peer(&scene).await;
+        scene.sleep(seconds(30)).await;
+        for _ in 0..3 {
+            // There is room for one; then the idle one makes some.
+            let next = idle_peer(&scene).await;
+            next.send(LAST_GET);
+            next.receive_all().await;
+        }
+        let next = idle_peer(&scene).await;
+        assert_eq!(scene.server.connections(), 3);
+        let last = idle_peer(&scene).await;
+        assert!(idle.is_over() && !next.is_over());
+        slow.send(&LAST_GET[20..]);
+        assert!(slow.receive_all().await.ends_with(HELLO));
+        drop(last);
     });
 }
 
@@ -539,6 +622,7 @@ fn who_was_asked_to_leave_and_cannot_does_not_keep_the_others_from_being_asked()
     play(limits, |scene| async move {
         // Its replies fill the connection and are all written: it is idle, and its last write is on its way.
         let stuck = scene.call();
+        stuck.insist();
         let reply = HELLO.len() + 110;
         stuck.send(&GET.repeat(ROOM / reply + 5));
         scene.pause().await;
