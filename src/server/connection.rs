@@ -147,6 +147,8 @@ impl<S: Stream, R: Runtime, O: Observer> Connection<'_, S, R, O> {
         };
         self.heard(Part::Head(input.untold(head)));
         let (body, next) = self.skip_body(&request, input, head).await?;
+        // However slow it was, it has got on.
+        self.place.busy();
         let is_last = next.as_ref().map_or(head + body == input.unread().len(), Vec::is_empty);
         let persistence = match self.server.stop.has_begun() && is_last {
             true => Persistence::Close,
@@ -366,10 +368,7 @@ impl<S: Stream, R: Runtime, O: Observer> Connection<'_, S, R, O> {
         // What a burst needed is not kept for a silence.
         self.replies.shrink_to(READ);
         match written {
-            Either::First(Ok(())) => {
-                self.place.busy();
-                Ok(())
-            }
+            Either::First(Ok(())) => Ok(()),
             Either::First(Err(Gone)) => Err(Ending::Gone),
             Either::Second(()) => Err(Ending::Silent),
         }

@@ -506,6 +506,26 @@ fn when_nobody_is_idle_the_slowest_one_makes_room() {
 }
 
 #[test]
+fn who_has_ended_a_request_is_not_slow_any_more() {
+    let limits = Limits { connections: 2, ..Limits::default() };
+    play(limits, |scene| async move {
+        let peers = [scene.call(), scene.call()];
+        for peer in &peers {
+            peer.send(&GET[..5]);
+            scene.pause().await;
+        }
+        scene.sleep(seconds(2)).await;
+        // There is no silence between this request and the next one.
+        peers[0].send(&[&GET[5..], &GET[..5]].concat());
+        scene.sleep(seconds(2)).await;
+        let honest = scene.call();
+        honest.send(LAST_GET);
+        assert!(honest.receive_all().await.ends_with(HELLO));
+        assert!(!peers[0].is_hung_up() && peers[1].is_hung_up());
+    });
+}
+
+#[test]
 fn who_is_slow_has_all_its_time_while_there_is_room() {
     let limits = Limits { connections: 3, ..Limits::default() };
     play(limits, |scene| async move {
