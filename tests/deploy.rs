@@ -572,7 +572,7 @@ fn every_command_of_the_documentation_is_tested_or_listed() {
                 assert!(output.status.success() && output.stdout.starts_with("listen "), "{output:?}");
             }
             // They need the network; what the first two make is tested by `the_files_of_the_image_...`.
-            ["podman", "build" | "run", ..] | ["cargo", "install" | "audit", ..] => {}
+            ["podman", "build" | "run", ..] | ["cargo", "install" | "deny", ..] => {}
             // It would change Cargo.lock, and need the network.
             ["cargo", "update", ..] => {}
             _ => panic!("docs/operations.md has a command that no test knows: {line}"),
