@@ -45,8 +45,8 @@ pub(crate) const MOST_MEMORY: usize = 4096;
 /// How much memory a component gets when nothing is said, in MiB, besides that of its connections.
 const MEMORY: usize = 8;
 
-/// And how much for each connection, in bytes. Ten thousand peers that do their worst to hello-server (they ask and ask,
-/// and never read an answer) make it use 50 KiB each.
+/// And how much for each connection, in bytes. A peer that does its worst to hello-server makes it use 42 KiB (see
+/// docs/operations.md).
 const MEMORY_PER_CONNECTION: usize = 64 * 1024;
 
 /// What the command line asks for.

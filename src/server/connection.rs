@@ -19,11 +19,13 @@ use crate::http::{ALLOW, Body, Fault, Parsed, Persistence, Request, Response, Ta
 /// How many bytes are read at first: what a head usually needs. The host sets aside, and clears, what is asked for.
 const READ: usize = 2 * 1024;
 
-/// How many bytes are read at a time from a peer that has filled a whole [`READ`]: it pipelines, or sends a body.
-const READ_MORE: usize = 16 * 1024;
+/// How many bytes are read at a time from a peer that has filled a whole [`READ`]: it pipelines, or sends a body. They may
+/// have to be kept, behind a head that is as long as may be, while the peer does not take its replies.
+const READ_MORE: usize = 8 * 1024;
 
-/// From how many bytes of replies on they are sent although more requests are there. One reply may go beyond that.
-const WRITE: usize = 16 * 1024;
+/// From how many bytes of replies on they are sent although more requests are there. One reply may go beyond that; a small
+/// one still fits into the 16 KiB that the buffer has by then.
+const WRITE: usize = 15 * 1024;
 
 /// How many requests are answered in a row before everybody else has a turn. (A busy client sends hundreds at once.)
 const REQUESTS_IN_A_ROW: u32 = 16;

@@ -56,6 +56,8 @@ impl Input {
             0 => self.bytes = bytes,
             _ => {
                 self.bytes.drain(..self.start);
+                // No more than that: ten thousand peers may be in the middle of their heads.
+                self.bytes.reserve_exact(bytes.len());
                 self.bytes.extend_from_slice(&bytes);
             }
         }

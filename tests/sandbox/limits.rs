@@ -5,7 +5,8 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::Command;
 
-use rustix::process::Signal;
+use hello_server::http::MAX_HEAD;
+use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
 
 use super::support::{GET, Output, Server, component, read_reply, runner};
 use super::{Program, assert_failed, by, probe, run, sandbox, section};
@@ -41,6 +42,35 @@ fn six_hundred_idle_connections_of_the_server_fit_into_4_mib() {
     }
     peers[0].write_all(GET).expect("it is still there");
     read_reply(&mut peers[0]);
+}
+
+/// The most that a peer can make the server keep: a head that is as long as may be, of which the end comes together with more
+/// requests, whose answers it does not read.
+#[test]
+fn a_thousand_of_the_worst_peers_fit_into_48_kib_each() {
+    let most = getrlimit(Resource::Nofile).maximum;
+    setrlimit(Resource::Nofile, Rlimit { current: most, maximum: most }).expect("up to there it may go");
+    let mut command = sandbox(&["--max-memory", "55", "--max-connections", "1100", "--allow-listen", "127.0.0.1:0"]);
+    let server = Server::launch(command.arg(component::path()).args(["--listen", "127.0.0.1:0", "--log", "off"]));
+    let head = format!("GET / HTTP/1.1\r\nHost: a\r\nLong: {}", "x".repeat(MAX_HEAD - 40));
+    assert!((MAX_HEAD - 5..MAX_HEAD).contains(&(head.len() + 4)), "it is as long as may be");
+    let requests = [b"\r\n\r\n", &b"GET / HTTP/1.1\r\nHost:\r\n\r\n".repeat(4000)[..]].concat();
+    let mut peers: Vec<_> = (0..1000).map(|_| server.connect()).collect();
+    for peer in &mut peers {
+        peer.write_all(head.as_bytes()).expect("it reads");
+        peer.set_nonblocking(true).expect("it is connected");
+    }
+    // All heads have been read by the time that this is answered.
+    server.assert_serves();
+    // Until nobody has been able to say more for a while.
+    for _ in 0..10 {
+        for peer in &mut peers {
+            while peer.write(&requests).is_ok() {}
+        }
+        server.assert_serves();
+    }
+    drop(peers);
+    server.assert_serves();
 }
 
 #[test]
