@@ -3,8 +3,8 @@
 
 use fastrand::Rng;
 
-use super::{HELLO, Scene, play};
-use crate::server::Limits;
+use super::{HELLO, LAST_GET, Scene, play, seconds};
+use crate::server::{Limits, Runtime as _};
 use crate::wasi::model::Peer;
 
 /// A peer, what it has yet to say, and which of its requests want a body.
@@ -64,4 +64,53 @@ fn every_request_is_answered_once_and_in_order_whatever_the_host_does() {
             }
         });
     }
+}
+
+#[test]
+fn every_caller_is_answered_whatever_goes_wrong_with_picking_up() {
+    for seed in 0..60 {
+        let mut random = Rng::with_seed(seed);
+        let limits = Limits { connections: random.usize(1..20), ..Limits::default() };
+        play(limits, move |scene| async move {
+            let start = scene.runtime.now();
+            let mut callers = Vec::new();
+            for _ in 0..200 {
+                match random.u32(0..10) {
+                    // The system has no room; the caller has gone already; the host says that nobody is there.
+                    0 => scene.telephone.break_for(random.usize(1..50)),
+                    1 => scene.call().reset(),
+                    2 => scene.model.set_budget(random.u32(0..3)),
+                    3 => scene.sleep(seconds(random.u64(0..3))).await,
+                    _ => {
+                        let caller = scene.call();
+                        caller.send(LAST_GET);
+                        callers.push(caller);
+                    }
+                }
+            }
+            for caller in &callers {
+                assert!(caller.receive_all().await.ends_with(HELLO), "seed {seed}");
+                caller.finish();
+            }
+            let told = *scene.notes.accept_failures.borrow() as u64;
+            let minutes = (scene.runtime.now() - start).as_secs() / 60;
+            assert!(told <= 1 + minutes, "seed {seed}: told {told} times in {minutes} minutes");
+        });
+    }
+}
+
+#[test]
+fn a_system_that_has_no_room_for_long_is_asked_now_and_then_and_told_of_once() {
+    play(Limits::default(), |scene| async move {
+        let caller = scene.call();
+        caller.send(LAST_GET);
+        // For ten minutes.
+        let asked = scene.model.polls();
+        scene.telephone.break_for(20 * 600);
+        let (reply, time) = scene.timed(caller.receive_all()).await;
+        assert!(reply.ends_with(HELLO));
+        assert_eq!(time, seconds(600), "20 times a second, and not once more");
+        assert!(scene.model.polls() - asked < 2 * 20 * 600 + 100);
+        assert_eq!(*scene.notes.accept_failures.borrow(), 1);
+    });
 }
