@@ -108,8 +108,8 @@ impl Listener {
             let address = from_wasi(socket.local_address()?);
             observer.observe(Event::Bound(address));
             socket.set_listen_backlog_size(backlog)?;
-            // Those who are picked up inherit it.
-            socket.set_send_buffer_size(SEND_BUFFER)?;
+            // Those who are picked up inherit it. A host that cannot do it leaves it to its system.
+            let _ = socket.set_send_buffer_size(SEND_BUFFER);
             socket.start_listen()?;
             finish(&socket, TcpSocket::finish_listen)?;
             observer.observe(Event::Listening { address, backlog });
