@@ -42,6 +42,7 @@ enum State {
     /// A chunk extension, which nobody here understands (RFC 9112 section 7.1.1: then it is ignored).
     Extension {
         size: u64,
+        part: Part,
     },
     /// The line feed of a size line.
     SizeLineFeed {
@@ -60,6 +61,46 @@ enum State {
     FinalLineFeed,
     /// Nothing: the body has ended.
     End,
+}
+
+/// Where in a chunk extension the next byte is: `;name`, `;name=token` or `;name="text"`, with blanks around the signs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    /// Behind the semicolon.
+    Start,
+    Name,
+    /// Blanks behind the name.
+    NameEnd,
+    /// Behind the equals sign.
+    ValueStart,
+    Value,
+    Quoted,
+    /// Behind a backslash in quotes.
+    Escaped,
+    QuoteEnd,
+    /// Blanks behind the value.
+    ValueEnd,
+}
+
+impl Part {
+    /// The part behind `byte`, if it may stand here. The end of the line is not asked about.
+    fn next(self, byte: u8) -> Option<Part> {
+        use Part::*;
+        Some(match (self, byte) {
+            (Quoted, b'"') => QuoteEnd,
+            (Quoted, b'\\') => Escaped,
+            (Quoted | Escaped, byte) if is_field_value(byte) => Quoted,
+            (Start | ValueStart, b' ' | b'\t') => self,
+            (Name | NameEnd, b' ' | b'\t') => NameEnd,
+            (Value | QuoteEnd | ValueEnd, b' ' | b'\t') => ValueEnd,
+            (Name | NameEnd, b'=') => ValueStart,
+            (Name | NameEnd | Value | QuoteEnd | ValueEnd, b';') => Start,
+            (ValueStart, b'"') => Quoted,
+            (Start | Name, byte) if is_token(byte) => Name,
+            (ValueStart | Value, byte) if is_token(byte) => Value,
+            _ => return None,
+        })
+    }
 }
 
 /// As many hexadecimal digits as a size may have: leading zeros beyond that serve nobody.
@@ -112,20 +153,19 @@ impl Body {
                 }
                 _ if digits == 0 => return Err(Fault::Chunk),
                 (b'\r', _) => State::SizeLineFeed { size },
-                (b';', _) => State::Extension { size },
+                (b';', _) => State::Extension { size, part: Part::Start },
                 (b' ' | b'\t', _) => State::BlankAfterSize { size },
                 _ => return Err(Fault::Chunk),
             },
             State::BlankAfterSize { size } => match byte {
                 b' ' | b'\t' => self.state,
-                b';' => State::Extension { size },
+                b';' => State::Extension { size, part: Part::Start },
                 _ => return Err(Fault::Chunk),
             },
-            State::Extension { size } => match byte {
-                b'\r' => State::SizeLineFeed { size },
-                byte if is_field_value(byte) => self.state,
-                _ => return Err(Fault::Chunk),
-            },
+            State::Extension { size, part: Part::Name | Part::Value | Part::QuoteEnd } if byte == b'\r' => {
+                State::SizeLineFeed { size }
+            }
+            State::Extension { size, part } => State::Extension { size, part: part.next(byte).ok_or(Fault::Chunk)? },
             State::SizeLineFeed { size } => match (byte, size) {
                 (b'\n', 0) => State::TrailerStart,
                 (b'\n', size) => {

@@ -113,7 +113,7 @@ pub(crate) const CASES: &[Case] = &[
     case("RFC 9112 section 2.2", b"GET / HTTP/1.1\r\nHost: a\r\nX: a\rb\r\n\r\n", "400 BareCarriageReturn closed"),
     case("RFC 9112 section 2.2", b"GET / HTTP/1.1\r\nHost: a\r\n\r\r\n\r\n", "400 BareCarriageReturn closed"),
     // Without any line feed not even the request line has ended.
-    case("RFC 9112 section 2.2", b"GET / HTTP/1.1\rHost: a\r\r", "open"),
+    case("RFC 9112 section 2.2", b"GET / HTTP/1.1\rHost: a\r\r", "400 BareCarriageReturn closed"),
     // A blank before the first field could hide it from somebody else.
     case("RFC 9112 section 2.2", b"GET / HTTP/1.1\r\n Host: a\r\n\r\n", "400 ObsoleteFold closed"),
     // RFC 9112 section 2.3 and RFC 9110 section 2.5: a higher minor version is read as the highest known one.
@@ -503,6 +503,60 @@ pub(crate) const CASES: &[Case] = &[
         b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n\
           5;a=\"b;c\\\"d\"\r\nhello\r\n0;last\r\n\r\n",
         "200 open",
+    ),
+    case(
+        "RFC 9112 section 7.1.1",
+        b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n\
+          5;\r\nhello\r\n0\r\n\r\n",
+        "400 Chunk closed",
+    ),
+    case(
+        "RFC 9112 section 7.1.1",
+        b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n\
+          5;;a\r\nhello\r\n0\r\n\r\n",
+        "400 Chunk closed",
+    ),
+    case(
+        "RFC 9112 section 7.1.1",
+        b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n\
+          5; \r\nhello\r\n0\r\n\r\n",
+        "400 Chunk closed",
+    ),
+    case(
+        "RFC 9112 section 7.1.1",
+        b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n\
+          5;bad[=x\r\nhello\r\n0\r\n\r\n",
+        "400 Chunk closed",
+    ),
+    case(
+        "RFC 9112 section 7.1.1",
+        b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n\
+          5;a=\r\nhello\r\n0\r\n\r\n",
+        "400 Chunk closed",
+    ),
+    case(
+        "RFC 9112 section 7.1.1",
+        b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n\
+          5;a=b c\r\nhello\r\n0\r\n\r\n",
+        "400 Chunk closed",
+    ),
+    case(
+        "RFC 9112 section 7.1.1",
+        b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n\
+          5;a=\"b\r\nhello\r\n0\r\n\r\n",
+        "400 Chunk closed",
+    ),
+    case(
+        "RFC 9112 section 7.1.1",
+        b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n\
+          5;a=\"b\"c\r\nhello\r\n0\r\n\r\n",
+        "400 Chunk closed",
+    ),
+    case(
+        "RFC 9112 section 7.1.1",
+        b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n\
+          5;a \r\nhello\r\n0\r\n\r\n",
+        "400 Chunk closed",
     ),
     case(
         "RFC 9112 section 7.1.1",

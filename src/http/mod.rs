@@ -49,8 +49,9 @@ pub const MAX_BODY: u64 = 1024 * 1024;
 pub const MAX_CHUNK_OVERHEAD: usize = 16 * 1024;
 
 /// The methods that the reply to OPTIONS, and a 405, name in `Allow` (RFC 9110 section 10.2.1).
-/// Other well-formed methods are answered too: the lecture's server answers whatever it is asked.
-pub const ALLOW: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
+/// Other well-formed methods are answered too: the lecture's server answers whatever it is asked. (Who names PATCH should say
+/// which formats it takes, RFC 5789 section 3.1.)
+pub const ALLOW: &str = "GET, HEAD, POST, PUT, DELETE, OPTIONS";
 
 /// Whether `byte` may stand in a token, such as a method or a field name (RFC 9110 section 5.6.2).
 pub(crate) fn is_token(byte: u8) -> bool {

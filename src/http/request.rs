@@ -180,7 +180,12 @@ fn check_incomplete(head: &[u8], seen: usize) -> Result<(), Fault> {
             None => check_method(line),
             Some(end) => check_method(&line[..end]),
         }
-        .and(check_line_length(line));
+        .and(check_line_length(line))
+        .and(match line[seen.saturating_sub(1).min(line.len())..].contains(&b'\r') {
+            // Only a line feed may follow it: who ends lines with it alone would wait for ever.
+            true => Err(Fault::BareCarriageReturn),
+            false => Ok(()),
+        });
     };
     if line_end >= seen {
         request_line(without_line_end(&head[..=line_end]))?;
