@@ -16,7 +16,7 @@ use std::time::{Duration, SystemTime};
 use hello_server::http::Fault;
 use hello_server::server::connection::converse;
 use hello_server::server::places::Places;
-use hello_server::server::{Caller, Ending, Event, Gone, Limits, Observer, Runtime, Server, Stream};
+use hello_server::server::{Caller, Ending, Event, Gone, Limits, Observer, Part, Runtime, Server, Stream};
 
 /// What a peer does next.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,6 +59,8 @@ pub(crate) struct Answered {
     pub(crate) line: Vec<u8>,
     /// How many bytes of body it has.
     pub(crate) bytes: usize,
+    /// How many bytes had been heard by then: where the request ends that it answers.
+    pub(crate) heard: usize,
 }
 
 /// Plays `steps`, and then silence, until the server has hung up.
@@ -103,6 +105,8 @@ struct World {
     finished: Cell<bool>,
     reset: Cell<bool>,
     reads: Cell<bool>,
+    /// How many bytes the server has told of.
+    heard: Cell<usize>,
     outcome: RefCell<Outcome>,
 }
 
@@ -177,7 +181,11 @@ impl Observer for Handle {
                 fault: exchange.fault,
                 line: exchange.line.to_vec(),
                 bytes: exchange.bytes,
+                heard: self.0.heard.get(),
             }),
+            Event::Heard(_, Part::Head(bytes) | Part::Body(bytes)) => {
+                self.0.heard.set(self.0.heard.get() + bytes.len())
+            }
             Event::HungUp(_, ending) => {
                 assert_eq!(outcome.ending, None, "a call is over once");
                 outcome.ending = Some(ending);
