@@ -24,14 +24,15 @@ use crate::server::{self, Call, Event, Gone, Observer};
 /// How many nanoseconds it takes to see that nobody calls.
 const LOOK: u64 = 1_000_000;
 
-/// How many bytes the system keeps for a peer that does not read yet. Left alone it makes that 4 MiB for who reads fast at
-/// first, which ten thousand peers could have it do. Default is 64 KiB, and there is no option for it.
-const SEND_BUFFER: u64 = 64 * 1024;
+/// How many bytes the system keeps for a connection, in each direction: of what the peer has not read yet, and of what it has
+/// sent and is not read yet. Left alone it makes that several MiB for who is fast at first, which ten thousand peers could
+/// have it do. Default is 64 KiB, and there is no option for it.
+const BUFFER: u64 = 64 * 1024;
 
-/// How many it is asked to keep for a peer that has been given up: what was kept before, and all that may be on its way,
-/// which is another 64 KiB, with what the system needs around it. Linux gives no more than `net.core.wmem_max`, which is
-/// 208 KiB unless somebody has changed it.
-const LAST_SEND_BUFFER: u64 = 208 * 1024;
+/// How many it is asked to keep of what a peer does not read that has been given up: what was kept before, and all that may
+/// be on its way, which is another 64 KiB, with what the system needs around it. Linux gives no more than
+/// `net.core.wmem_max`, which is 208 KiB unless somebody has changed it.
+const LAST_BUFFER: u64 = 208 * 1024;
 
 /// A socket that callers come in at.
 #[derive(Debug)]
@@ -109,7 +110,8 @@ impl Listener {
             observer.observe(Event::Bound(address));
             socket.set_listen_backlog_size(backlog)?;
             // Those who are picked up inherit it. A host that cannot do it leaves it to its system.
-            let _ = socket.set_send_buffer_size(SEND_BUFFER);
+            let _ = socket.set_send_buffer_size(BUFFER);
+            let _ = socket.set_receive_buffer_size(BUFFER);
             socket.start_listen()?;
             finish(&socket, TcpSocket::finish_listen)?;
             observer.observe(Event::Listening { address, backlog });
@@ -215,7 +217,7 @@ impl Socket for Connection {
 
     fn make_room(&self) {
         // A system that will not leaves everything as it is.
-        let _ = self.socket.set_send_buffer_size(LAST_SEND_BUFFER);
+        let _ = self.socket.set_send_buffer_size(LAST_BUFFER);
     }
 
     fn shut_down(&self) {
