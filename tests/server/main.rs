@@ -2,6 +2,7 @@
 //! `hello-runner`, or plain `wasmtime run` with `HELLO_HOST=wasmtime`.
 #![cfg(not(target_family = "wasm"))]
 
+mod beginnings;
 mod clients;
 mod peers;
 mod readme;

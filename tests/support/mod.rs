@@ -102,7 +102,7 @@ impl Server {
 
     /// Starts one by this command, and waits until it listens.
     pub(crate) fn launch(command: &mut Command) -> Self {
-        let command = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("it can be started");
         // Both outputs are drained all the time: a full pipe would stop the server.
         let stdout = BufReader::new(child.stdout.take().expect("piped"));
@@ -164,6 +164,17 @@ impl Server {
     /// Its process.
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Asks one that was started by [`command`] with `--stop-when-stdin-closes` to stop, and hears it out. As
+    /// [`finish`](Server::finish).
+    pub(crate) fn stop(mut self) -> Output {
+        drop(self.child.stdin.take());
+        if !is_wasmtime() {
+            let sent = Command::new("kill").arg(self.pid().to_string()).status();
+            assert!(sent.is_ok_and(|status| status.success()));
+        }
+        self.wait()
     }
 
     /// Ends it. What it said that nobody has read yet, and how it ended.
