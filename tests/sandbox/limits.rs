@@ -4,11 +4,13 @@ use std::fs;
 use std::io::Write as _;
 use std::path::Path;
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use hello_server::http::MAX_HEAD;
 use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
 
-use super::support::{GET, Output, Server, component, read_reply, runner};
+use super::support::{GET, Output, Server, component, connect, read_reply, runner};
 use super::{Program, assert_failed, by, probe, run, sandbox, section};
 
 #[test]
@@ -71,6 +73,40 @@ fn a_thousand_of_the_worst_peers_fit_into_48_kib_each() {
     }
     drop(peers);
     server.assert_serves();
+}
+
+/// What stands still with everything else is not busy.
+#[test]
+fn a_process_that_was_halted_in_the_middle_of_a_turn_is_not_taken_for_a_loop() {
+    let mut command = sandbox(&["--max-turn", "1", "--allow-listen", "127.0.0.1:0"]);
+    command.arg(component::path()).args(["--listen", "127.0.0.1:0", "--stop-when-stdin-closes", "--log", "off"]);
+    let program = Program::start(&mut command);
+    let address = program.address();
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        // Somebody keeps it busy, so that it is halted in a turn, probably.
+        for _ in 0..2 {
+            scope.spawn(|| {
+                let mut stream = connect(address);
+                while !over.load(Ordering::Relaxed) {
+                    stream.write_all(GET).expect("it reads");
+                    read_reply(&mut stream);
+                }
+            });
+        }
+        for _ in 0..3 {
+            program.signal(Signal::STOP);
+            std::thread::sleep(Duration::from_millis(1500));
+            program.signal(Signal::CONT);
+            let mut stream = connect(address);
+            stream.write_all(GET).expect("it reads");
+            read_reply(&mut stream);
+        }
+        over.store(true, Ordering::Relaxed);
+    });
+    program.signal(Signal::TERM);
+    let output = program.wait();
+    assert_eq!((output.stderr.as_str(), output.status.code()), ("", Some(0)));
 }
 
 #[test]

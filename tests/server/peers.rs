@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
+use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -206,7 +207,7 @@ fn beyond_the_limit_callers_wait_in_line_and_idle_ones_make_room() {
 fn without_descriptors_it_waits_for_better_times() {
     // A shell gives the server fewer descriptors than there are callers.
     let serve = super::support::command(&["--port", "0", "--log", "off"]);
-    let mut limited = std::process::Command::new("sh");
+    let mut limited = Command::new("sh");
     limited.args(["-c", "ulimit -n 64; exec \"$0\" \"$@\""]).arg(serve.get_program()).args(serve.get_args());
     let server = Server::launch(&mut limited);
     let mut peers = Vec::new();
@@ -222,6 +223,35 @@ fn without_descriptors_it_waits_for_better_times() {
     server.assert_serves();
     // Or there were enough all the time.
     assert!(server.finish().stderr.contains("cannot pick up a call"));
+}
+
+/// Sends the server's process a signal.
+fn signal(server: &Server, name: &str) {
+    let sent = Command::new("kill").args(["-s", name, &server.pid().to_string()]).status();
+    assert!(sent.expect("kill is there").success());
+}
+
+/// As when a laptop is closed: clocks jump, and nobody was there.
+#[test]
+fn a_server_that_was_halted_for_longer_than_its_deadlines_goes_on_with_everybody() {
+    let server = Server::start(&["--log", "off", "--header-timeout", "1"]);
+    let mut late = server.connect();
+    late.write_all(&GET[..20]).expect("it reads");
+    let mut idle = server.connect();
+    idle.write_all(GET).expect("it reads");
+    read_reply(&mut idle);
+
+    signal(&server, "STOP");
+    thread::sleep(Duration::from_secs(2));
+    idle.write_all(GET).expect("there is room");
+    let mut next = server.connect();
+    next.write_all(LAST_GET).expect("there is room");
+    signal(&server, "CONT");
+
+    assert!(read_all(&mut late).starts_with("HTTP/1.1 408 "));
+    read_reply(&mut idle);
+    assert!(read_all(&mut next).ends_with(HELLO));
+    server.assert_serves();
 }
 
 /// How many descriptors a process has open, and how much memory it holds, in KiB. Linux tells.

@@ -9,6 +9,7 @@ use super::{Event, Limits, Observer, Runtime as _, Server};
 use crate::wasi::model::{Model, Peer, ROOM, Switchboard, Telephone};
 use crate::wasi::runtime::Runtime;
 
+mod clocks;
 mod schedules;
 mod stop;
 
