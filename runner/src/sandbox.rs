@@ -5,12 +5,12 @@ use std::io::{ErrorKind, Read as _};
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use wasmtime::component::{Component, Linker, ResourceTable, ResourceTableError};
 use wasmtime::{Config, Engine, Store, Trap, WasmBacktrace, WasmBacktraceDetails};
 use wasmtime_wasi::p2::bindings::CommandPre;
-use wasmtime_wasi::{I32Exit, WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi::{HostWallClock, I32Exit, WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtxView, WasiHttpView};
 
 use crate::cache::Kept;
@@ -65,6 +65,20 @@ impl WasiHttpView for Host {
 impl AsRef<Guard> for Host {
     fn as_ref(&self) -> &Guard {
         &self.guard
+    }
+}
+
+/// The time of day. Wasmtime's own panics while the system's clock stands before 1970, which WASI has no number for: that
+/// is 1970 here.
+struct WallClock;
+
+impl HostWallClock for WallClock {
+    fn resolution(&self) -> Duration {
+        Duration::from_nanos(1)
+    }
+
+    fn now(&self) -> Duration {
+        SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
     }
 }
 
@@ -125,6 +139,7 @@ fn run_with(
     let mut wasi = WasiCtx::builder();
     wasi.arg(name).args(&options.arguments);
     wasi.stdin(watch.stdin()).stdout(Stdout(Arc::clone(stdout))).stderr(Stdout(Arc::clone(stderr)));
+    wasi.wall_clock(WallClock);
     wasi.allow_tcp(true);
     let (grants, asked) = (options.grants.clone(), guard.clone());
     wasi.socket_addr_check(move |address, usage| {

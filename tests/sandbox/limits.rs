@@ -109,6 +109,25 @@ fn a_process_that_was_halted_in_the_middle_of_a_turn_is_not_taken_for_a_loop() {
     assert_eq!((output.stderr.as_str(), output.status.code()), ("", Some(0)));
 }
 
+/// WASI has no number for such a time.
+#[test]
+fn a_clock_that_stands_before_1970_brings_nothing_down() {
+    const BEFORE: [&str; 3] =
+        ["env", "LD_PRELOAD=/usr/$LIB/faketime/libfaketimeMT.so.1", "FAKETIME=@1960-01-01 00:00:00"];
+    let year = Command::new(BEFORE[0]).args(&BEFORE[1..]).args(["date", "+%Y"]).output();
+    if !year.is_ok_and(|output| output.stdout == b"1960\n") {
+        eprintln!("not tested: there is no libfaketime here");
+        return;
+    }
+    let mut command = sandbox(&["--allow-listen", "127.0.0.1:0"]);
+    command.arg(component::path()).args(["--listen", "127.0.0.1:0"]);
+    let program = Program::start(&mut by(&BEFORE, &command));
+    let mut stream = connect(program.address());
+    stream.write_all(GET).expect("it reads");
+    let reply = read_reply(&mut stream);
+    assert!(reply.contains("\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\n"), "{reply}");
+}
+
 #[test]
 fn what_it_needs_to_start_at_all_counts_too() {
     let output = run(&mut probe(&["--max-memory", "1"], &["arguments"]));
