@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::Result;
 use hello_server::http::Fault;
 use hello_server::observers::explain::Explainer;
-use hello_server::observers::lines::{Lines, Unread};
+use hello_server::observers::lines::{Lines, SinkError};
 use hello_server::observers::log::{AccessLog, Format};
 use hello_server::observers::wire::Wire;
 use hello_server::options::{self, Color, Command, HELP, Options, Place, UsageError};
@@ -82,14 +82,17 @@ fn serve(options: &Options) -> Result<()> {
     let server = Server::new(runtime.clone(), observer, options.limits.clone());
     // From here on nothing is printed but by these two: whoever does not read keeps nobody waiting.
     let (stdout, stderr) = (Output::stdout(runtime.reactor()), Output::stderr(runtime.reactor()));
-    let (log, unread) = (Rc::clone(&lines), Rc::clone(&notes));
+    let (log, trouble) = (Rc::clone(&lines), Rc::clone(&notes));
     runtime.spawn(async move {
-        if let Err(Unread) = log.run(stdout).await {
-            unread.say("hello-server: note: nobody reads the log any more; serving on without it\n");
-        }
+        let note = |error| match error {
+            SinkError::Closed => "nobody reads the log any more; serving on without it",
+            SinkError::Failed => "the log cannot be written (is the disk full?); serving on, and lines of it are lost",
+        };
+        log.run(stdout, |error| trouble.say(&format!("hello-server: note: {}\n", note(error)))).await;
     });
     let complaints = Rc::clone(&notes);
-    runtime.spawn(async move { _ = complaints.run(stderr).await });
+    // When standard error does not take them either, there is nobody to tell.
+    runtime.spawn(async move { complaints.run(stderr, |_| {}).await });
     for listener in listeners {
         runtime.spawn(accept::accept(Rc::clone(&server), listener));
     }

@@ -100,7 +100,12 @@ impl Output {
             match written {
                 Ok(()) => {}
                 Err(error) if error.kind() == ErrorKind::BrokenPipe => state.closed = true,
-                Err(error) => state.failure = Some(error),
+                Err(error) => {
+                    state.failure = Some(error);
+                    // What was written may end in the middle of a line, and what waits need not begin with a whole one:
+                    // together they would look like a line that nobody has printed.
+                    state.waiting.clear();
+                }
             }
             if state.waiting.is_empty() {
                 state.flushing = false;
@@ -324,6 +329,13 @@ mod tests {
         runtime.block_on(handle.ready());
     }
 
+    /// Waits until an earlier write has failed, and takes note of it.
+    fn wait_for_failure(handle: &mut OutputHandle) {
+        while handle.check_write().is_ok() {
+            std::thread::yield_now();
+        }
+    }
+
     #[test]
     fn a_reader_that_does_not_read_stops_nobody() {
         let (output, permits, written) = slow();
@@ -372,6 +384,26 @@ mod tests {
             }
             assert_eq!(handle.check_write().is_ok(), times == 1);
         }
+    }
+
+    #[test]
+    fn behind_what_could_not_be_written_comes_nothing_that_belongs_to_it() {
+        let (output, permits, written) = slow();
+        let mut handle = OutputHandle(output);
+        handle.write(Bytes::from_static(b"a line\nand half ")).expect("permitted");
+        permits.send(Ok(())).expect("it writes");
+        assert_eq!(written.recv().expect("written"), b"a line\nand half ");
+        // The thread has this, and then there is more.
+        handle.write(Bytes::from_static(b"of one that is long ")).expect("permitted");
+        while !handle.0.state().writing {
+            std::thread::yield_now();
+        }
+        handle.write(Bytes::from_static(b"and its end\n")).expect("permitted");
+        permits.send(Err(ErrorKind::StorageFull.into())).expect("it writes");
+        wait_for_failure(&mut handle);
+        handle.write(Bytes::from_static(b"another line\n")).expect("permitted");
+        permits.send(Ok(())).expect("it writes");
+        assert_eq!(written.recv().expect("written"), b"another line\n");
     }
 
     #[test]

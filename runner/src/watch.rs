@@ -266,6 +266,9 @@ const SIGINT: i32 = 2;
 impl Signals {
     fn new() -> std::io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
+        // Who writes to a file that has grown as large as files may be (`ulimit -f`) is ended by this, unless it is heard;
+        // then the write fails, as on a full disk.
+        let _ = signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?;
         Ok(Signals { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
     }
 

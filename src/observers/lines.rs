@@ -34,10 +34,6 @@ pub enum SinkError {
     Failed,
 }
 
-/// Nobody reads the lines any more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Unread;
-
 /// Collects lines ([`add`](Lines::add)) and passes them on ([`run`](Lines::run)).
 #[derive(Debug)]
 pub struct Lines {
@@ -105,21 +101,22 @@ impl Lines {
         self.waiting.take()
     }
 
-    /// Passes lines on to `sink` whenever there are some, until they are [finished](Lines::finish).
-    ///
-    /// # Errors
-    /// Nobody reads them any more, so there are no more lines, and the server goes on without them.
-    pub async fn run(&self, sink: impl Sink) -> Result<(), Unread> {
+    /// Passes lines on to `sink` whenever there are some, until they are [finished](Lines::finish), or until nobody reads
+    /// them any more: then there are no more lines, and the server goes on without them. `complain` is told of that; and
+    /// that lines could not be written, once until it has worked again.
+    pub async fn run(&self, sink: impl Sink, complain: impl Fn(SinkError)) {
         self.running.set(true);
-        let result = self.pass_on(sink).await;
-        self.closed.set(result.is_err());
+        self.pass_on(sink, complain).await;
         self.running.set(false);
-        result
     }
 
-    async fn pass_on(&self, mut sink: impl Sink) -> Result<(), Unread> {
+    async fn pass_on(&self, mut sink: impl Sink, complain: impl Fn(SinkError)) {
         // Nobody says how much of a write that failed was written.
         let mut torn = false;
+        // How many lines the last write was about. A host that writes behind our back says only at the next one whether
+        // they are lost.
+        let mut unsure = 0;
+        let mut failing = false;
         loop {
             let lines = poll_fn(|context| {
                 let lines = self.take();
@@ -131,7 +128,7 @@ impl Lines {
             })
             .await;
             if lines.is_empty() {
-                return Ok(());
+                return;
             }
             self.leaving.set(lines.len());
             let lost = self.lost.take();
@@ -144,15 +141,26 @@ impl Lines {
                 }
             };
             self.leaving.set(0);
-            torn = written.is_err();
+            let about = lost + lines.lines().count() as u64;
             match written {
-                Ok(()) => {}
-                Err(SinkError::Failed) => {
-                    let failed = lines.lines().count() as u64;
-                    self.lost.set(self.lost.get() + lost + failed);
+                Ok(()) => {
+                    // Twice in a row: so the first time it has really worked.
+                    failing &= torn;
+                    unsure = about;
                 }
-                Err(SinkError::Closed) => return Err(Unread),
+                Err(SinkError::Failed) => {
+                    self.lost.set(self.lost.get() + about + std::mem::take(&mut unsure));
+                    if !std::mem::replace(&mut failing, true) {
+                        complain(SinkError::Failed);
+                    }
+                }
+                Err(SinkError::Closed) => {
+                    self.closed.set(true);
+                    complain(SinkError::Closed);
+                    return;
+                }
             }
+            torn = written.is_err();
             self.give_back(lines);
         }
     }

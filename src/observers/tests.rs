@@ -32,7 +32,7 @@ fn with_log<S: Sink + 'static>(format: Format, sink: impl FnOnce(&Runtime<Model>
     let lines = Rc::new(Lines::new(format.loss()));
     let log = AccessLog::new(format, &lines);
     let sink = sink(&runtime);
-    runtime.spawn(async move { _ = lines.run(sink).await });
+    runtime.spawn(async move { lines.run(sink, |_| {}).await });
     let server = Server::new(runtime.clone(), log, Limits::default());
     let (switchboard, telephone) = Switchboard::new(&model, runtime.reactor());
     runtime.spawn(accept(server, switchboard));
@@ -115,18 +115,28 @@ impl Sink for Shut {
     }
 }
 
-/// Is full at first.
+/// Is full at times.
 #[derive(Clone, Default)]
 struct Disk {
     full: Rc<Cell<bool>>,
+    /// It says so only when something else is to be written.
+    later: bool,
+    failed: bool,
     page: Page,
 }
 
 impl Sink for Disk {
     async fn write(&mut self, lines: &[u8]) -> Result<(), SinkError> {
-        match self.full.get() {
-            true => Err(SinkError::Failed),
-            false => self.page.write(lines).await,
+        if std::mem::take(&mut self.failed) {
+            return Err(SinkError::Failed);
+        }
+        match (self.full.get(), self.later) {
+            (false, _) => self.page.write(lines).await,
+            (true, false) => Err(SinkError::Failed),
+            (true, true) => {
+                self.failed = true;
+                Ok(())
+            }
         }
     }
 }
@@ -149,6 +159,33 @@ fn a_log_that_fails_for_a_while_goes_on_and_says_how_much_was_lost() {
     });
     let lines = disk.page.0.take().concat();
     assert!(lines.starts_with("\n# up to 3 lines lost\n127.0.0.1 - - ["), "{lines}");
+}
+
+#[test]
+fn a_log_that_fails_twice_says_so_twice_and_each_time_no_fewer_lines_than_were_lost() {
+    for later in [false, true] {
+        play(Limits::default(), |scene| async move {
+            let (log, lines) = log_and_lines();
+            let (disk, complaints) = (Disk { later, ..Disk::default() }, Rc::new(RefCell::new(Vec::new())));
+            let (writer, sink, complain) = (Rc::clone(&lines), disk.clone(), Rc::clone(&complaints));
+            scene.runtime.spawn(async move {
+                writer.run(sink, |error| complain.borrow_mut().push(error)).await;
+            });
+            for state in "FFF...FFFF...".chars() {
+                disk.full.set(state == 'F');
+                log.observe(answered());
+                scene.pause().await;
+            }
+            assert_eq!(*complaints.borrow(), [SinkError::Failed; 2]);
+            let text = disk.page.0.take().concat();
+            let written = text.lines().filter(|line| line.contains("\"GET / ")).count();
+            let said = text.lines().filter_map(|line| line.strip_prefix("# up to ")?.strip_suffix(" lines lost"));
+            let said: usize = said.map(|number| number.parse::<usize>().expect("a number")).sum();
+            // What is told at once is told of one write; it may be the last one, or the one before.
+            let too_many = if later { 0 } else { 1 };
+            assert_eq!(written + said, 13 + too_many, "{text}");
+        });
+    }
 }
 
 /// Takes nothing, until it is told to.
@@ -235,14 +272,12 @@ fn the_last_lines_are_passed_on_before_the_end() {
         lines.finish(&scene.runtime, scene.runtime.now() + seconds(9)).await;
 
         let (log, lines) = log_and_lines();
-        let (writer, sink, result) = (Rc::clone(&lines), page.clone(), Rc::new(RefCell::new(None)));
-        let written = Rc::clone(&result);
-        scene.runtime.spawn(async move { *written.borrow_mut() = Some(writer.run(sink).await) });
+        let (writer, sink) = (Rc::clone(&lines), page.clone());
+        scene.runtime.spawn(async move { writer.run(sink, |error| panic!("{error:?}")).await });
         scene.pause().await;
         log.observe(answered());
         lines.finish(&scene.runtime, scene.runtime.now() + seconds(9)).await;
         assert_eq!(page.0.borrow().len(), 1);
-        assert_eq!(*result.borrow(), Some(Ok(())));
     });
 }
 
@@ -260,7 +295,7 @@ fn a_reader_that_does_not_read_does_not_keep_the_server_from_ending() {
     play(Limits::default(), |scene| async move {
         let (log, lines) = log_and_lines();
         let writer = Rc::clone(&lines);
-        scene.runtime.spawn(async move { _ = writer.run(Stuck).await });
+        scene.runtime.spawn(async move { writer.run(Stuck, |_| {}).await });
         scene.pause().await;
         log.observe(answered());
         let ((), time) = scene.timed(lines.finish(&scene.runtime, scene.runtime.now() + seconds(1))).await;

@@ -4,6 +4,7 @@
 
 mod beginnings;
 mod clients;
+mod output;
 mod peers;
 mod readme;
 mod restart;

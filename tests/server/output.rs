@@ -1,0 +1,265 @@
+//! Where the log goes: nobody who reads it, or does not, keeps the server from serving, or from its end. What stands in it is
+//! what happened.
+
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use super::support::{GET, HELLO, LAST_GET, command, connect, is_wasmtime, read_all, read_reply};
+
+/// What is said when the log cannot be written, and when nobody reads it.
+const FULL: &str =
+    "hello-server: note: the log cannot be written (is the disk full?); serving on, and lines of it are lost\n";
+const UNREAD: &str = "hello-server: note: nobody reads the log any more; serving on without it\n";
+
+/// A server whose output goes somewhere.
+struct Server {
+    child: Child,
+    address: SocketAddr,
+}
+
+impl Server {
+    /// Starts one whose output a shell redirects like this. `before` is what the shell does first.
+    fn redirected(before: &str, redirections: &str) -> Self {
+        Server::started(
+            Command::new("sh").args(["-c", &format!("{before}\nexec \"$@\" {redirections}"), "sh"]).args(words()),
+        )
+    }
+
+    /// Starts one by this command, and finds out where it listens without a word of it.
+    fn started(command: &mut Command) -> Self {
+        let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        let mut child = child.expect("it can be started");
+        let port = loop {
+            match listening(child.id()) {
+                Some(port) => break port,
+                None => assert_eq!(child.try_wait().expect("it was started"), None, "it did not start"),
+            }
+            std::thread::yield_now();
+        };
+        Server { child, address: (Ipv4Addr::LOCALHOST, port).into() }
+    }
+
+    /// It answers so many calls, and requests.
+    fn assert_serves(&self, calls: usize) {
+        for _ in 0..calls {
+            let mut stream = connect(self.address);
+            stream.write_all(GET).expect("it reads");
+            read_reply(&mut stream);
+            stream.write_all(LAST_GET).expect("it reads");
+            assert!(read_all(&mut stream).ends_with(HELLO));
+        }
+    }
+
+    /// Asks it to stop, which it does. Returns what it said on standard error, if that came here.
+    fn stop(mut self) -> String {
+        drop(self.child.stdin.take());
+        if !is_wasmtime() {
+            let sent = Command::new("kill").arg(self.child.id().to_string()).status();
+            assert!(sent.is_ok_and(|status| status.success()));
+        }
+        let mut stderr = String::new();
+        if let Some(mut pipe) = self.child.stderr.take() {
+            pipe.read_to_string(&mut stderr).expect("text");
+        }
+        assert_eq!(self.child.wait().expect("it was started").code(), Some(0), "{stderr}");
+        stderr
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It has ended, if all is well.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The words that start a server which can be told to stop.
+fn words() -> Vec<String> {
+    let command = command(&["--listen", "127.0.0.1:0", "--stop-when-stdin-closes"]);
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    words.map(|word| word.to_str().expect("text").to_owned()).collect()
+}
+
+/// The port on which this process listens for IPv4, if it does. Linux tells.
+fn listening(pid: u32) -> Option<u16> {
+    const LISTENS: &str = "0A";
+    let open = fs::read_dir(format!("/proc/{pid}/fd")).ok()?;
+    let open: Vec<PathBuf> = open.filter_map(|entry| fs::read_link(entry.ok()?.path()).ok()).collect();
+    let sockets = fs::read_to_string(format!("/proc/{pid}/net/tcp")).ok()?;
+    sockets.lines().find_map(|line| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let is_its = |inode: &str| open.contains(&PathBuf::from(format!("socket:[{inode}]")));
+        let found = *words.get(3)? == LISTENS && is_its(words.get(9)?);
+        u16::from_str_radix(words[1].split_once(':').filter(|_| found)?.1, 16).ok()
+    })
+}
+
+/// Whether this system has what these tests need.
+fn is_linux() -> bool {
+    let is_linux = Path::new("/dev/full").exists() && Path::new("/proc/self/net/tcp").exists();
+    if !is_linux {
+        eprintln!("not tested: this is not Linux");
+    }
+    is_linux
+}
+
+#[test]
+fn a_log_that_cannot_be_written_is_noted_once_and_the_server_serves_on() {
+    if is_linux() {
+        let server = Server::redirected("", ">/dev/full");
+        server.assert_serves(50);
+        assert_eq!(server.stop(), FULL);
+    }
+}
+
+#[test]
+fn who_cannot_say_anything_serves_on() {
+    if is_linux() {
+        for redirections in [">/dev/full 2>/dev/full", ">&- 2>&-", ">&-", "2>&-", "2>/dev/full"] {
+            let server = Server::redirected("", redirections);
+            // A note about this has nowhere to go, either.
+            let mut tls = connect(server.address);
+            tls.write_all(b"\x16\x03\x01").expect("it reads");
+            assert!(read_all(&mut tls).starts_with("HTTP/1.1 400 "));
+            server.assert_serves(20);
+            let said = server.stop();
+            assert_eq!(said.matches('\n').count(), usize::from(!redirections.contains("2>")), "{redirections}: {said}");
+        }
+    }
+}
+
+/// As a service has it. It would be the sign to stop, where that is looked for.
+#[test]
+fn without_a_standard_input_it_serves() {
+    if is_linux() {
+        let words: Vec<String> = words().into_iter().filter(|word| word != "--stop-when-stdin-closes").collect();
+        let mut shell = Command::new("sh");
+        let server = Server::started(shell.args(["-c", "exec \"$@\" <&-", "sh"]).args(words));
+        server.assert_serves(1);
+    }
+}
+
+#[test]
+fn the_sandbox_does_not_take_a_missing_standard_input_for_the_sign_to_stop() {
+    if is_linux() && !is_wasmtime() {
+        let server = Server::redirected("", "<&-");
+        server.assert_serves(1);
+        assert_eq!(server.stop(), "");
+    }
+}
+
+#[test]
+fn a_log_of_which_somebody_wanted_the_first_line_is_noted_once_and_the_server_serves_on() {
+    if is_linux() {
+        // As with `serve | head -1`; and with `serve 2>&1 | head -1`.
+        for is_stderr_read in [true, false] {
+            let mut server = Server::redirected("", "");
+            let mut first = String::new();
+            BufReader::new(server.child.stdout.take().expect("piped")).read_line(&mut first).expect("text");
+            assert!(first.starts_with("Access http://"), "{first}");
+            if !is_stderr_read {
+                drop(server.child.stderr.take());
+            }
+            server.assert_serves(50);
+            assert_eq!(server.stop(), if is_stderr_read { UNREAD } else { "" });
+        }
+    }
+}
+
+/// Asks for a path that tells which of all requests this is, and is long.
+fn ask(address: SocketAddr, number: usize) {
+    let mut stream = connect(address);
+    write!(stream, "GET /{} HTTP/1.0\r\n\r\n", path(number)).expect("it reads");
+    assert!(read_all(&mut stream).ends_with(HELLO));
+}
+
+fn path(number: usize) -> String {
+    format!("{number:0>200}")
+}
+
+/// Fills `log`, which has room for no more than 64 KiB, makes room again, and looks at what is in it then, behind what was
+/// taken out of it to make room.
+fn assert_survives_a_full_disk(server: Server, mut log: File, make_room: impl FnOnce() -> String) {
+    (0..400).for_each(|number| ask(server.address, number));
+    let mut text = make_room();
+    let mut asked = 400;
+    // Who writes the log may be behind.
+    while !(400..asked).any(|number| text.contains(&path(number))) {
+        assert!(asked < 50_000, "it does not go on: {text}");
+        ask(server.address, asked);
+        asked += 1;
+        log.read_to_string(&mut text).expect("text");
+    }
+    assert_eq!(server.stop(), FULL);
+
+    log.read_to_string(&mut text).expect("text");
+    let (mut seen, mut lost, mut torn) = (Vec::new(), Vec::new(), 0);
+    for line in text.lines() {
+        let request = line.split_once("] \"GET /").and_then(|(_, rest)| rest.strip_suffix(" HTTP/1.0\" 200 41"));
+        match request {
+            Some(path) => seen.push(path.parse::<usize>().expect("a number")),
+            None if line.starts_with("# up to ") => {
+                lost.push(line.split(' ').nth(3).and_then(|number| number.parse::<usize>().ok()).expect("a number"));
+            }
+            None if line.starts_with("127.0.0.1 - - [") => {
+                assert_eq!(line.rfind("127.0.0.1"), Some(0), "nothing is put together: {line}");
+                torn += 1;
+            }
+            None => assert!(line.is_empty() || !line.contains("GET"), "{line:?}"),
+        }
+    }
+    assert!(seen.is_sorted_by(|one, next| one < next), "each once, and in their order: {seen:?}");
+    assert!(!seen.contains(&300), "it was not full");
+    assert_eq!(lost.len(), 1, "{text}");
+    // It may be fewer: nobody knows how many lines of a write that failed were written.
+    let missing = asked - seen.len();
+    assert!((missing..=asked).contains(&lost[0]), "{missing} are missing, and the log says {}: {text}", lost[0]);
+    assert!(torn <= 1, "{text}");
+    assert!(text.ends_with(&format!("Served {asked} requests in {asked} calls.\n")), "{text}");
+}
+
+#[test]
+fn a_full_disk_is_survived_and_what_is_missing_in_the_log_is_said_when_there_is_room_again() {
+    let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join(if is_wasmtime() { "disk-wasmtime" } else { "disk" });
+    fs::create_dir_all(&place).expect("a folder");
+    let in_own_mounts = |script: &str| {
+        let mut unshare = Command::new("unshare");
+        let mount = "mount -t tmpfs -o size=64k tmpfs \"$0\" && head -c 32768 /dev/zero >\"$0/ballast\"";
+        unshare.args(["--map-root-user", "--mount", "sh", "-c", &format!("{mount} && {script}")]).arg(&place);
+        unshare
+    };
+    if !is_linux() || !in_own_mounts("true").output().is_ok_and(|output| output.status.success()) {
+        eprintln!("not tested: no disk can be mounted here");
+        return;
+    }
+    let server = Server::started(in_own_mounts("exec \"$@\" >>\"$0/log\"").args(words()));
+    let inside = |name| format!("/proc/{}/root{}/{name}", server.child.id(), place.display());
+    let (log, ballast) = (File::open(inside("log")).expect("a file"), inside("ballast"));
+    assert_survives_a_full_disk(server, log, || {
+        fs::remove_file(ballast).expect("a file");
+        String::new()
+    });
+}
+
+#[test]
+fn a_log_that_has_grown_as_large_as_files_may_be_is_survived_too() {
+    if !is_linux() {
+        return;
+    }
+    let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join(if is_wasmtime() { "log-wasmtime" } else { "log" });
+    // It is there when this test has run before.
+    File::create(&place).expect("a file");
+    // Who exceeds the limit is sent a signal that ends it; wasmtime has to be told not to mind.
+    let mind = if is_wasmtime() { "trap '' XFSZ" } else { "" };
+    let server = Server::redirected(&format!("{mind}\nulimit -f 64"), &format!(">>'{}'", place.display()));
+    let log = File::open(&place).expect("a file");
+    assert_survives_a_full_disk(server, log, || {
+        let text = fs::read_to_string(&place).expect("text");
+        File::create(&place).expect("a file");
+        text
+    });
+}
