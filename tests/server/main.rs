@@ -4,6 +4,7 @@
 
 mod beginnings;
 mod clients;
+mod log;
 mod output;
 mod peers;
 mod readme;
