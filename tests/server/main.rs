@@ -4,6 +4,7 @@
 
 mod beginnings;
 mod clients;
+mod killed;
 mod log;
 mod output;
 mod peers;

@@ -100,7 +100,7 @@ fn callers_who_are_gone_before_they_are_picked_up_cost_nobody_anything() {
 }
 
 /// Sends requests until nothing more goes in: the replies are never read.
-fn stick(server: &Server) -> TcpStream {
+pub(super) fn stick(server: &Server) -> TcpStream {
     let mut stream = server.connect();
     stream.set_nonblocking(true).expect("it is connected");
     let requests = GET.repeat(1000);

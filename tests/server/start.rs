@@ -1,7 +1,6 @@
 //! Starting it: options, and the errors that people meet. Each is one line of cause and one of advice, never a
 //! backtrace.
 
-use std::net::{Ipv4Addr, TcpListener};
 use std::process::{Command, Stdio};
 
 use hello_server::options::HELP;
@@ -33,18 +32,6 @@ fn started_twice_the_second_says_why_it_cannot_and_the_first_goes_on() {
     let cause = format!("port {port} is already in use");
     assert_fails_with(&second, &cause, &format!("--port {}", first.port.wrapping_add(1)));
     first.assert_serves();
-}
-
-#[test]
-fn a_restart_finds_the_port_free_although_connections_were_open() {
-    // Not a port of the kind that `--port 0` gives to the other tests.
-    let free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
-    let port = (20_000..30_000).find(free).expect("a free port").to_string();
-    let first = Server::launch(&mut command(&["--port", &port]));
-    let _open = first.connect();
-    first.assert_serves();
-    first.finish();
-    Server::launch(&mut command(&["--port", &port])).assert_serves();
 }
 
 #[test]
