@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "not every group of tests needs everything")]
 
 pub(crate) mod component;
+pub(crate) mod process;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -45,6 +46,12 @@ pub(crate) fn runner() -> &'static Path {
 
 /// The command that runs the component with these arguments, on the host to test with.
 pub(crate) fn command(arguments: &[&str]) -> Command {
+    // Fewer than the server may have, so that the limits of this machine are nobody's business.
+    command_for(1000, arguments)
+}
+
+/// The same, for so many connections.
+pub(crate) fn command_for(connections: usize, arguments: &[&str]) -> Command {
     if is_wasmtime() {
         let launcher = launcher();
         let mut command = Command::new(component::root().join(&launcher[0]));
@@ -56,8 +63,7 @@ pub(crate) fn command(arguments: &[&str]) -> Command {
         Command::new(runner()).arg("--quiet").arg(component::path()).arg("--check-options").args(arguments).output();
     let needs = String::from_utf8(check.expect("it can be started").stdout).expect("text");
     let mut command = Command::new(runner());
-    // Fewer than the server may have, so that the limits of this machine are nobody's business.
-    command.args(["--quiet", "--max-connections", "1000"]);
+    command.args(["--quiet", "--max-connections", &connections.to_string()]);
     for address in needs.lines().filter_map(|line| line.strip_prefix("listen ")) {
         command.args(["--allow-listen", address]);
     }
@@ -159,6 +165,11 @@ impl Server {
     /// The next line that it prints.
     pub(crate) fn line(&self) -> String {
         self.lines.recv_timeout(PATIENCE).expect("a line")
+    }
+
+    /// All lines that it will print, for somebody who reads them while it goes on.
+    pub(crate) fn take_lines(&mut self) -> Receiver<String> {
+        std::mem::replace(&mut self.lines, channel().1)
     }
 
     /// Its process.
