@@ -1,6 +1,5 @@
 //! Peers that one would rather not have: silent, hasty, stuck, many.
 
-use std::fs;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::process::Command;
@@ -9,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use socket2::SockRef;
 
+use super::support::process::holdings;
 use super::support::{GET, HELLO, LAST_GET, PATIENCE, Server, read_all, read_reply};
 
 #[test]
@@ -203,28 +203,6 @@ fn beyond_the_limit_callers_wait_in_line_and_idle_ones_make_room() {
     assert_eq!(idle[0].read(&mut [0; 16]).expect("an end"), 0, "it has made room");
 }
 
-#[test]
-fn without_descriptors_it_waits_for_better_times() {
-    // A shell gives the server fewer descriptors than there are callers.
-    let serve = super::support::command(&["--port", "0", "--log", "off"]);
-    let mut limited = Command::new("sh");
-    limited.args(["-c", "ulimit -n 64; exec \"$0\" \"$@\""]).arg(serve.get_program()).args(serve.get_args());
-    let server = Server::launch(&mut limited);
-    let mut peers = Vec::new();
-    for _ in 0..100 {
-        let mut peer = server.connect();
-        peer.write_all(LAST_GET).expect("it reads");
-        peers.push(peer);
-    }
-    for peer in &mut peers {
-        assert!(read_all(peer).ends_with(HELLO));
-        peer.shutdown(Shutdown::Both).expect("it is connected");
-    }
-    server.assert_serves();
-    // Or there were enough all the time.
-    assert!(server.finish().stderr.contains("cannot pick up a call"));
-}
-
 /// Sends the server's process a signal.
 fn signal(server: &Server, name: &str) {
     let sent = Command::new("kill").args(["-s", name, &server.pid().to_string()]).status();
@@ -252,15 +230,6 @@ fn a_server_that_was_halted_for_longer_than_its_deadlines_goes_on_with_everybody
     read_reply(&mut idle);
     assert!(read_all(&mut next).ends_with(HELLO));
     server.assert_serves();
-}
-
-/// How many descriptors a process has open, and how much memory it holds, in KiB. Linux tells.
-fn holdings(pid: u32) -> Option<(usize, u64)> {
-    let descriptors = fs::read_dir(format!("/proc/{pid}/fd")).ok()?.count();
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    let kib = resident.trim().trim_end_matches(" kB").trim().parse().ok()?;
-    Some((descriptors, kib))
 }
 
 #[test]

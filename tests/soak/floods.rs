@@ -1,0 +1,84 @@
+//! More callers than places, descriptors, or room in line: the server waits, and does not run in circles.
+
+use std::io::Write;
+use std::net::TcpStream;
+use std::process::Command;
+use std::thread::{sleep, spawn};
+use std::time::Duration;
+
+use super::support::process::cpu_time;
+use super::support::{GET, HELLO, LAST_GET, Server, command, connect, read_all};
+
+/// How long is looked at who waits.
+const WHILE: Duration = Duration::from_secs(2);
+
+/// Callers who have begun a request, so that they keep their places.
+fn busy(server: &Server, callers: usize) -> Vec<TcpStream> {
+    let mut busy: Vec<TcpStream> = (0..callers).map(|_| server.connect()).collect();
+    busy.iter_mut().for_each(|peer| peer.write_all(&GET[..20]).expect("it reads"));
+    busy
+}
+
+/// It waits, and does hardly anything else.
+fn assert_waits(server: &Server, what: &str) {
+    let Some(before) = cpu_time(server.pid()) else {
+        eprintln!("not tested: this system does not tell how much a process works");
+        return;
+    };
+    sleep(WHILE);
+    let used = cpu_time(server.pid()).expect("it told before") - before;
+    println!("{what}: {used:?} of a processor in {WHILE:?}");
+    assert!(used < WHILE / 2, "{used:?} of {WHILE:?}");
+}
+
+#[test]
+fn without_places_it_waits_and_serves_again_when_there_are_some() {
+    let server = Server::start(&["--log", "off", "--max-connections", "8"]);
+    let busy = busy(&server, 200);
+    assert_waits(&server, "200 busy callers and 8 places");
+    drop(busy);
+    server.assert_serves();
+    // That is how it was to be.
+    assert_eq!(server.finish().stderr, "");
+}
+
+#[test]
+fn without_descriptors_it_waits_for_better_times_and_says_so_once() {
+    // A shell gives the server fewer descriptors than there are callers.
+    let serve = command(&["--port", "0", "--log", "off"]);
+    let mut limited = Command::new("sh");
+    limited.args(["-c", "ulimit -n 64; exec \"$0\" \"$@\""]).arg(serve.get_program()).args(serve.get_args());
+    let server = Server::launch(&mut limited);
+    let busy = busy(&server, 100);
+    let mut callers: Vec<TcpStream> = (0..100).map(|_| server.connect()).collect();
+    callers.iter_mut().for_each(|caller| caller.write_all(LAST_GET).expect("it reads"));
+    assert_waits(&server, "200 callers and 64 descriptors");
+    drop(busy);
+    for caller in &mut callers {
+        assert!(read_all(caller).ends_with(HELLO));
+    }
+    server.assert_serves();
+    let stderr = server.finish().stderr;
+    assert!(stderr.contains("cannot pick up a call") && stderr.lines().count() == 1, "{stderr}");
+}
+
+#[test]
+fn beyond_the_line_callers_try_again_and_all_are_served() {
+    let server = Server::start(&["--log", "off", "--max-connections", "2", "--backlog", "4"]);
+    let busy = busy(&server, 2);
+    let address = server.address();
+    let callers = (0..12).map(|_| {
+        spawn(move || {
+            // Whom the system has no room for it does not answer, and who is not answered calls again.
+            let mut caller = connect(address);
+            caller.write_all(LAST_GET).expect("it reads");
+            assert!(read_all(&mut caller).ends_with(HELLO));
+        })
+    });
+    let callers: Vec<_> = callers.collect();
+    assert_waits(&server, "12 callers, 2 places and 4 in line");
+    drop(busy);
+    callers.into_iter().for_each(|caller| caller.join().expect("it is served"));
+    server.assert_serves();
+    assert_eq!(server.finish().stderr, "");
+}
