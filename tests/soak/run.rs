@@ -167,8 +167,8 @@ impl Load {
 fn command(plan: &Plan) -> Command {
     let [header, idle, write] = plan.timeouts.map(|time| time.as_secs().to_string());
     let timeouts = ["--header-timeout", &header, "--idle-timeout", &idle, "--write-timeout", &write];
-    let places = ["--port", "0", "--max-connections", &plan.places.to_string()];
-    command_for(plan.places, &[&places[..], &timeouts].concat())
+    let options = ["--port", "0", "--stop-when-stdin-closes", "--max-connections", &plan.places.to_string()];
+    command_for(plan.places, &[&options[..], &timeouts].concat())
 }
 
 /// What came of it.
@@ -190,7 +190,7 @@ struct Course {
 
 /// Has all of them come and go, and the server stop.
 fn run(plan: &Plan) -> Course {
-    let mut server = Server::launch_stoppable(&mut command(plan));
+    let mut server = Server::launch(&mut command(plan));
     let load = Load::new(plan, server.address());
     let mut watch = Watch::new(server.pid(), &load);
     let before = watch.look();
