@@ -141,6 +141,22 @@ fn pipelined_requests_are_answered_in_order_and_in_one_write() {
 }
 
 #[test]
+fn what_comes_at_once_is_answered_in_one_write_although_it_takes_several_reads() {
+    play(Limits::default(), |scene| async move {
+        let post = [&b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 20000\r\n\r\n"[..], &[b'x'; 20_000]].concat();
+        for (requests, replies) in [(GET.repeat(80), 80), ([GET, &post, GET].concat(), 3)] {
+            let peer = scene.call();
+            peer.send(&requests);
+            let mut text = String::new();
+            while text.matches(HELLO).count() < replies {
+                text += std::str::from_utf8(&peer.receive().await).expect("text");
+            }
+            assert_eq!(peer.writes(), 1);
+        }
+    });
+}
+
+#[test]
 fn a_peer_that_finishes_sending_is_still_answered() {
     play(Limits::default(), |scene| async move {
         let peer = scene.call();
