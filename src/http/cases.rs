@@ -357,6 +357,12 @@ pub(crate) const CASES: &[Case] = &[
           hello",
         "400 ContentLength closed",
     ),
+    case(
+        "RFC 9110 section 8.6",
+        b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 184467440737095516150\r\n\r\n\
+          hello",
+        "400 ContentLength closed",
+    ),
     // A body is at most 1 MiB. A longer one is refused before anybody sends it.
     case("RFC 9110 section 15.5.14", b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1048576\r\n\r\n", "open"),
     case("RFC 9110 section 15.5.14", &BODY_MEBIBYTE, "200 open"),
@@ -477,6 +483,13 @@ pub(crate) const CASES: &[Case] = &[
         "RFC 9110 section 15.5.14",
         b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n\
           5\r\nhello\r\nffffc\r\n",
+        "413 BodyTooLong closed",
+    ),
+    // Nor may the sizes together be more than can be counted.
+    case(
+        "RFC 9110 section 15.5.14",
+        b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n\
+          5\r\nhello\r\nffffffffffffffff\r\n",
         "413 BodyTooLong closed",
     ),
     // RFC 9112 section 7.1.1: extensions are skipped, as nobody here knows any.
