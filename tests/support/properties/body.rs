@@ -1,0 +1,170 @@
+//! The body of a request.
+
+use hello_server::http::{Body, Fault, Framing, MAX_BODY, MAX_CHUNK_OVERHEAD};
+
+use super::notation;
+
+/// As many bytes as are looked at: more than the longest body and what may be around it.
+const MOST: usize = MAX_BODY as usize + 2 * MAX_CHUNK_OVERHEAD;
+
+/// A body in pieces is the same as at once, takes nothing of what follows it, and ends where a decoder says that was
+/// written to be simple. `L` and a byte n begin a body of n times n times n bytes; everything else is chunked.
+pub(crate) fn hold(data: &[u8]) {
+    let (framing, data) = match data {
+        [b'L', n, rest @ ..] => (Framing::Length(u64::from(*n).pow(3)), rest),
+        _ => (Framing::Chunked, data),
+    };
+    let pieces = notation::pieces(data, MOST);
+    let bytes = pieces.concat();
+    let expected = match framing {
+        Framing::Length(length) if length > MAX_BODY => {
+            assert_eq!(Body::new(framing).expect_err("before anybody sends it"), Fault::BodyTooLong);
+            return;
+        }
+        Framing::Length(length) if bytes.len() as u64 >= length => Ok(length as usize),
+        Framing::Length(_) => Err(Stop::More),
+        Framing::Chunked => Decoder::new(&bytes).body(),
+    };
+    assert_eq!(take(framing, &bytes, pieces.iter().map(Vec::len)), expected);
+    assert_eq!(take(framing, &bytes, [bytes.len()].into_iter()), expected);
+    if bytes.len() <= 4096 {
+        assert_eq!(take(framing, &bytes, bytes.iter().map(|_| 1)), expected);
+    }
+    if let Ok(end) = expected {
+        assert_eq!(take(framing, &bytes[..end], [end].into_iter()), expected, "what follows does not count");
+        let but_one = end.saturating_sub(1);
+        assert!(end == 0 || take(framing, &bytes[..but_one], [but_one].into_iter()) == Err(Stop::More));
+    }
+}
+
+/// Why a body has no end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stop {
+    /// It has not come yet.
+    More,
+    Fault(Fault),
+}
+
+/// Where the body of the server ends that gets `bytes` in pieces of these lengths.
+fn take(framing: Framing, bytes: &[u8], lengths: impl Iterator<Item = usize>) -> Result<usize, Stop> {
+    let mut body = Body::new(framing).expect("not too long");
+    let (mut at, mut end) = (0, 0);
+    for length in lengths {
+        let complete = body.is_complete();
+        let taken = body.take(&bytes[at..at + length]).map_err(Stop::Fault)?;
+        assert!(taken == length || body.is_complete(), "all of them, unless it has ended");
+        assert!(taken <= length && !(complete && taken > 0), "nothing behind its end");
+        at += length;
+        end += taken;
+    }
+    if body.is_complete() { Ok(end) } else { Err(Stop::More) }
+}
+
+/// A body in chunks, from its first byte to its last (RFC 9112 section 7.1).
+struct Decoder<'b> {
+    bytes: &'b [u8],
+    at: usize,
+    overhead: usize,
+}
+
+impl<'b> Decoder<'b> {
+    fn new(bytes: &'b [u8]) -> Self {
+        Decoder { bytes, at: 0, overhead: 0 }
+    }
+
+    fn body(mut self) -> Result<usize, Stop> {
+        let mut content: u128 = 0;
+        loop {
+            let size = self.size()?;
+            if size == 0 {
+                break;
+            }
+            content += size;
+            if content > MAX_BODY.into() {
+                return Err(Stop::Fault(Fault::BodyTooLong));
+            }
+            self.at += size as usize;
+            self.expect(b"\r\n", Fault::Chunk)?;
+        }
+        while self.peek()? != b'\r' {
+            self.trailer()?;
+        }
+        self.expect(b"\r\n", Fault::Trailer)?;
+        Ok(self.at)
+    }
+
+    /// `1*HEXDIG [ BWS ";" anything ] CRLF`, at most 16 digits.
+    fn size(&mut self) -> Result<u128, Stop> {
+        let mut digits = String::new();
+        while digits.len() < 16 && self.peek()?.is_ascii_hexdigit() {
+            digits.push(char::from(self.next()?));
+        }
+        if digits.is_empty() {
+            return Err(Stop::Fault(Fault::Chunk));
+        }
+        if self.peek()? != b'\r' {
+            while matches!(self.peek()?, b' ' | b'\t') {
+                self.extra()?;
+            }
+            if self.peek()? != b';' {
+                return Err(Stop::Fault(Fault::Chunk));
+            }
+            while self.is_text()? {
+                self.extra()?;
+            }
+        }
+        self.expect(b"\r\n", Fault::Chunk)?;
+        Ok(u128::from_str_radix(&digits, 16).expect("at most 16 digits"))
+    }
+
+    /// `token ":" anything CRLF`.
+    fn trailer(&mut self) -> Result<(), Stop> {
+        let mut length = 0;
+        while self.peek()?.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&self.peek()?) {
+            self.extra()?;
+            length += 1;
+        }
+        if length == 0 || self.peek()? != b':' {
+            return Err(Stop::Fault(Fault::Trailer));
+        }
+        while self.is_text()? {
+            self.extra()?;
+        }
+        if self.peek()? != b'\r' {
+            return Err(Stop::Fault(Fault::Trailer));
+        }
+        self.extra()?;
+        self.expect(b"\n", Fault::Trailer)
+    }
+
+    /// Whether the next byte is no control byte, or a tab.
+    fn is_text(&self) -> Result<bool, Stop> {
+        self.peek().map(|byte| byte == b'\t' || !byte.is_ascii_control())
+    }
+
+    /// A byte that is not content, of which there must not be too many.
+    fn extra(&mut self) -> Result<(), Stop> {
+        self.next()?;
+        self.overhead += 1;
+        if self.overhead > MAX_CHUNK_OVERHEAD { Err(Stop::Fault(Fault::ChunkOverheadTooLong)) } else { Ok(()) }
+    }
+
+    fn expect(&mut self, bytes: &[u8], or: Fault) -> Result<(), Stop> {
+        for &byte in bytes {
+            if self.next()? != byte {
+                return Err(Stop::Fault(or));
+            }
+        }
+        Ok(())
+    }
+
+    fn peek(&self) -> Result<u8, Stop> {
+        self.bytes.get(self.at).copied().ok_or(Stop::More)
+    }
+
+    fn next(&mut self) -> Result<u8, Stop> {
+        let byte = self.peek()?;
+        self.at += 1;
+        Ok(byte)
+    }
+}

@@ -1,0 +1,339 @@
+//! The head of a request.
+
+use std::future::{Future, pending};
+use std::net::Ipv6Addr;
+use std::rc::Rc;
+use std::time::{Duration, SystemTime};
+
+use hello_server::http::{
+    Fault, Framing, MAX_FIELDS, MAX_HEAD, MAX_METHOD, MAX_TARGET, Parsed, Persistence, Request, Target, Version,
+    is_silence, parse,
+};
+use hello_server::observers::explain::Explainer;
+use hello_server::observers::lines::Lines;
+use hello_server::observers::log::{AccessLog, Format};
+use hello_server::observers::wire::Wire;
+use hello_server::server::{Caller, Ending, Event, Exchange, Observer, Part, Runtime};
+
+use super::notation;
+
+/// A head in pieces is the same as at once; and is taken if, and only if, a reader agrees that was written to be simple.
+pub(crate) fn hold(data: &[u8]) {
+    let pieces = notation::pieces(data, MAX_HEAD + 1024);
+    let bytes = pieces.concat();
+    let whole = parse(&bytes, 0);
+
+    let is_short = bytes.len() <= 1024;
+    assert_eq!(in_pieces(&bytes, pieces.iter().map(Vec::len), is_short || pieces.len() < 16), whole);
+    if is_short {
+        assert_eq!(in_pieces(&bytes, bytes.iter().map(|_| 1), false), whole);
+        lines_stay_lines(&pieces, bytes.split(|&byte| byte == b'\n').next().unwrap_or_default());
+    }
+
+    match (whole, read(&bytes)) {
+        (Ok(Parsed::Complete(request, length)), Some(reading)) => {
+            assert_eq!(parse(&bytes[..length], 0), whole, "what follows does not count");
+            assert_eq!(parse(&bytes[..length - 1], 0), Ok(Parsed::Incomplete), "and no byte less would do");
+            reading.check(&request, length, &bytes);
+        }
+        (Ok(Parsed::Complete(request, _)), None) => panic!("this is no request: {request:?}"),
+        (found, Some(_)) => panic!("{found:?}, but it is a request"),
+        (Ok(Parsed::Incomplete), None) => {
+            assert!(may_become_one(&bytes), "faults are told as soon as they can be seen")
+        }
+        (Err(fault), None) => {
+            assert!((400..600).contains(&fault.status()));
+            assert!(!matches!(fault, Fault::Timeout | Fault::Incomplete), "bytes alone are neither");
+        }
+    }
+}
+
+/// What comes of `bytes` in pieces of these lengths: what ends the head, or makes it a fault, does so whatever follows. With
+/// `again`, what is known to be incomplete is also looked at once more.
+fn in_pieces(bytes: &[u8], lengths: impl Iterator<Item = usize>, again: bool) -> Result<Parsed<'_>, Fault> {
+    let (mut seen, mut length) = (0, 0);
+    for piece in lengths {
+        length += piece;
+        let found = parse(&bytes[..length], seen);
+        if again {
+            assert_eq!(found, parse(&bytes[..length], 0), "the same as from the beginning: {length}, seen {seen}");
+        }
+        if found != Ok(Parsed::Incomplete) {
+            return found;
+        }
+        seen = length;
+    }
+    Ok(Parsed::Incomplete)
+}
+
+/// A head, as its lines tell it.
+struct Reading<'b> {
+    /// Where it begins, behind an empty line, and ends.
+    start: usize,
+    end: usize,
+    line: &'b [u8],
+    method: &'b [u8],
+    target: &'b [u8],
+    version: Version,
+    fields: Vec<(&'b [u8], &'b [u8])>,
+}
+
+/// Reads a head line by line, all at once, and gives up on everything that is odd.
+fn read(bytes: &[u8]) -> Option<Reading<'_>> {
+    let mut rest = bytes;
+    let mut next_line = move || {
+        let end = rest.iter().position(|&byte| byte == b'\n')?;
+        let line = &rest[..end];
+        rest = &rest[end + 1..];
+        Some((line.strip_suffix(b"\r").unwrap_or(line), bytes.len() - rest.len()))
+    };
+    let (mut line, behind) = next_line()?;
+    let mut start = 0;
+    if line.is_empty() {
+        start = behind;
+        (line, _) = next_line()?;
+    }
+    let (method, target, version) = read_request_line(line)?;
+    let mut fields = Vec::new();
+    let end = loop {
+        let (line, behind) = next_line()?;
+        if line.is_empty() {
+            break behind;
+        }
+        let colon = line.iter().position(|&byte| byte == b':')?;
+        let (name, value) = (&line[..colon], &line[colon + 1..]);
+        if !is_token(name) || !value.iter().all(|&byte| byte == b'\t' || (byte >= b' ' && byte != 0x7f)) {
+            return None;
+        }
+        fields.push((name, value.trim_ascii()));
+    };
+    let reading = Reading { start, end, line, method, target, version, fields };
+    (end - start <= MAX_HEAD && reading.fields.len() <= MAX_FIELDS && reading.is_sound()).then_some(reading)
+}
+
+fn read_request_line(line: &[u8]) -> Option<(&[u8], &[u8], Version)> {
+    let parts: Vec<&[u8]> = line.split(|&byte| byte == b' ').collect();
+    let [method, target, version] = parts[..] else { return None };
+    let version = match version {
+        b"HTTP/1.0" => Version::Http10,
+        [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'1'..=b'9'] => Version::Http11,
+        _ => return None,
+    };
+    let is_sound = is_method(method) && method != b"CONNECT" && method != b"TRACE" && is_target(target, method);
+    is_sound.then_some((method, target, version))
+}
+
+/// Whether bytes that are no whole head may become one, as far as a client should not have to send the rest first: nothing
+/// is wrong with the request line, if it has ended, or with the method, and nothing is too long.
+fn may_become_one(bytes: &[u8]) -> bool {
+    if is_silence(bytes) {
+        return true;
+    }
+    let head = bytes.strip_prefix(b"\r\n").or(bytes.strip_prefix(b"\n")).unwrap_or(bytes);
+    let Some(end) = head.iter().position(|&byte| byte == b'\n') else {
+        let line = head.strip_suffix(b"\r").unwrap_or(head);
+        let method = line.split(|&byte| byte == b' ').next().unwrap_or_default();
+        return line.len() <= MAX_METHOD + MAX_TARGET + " / HTTP/1.1".len() && (line.is_empty() || is_method(method));
+    };
+    let line = head[..end].strip_suffix(b"\r").unwrap_or(&head[..end]);
+    head.len() <= MAX_HEAD && read_request_line(line).is_some()
+}
+
+impl<'b> Reading<'b> {
+    /// All values of this name.
+    fn values(&self, name: &str) -> Vec<&'b [u8]> {
+        let fields = self.fields.iter().filter(|(other, _)| other.eq_ignore_ascii_case(name.as_bytes()));
+        fields.map(|(_, value)| *value).collect()
+    }
+
+    /// The elements of all lists of this name, in small letters.
+    fn list(&self, name: &str) -> Vec<Vec<u8>> {
+        let elements = self.values(name).join(&b',').to_ascii_lowercase();
+        let elements = elements.split(|&byte| byte == b',').map(<[u8]>::trim_ascii);
+        elements.filter(|element| !element.is_empty()).map(<[u8]>::to_vec).collect()
+    }
+
+    /// The lengths, if all are numbers.
+    fn lengths(&self) -> Option<Vec<u64>> {
+        let lengths = self.values("Content-Length");
+        let lengths = lengths.iter().flat_map(|value| value.split(|&byte| byte == b','));
+        let number = |text: &[u8]| {
+            let text = std::str::from_utf8(text.trim_ascii()).ok()?;
+            text.bytes().all(|byte| byte.is_ascii_digit()).then_some(text)?.parse().ok()
+        };
+        lengths.map(number).collect()
+    }
+
+    /// Whether the fields say the same, and no more than this server understands.
+    fn is_sound(&self) -> bool {
+        let is_http_11 = self.version == Version::Http11;
+        let hosts = self.values("Host");
+        let (codings, coded) = (self.list("Transfer-Encoding"), !self.values("Transfer-Encoding").is_empty());
+        let Some(lengths) = self.lengths() else { return false };
+        hosts.len() <= 1
+            && hosts.iter().all(|host| is_authority(host))
+            && (hosts.len() == 1 || !is_http_11)
+            && lengths.iter().all(|length| *length == lengths[0])
+            && (!coded || (is_http_11 && lengths.is_empty() && codings == [b"chunked"]))
+            && (!is_http_11 || self.list("Expect").iter().all(|what| what == b"100-continue"))
+    }
+
+    /// Whether `request` says just that.
+    fn check(&self, request: &Request<'_>, length: usize, bytes: &[u8]) {
+        assert_eq!(length, self.end);
+        assert_eq!(request.line.as_ptr(), bytes[self.start..].as_ptr(), "it is borrowed");
+        assert_eq!(request.line, self.line);
+        assert_eq!(request.method.as_bytes(), self.method);
+        assert_eq!(request.version, self.version);
+        let target = match request.target {
+            Target::Origin(target) => {
+                assert!(target.starts_with('/'));
+                target
+            }
+            Target::Absolute(target) => target,
+            Target::Asterisk => "*",
+        };
+        assert_eq!(target.as_bytes(), self.target);
+        let path = request.path();
+        assert!(path == "*" || (path.starts_with('/') && !path.contains('?')), "{path}");
+        assert!(path == "/" || target.contains(path), "{path}");
+        let fields: Vec<_> = request.fields().map(|(name, value)| (name.as_bytes(), value)).collect();
+        assert_eq!(fields, self.fields);
+        assert_eq!(request.field("HOST"), self.values("host").first().copied());
+
+        let coded = !self.values("Transfer-Encoding").is_empty();
+        let lengths = self.lengths().expect("numbers");
+        let framing = if coded { Framing::Chunked } else { Framing::Length(lengths.first().copied().unwrap_or(0)) };
+        assert_eq!(request.framing, framing);
+        let is_http_11 = self.version == Version::Http11;
+        assert_eq!(request.expects_continue, is_http_11 && !self.list("Expect").is_empty());
+        let connection = self.list("Connection");
+        let says = |what: &[u8]| connection.iter().any(|option| option == what);
+        let persistence = match (says(b"close"), is_http_11) {
+            (true, _) => Persistence::Close,
+            (false, true) => Persistence::Keep,
+            (false, false) if says(b"keep-alive") => Persistence::KeepAndSay,
+            (false, false) => Persistence::Close,
+        };
+        assert_eq!(request.persistence, persistence);
+    }
+}
+
+fn is_token(bytes: &[u8]) -> bool {
+    const SIGNS: &[u8] = b"!#$%&'*+-.^_`|~";
+    !bytes.is_empty() && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || SIGNS.contains(byte))
+}
+
+fn is_method(bytes: &[u8]) -> bool {
+    is_token(bytes) && bytes.len() <= MAX_METHOD
+}
+
+fn is_target(target: &[u8], method: &[u8]) -> bool {
+    if target.len() > MAX_TARGET || !target.iter().all(|byte| byte.is_ascii_graphic() && *byte != b'#') {
+        return false;
+    }
+    match target {
+        [b'/', ..] => true,
+        b"*" => method == b"OPTIONS",
+        _ => {
+            let Some((scheme, rest)) = target.split_at_checked(7) else { return false };
+            let authority = rest.split(|byte| b"/?".contains(byte)).next().unwrap_or_default();
+            scheme.eq_ignore_ascii_case(b"http://") && !matches!(authority, [] | [b':', ..]) && is_authority(authority)
+        }
+    }
+}
+
+/// A host, and perhaps a port.
+fn is_authority(authority: &[u8]) -> bool {
+    let Ok(authority) = std::str::from_utf8(authority) else { return false };
+    let (host, port) = match authority.rfind(':') {
+        Some(colon) if !authority[colon..].contains(']') => (&authority[..colon], &authority[colon + 1..]),
+        _ => (authority, ""),
+    };
+    if !port.bytes().all(|byte| byte.is_ascii_digit()) {
+        return false;
+    }
+    if let Some(address) = host.strip_prefix('[') {
+        return address.strip_suffix(']').is_some_and(|address| address.parse::<Ipv6Addr>().is_ok());
+    }
+    let mut bytes = host.bytes();
+    while let Some(byte) = bytes.next() {
+        let fits = match byte {
+            b'%' => (0..2).all(|_| bytes.next().is_some_and(|digit| digit.is_ascii_hexdigit())),
+            _ => byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=".contains(&byte),
+        };
+        if !fits {
+            return false;
+        }
+    }
+    true
+}
+
+/// Nothing that was sent can forge a line of what is told about it, or end one of its strings.
+fn lines_stay_lines(pieces: &[Vec<u8>], line: &[u8]) {
+    let caller = Caller { number: 1, address: ([127, 0, 0, 1], 50_000).into() };
+    let date = "Sun, 06 Nov 1994 08:49:37 GMT";
+    let answered = Event::Answered(Exchange { caller, date, line, fault: None, status: 200, bytes: 41 });
+    let lines = Rc::new(Lines::new(Format::Common.loss()));
+    let told = || {
+        let text = lines.take();
+        let text = text.strip_suffix('\n').expect("whole lines").to_owned();
+        assert!(text.bytes().all(|byte| byte == b'\n' || (b' '..=b'~').contains(&byte)), "{text:?}");
+        text
+    };
+    for (format, ending, strings) in
+        [(Format::Common, "\" 200 41", 1), (Format::Json, "\",\"status\":200,\"bytes\":41}", 8)]
+    {
+        AccessLog::new(format, &lines).observe(answered);
+        let line = told();
+        assert!(line.ends_with(ending) && !line.contains('\n') && quotes(&line) == 2 * strings, "{line}");
+    }
+    Explainer::new(&lines).observe(answered);
+    assert_eq!(told().lines().count(), 1);
+
+    let wire = Wire::new(&lines, Stillness, false);
+    wire.observe(Event::PickedUp(caller));
+    for (index, piece) in pieces.iter().enumerate() {
+        // Who is heard may be in the middle of a body at any time.
+        let part = if index % 3 == 2 { Part::Body(piece) } else { Part::Head(piece) };
+        wire.observe(Event::Heard(caller, part));
+    }
+    wire.observe(Event::HungUp(caller, Ending::Gone));
+    assert!(told().lines().all(|line| line.starts_with("call 1  0.000 s ")));
+}
+
+/// No time passes.
+#[derive(Clone)]
+struct Stillness;
+
+impl Runtime for Stillness {
+    fn now(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    fn wall_clock(&self) -> SystemTime {
+        SystemTime::UNIX_EPOCH
+    }
+
+    async fn sleep_until(&self, _deadline: Duration) {
+        pending().await
+    }
+
+    fn spawn(&self, _task: impl Future<Output = ()> + 'static) {
+        unreachable!("an observer starts nothing");
+    }
+}
+
+/// How many quotes begin or end a string: those without a backslash before them.
+fn quotes(text: &str) -> usize {
+    let mut bytes = text.bytes();
+    let mut quotes = 0;
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'\\' => drop(bytes.next()),
+            b'"' => quotes += 1,
+            _ => {}
+        }
+    }
+    quotes
+}

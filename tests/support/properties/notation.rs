@@ -1,0 +1,123 @@
+//! How bytes become what a peer does. Most of them are what it sends, so that a file of the corpus can be read, and what is
+//! found for one target helps the others; 0xff begins an instruction:
+//!
+//! | behind 0xff | the peer |
+//! |---|---|
+//! | `\|` | ends a piece: what follows comes later, if no time later |
+//! | `*` b n | sends the byte b, n times n times |
+//! | `A` to `Z` | sends one of [`PARTS`] |
+//! | `s` n | says nothing for n times n tenths of a second |
+//! | `f` | has finished sending |
+//! | `x` | resets the connection |
+//! | `-`, `+` | takes no more of what it is told, or does again |
+//! | `t` n | (the server's timeouts are others: two bits each) |
+//! | anything else | sends 0xff, and that, or if that is 0xff, only that |
+
+use std::time::Duration;
+
+use hello_server::server::Limits;
+
+use super::memory::Step;
+
+const INSTRUCTION: u8 = 0xff;
+
+/// What requests are made of.
+const PARTS: [&str; 26] = [
+    "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+    "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n",
+    "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n",
+    "POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n",
+    "PUT / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nTransfer-Encoding: chunked\r\n\r\n",
+    "HEAD / HTTP/1.1\r\nHost: a\r\n\r\n",
+    "HEAD / HTTP/1.1\r\n\r\n",
+    "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n",
+    "GET http://[::1]:80/b?c HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
+    "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+    "GET / HTTP/1.1\r\nHost: a\r\n",
+    "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1048576\r\n\r\n",
+    "hello",
+    "5\r\nhello\r\n",
+    "0\r\n\r\n",
+    "0\r\nX: y\r\n\r\n",
+    "5;a=\"b\"\r\nhello\r\n",
+    "100000\r\n",
+    "\r\n",
+    "\r\n\r\n",
+    "Host: a\r\n",
+    "Content-Length: 5\r\n",
+    "Transfer-Encoding: chunked\r\n",
+    "Expect: 100-continue\r\n",
+    "Connection: keep-alive\r\n",
+    " HTTP/1.1\r\n",
+];
+
+/// What a peer does, and what the server puts up with. When it has sent `most` bytes, it says nothing many times any more.
+pub(super) fn read(data: &[u8], most: usize) -> (Vec<Step>, Limits) {
+    let (mut steps, mut limits) = (Vec::new(), Limits::default());
+    let (mut piece, mut sent) = (Vec::new(), 0);
+    let mut data = data.iter().copied();
+    while let Some(byte) = data.next() {
+        let instruction = if byte == INSTRUCTION { data.next() } else { None };
+        let length = piece.len();
+        let step = match instruction {
+            None => {
+                piece.push(byte);
+                continue;
+            }
+            Some(part @ b'A'..=b'Z') => {
+                piece.extend_from_slice(PARTS[usize::from(part - b'A')].as_bytes());
+                continue;
+            }
+            Some(b'*') => {
+                let (byte, times) = (data.next().unwrap_or(0), usize::from(data.next().unwrap_or(0)));
+                let room = most.saturating_sub(sent + length);
+                piece.resize(length + (times * times).min(room), byte);
+                continue;
+            }
+            Some(b't') => {
+                let timeout = |bits: u8| Duration::from_secs([60, 1, 5, 600][usize::from(bits & 3)]);
+                let bits = data.next().unwrap_or(0);
+                limits.header_timeout = timeout(bits);
+                limits.idle_timeout = timeout(bits >> 2);
+                limits.write_timeout = timeout(bits >> 4);
+                continue;
+            }
+            Some(b'|') => None,
+            Some(b's') => {
+                let tenths = u64::from(data.next().unwrap_or(0)).pow(2);
+                Some(Step::Silence(Duration::from_millis(100 * tenths)))
+            }
+            Some(b'f') => Some(Step::Finish),
+            Some(b'x') => Some(Step::Reset),
+            Some(b'-') => Some(Step::Reads(false)),
+            Some(b'+') => Some(Step::Reads(true)),
+            Some(INSTRUCTION) => {
+                piece.push(INSTRUCTION);
+                continue;
+            }
+            Some(other) => {
+                piece.extend([INSTRUCTION, other]);
+                continue;
+            }
+        };
+        sent += length;
+        if length > 0 {
+            steps.push(Step::Bytes(std::mem::take(&mut piece)));
+        }
+        steps.extend(step);
+    }
+    if !piece.is_empty() {
+        steps.push(Step::Bytes(piece));
+    }
+    (steps, limits)
+}
+
+/// The pieces alone, of a peer that does nothing else.
+pub(super) fn pieces(data: &[u8], most: usize) -> Vec<Vec<u8>> {
+    let (steps, _) = read(data, most);
+    let bytes = steps.into_iter().filter_map(|step| match step {
+        Step::Bytes(bytes) => Some(bytes),
+        _ => None,
+    });
+    bytes.collect()
+}
