@@ -1,3 +1,4 @@
+//! See `tests/support/properties/body.rs`.
 #![no_main]
 
 #[path = "../../tests/support/properties/mod.rs"]
