@@ -93,7 +93,7 @@ impl<'b> Decoder<'b> {
         Ok(self.at)
     }
 
-    /// `1*HEXDIG [ BWS ";" anything ] CRLF`, at most 16 digits.
+    /// `1*HEXDIG *( BWS ";" BWS token [ BWS "=" BWS ( token / quoted-string ) ] ) CRLF`, at most 16 digits.
     fn size(&mut self) -> Result<u128, Stop> {
         let mut digits = String::new();
         while digits.len() < 16 && self.peek()?.is_ascii_hexdigit() {
@@ -102,15 +102,24 @@ impl<'b> Decoder<'b> {
         if digits.is_empty() {
             return Err(Stop::Fault(Fault::Chunk));
         }
-        if self.peek()? != b'\r' {
-            while matches!(self.peek()?, b' ' | b'\t') {
+        while self.peek()? != b'\r' {
+            self.blanks()?;
+            self.sign(b';')?;
+            self.blanks()?;
+            self.token(Fault::Chunk)?;
+            let mut blanks = self.blanks()?;
+            if self.peek()? == b'=' {
                 self.extra()?;
+                self.blanks()?;
+                if self.peek()? == b'"' {
+                    self.quoted_string()?
+                } else {
+                    self.token(Fault::Chunk)?
+                }
+                blanks = self.blanks()?;
             }
-            if self.peek()? != b';' {
+            if blanks > 0 && self.peek()? != b';' {
                 return Err(Stop::Fault(Fault::Chunk));
-            }
-            while self.is_text()? {
-                self.extra()?;
             }
         }
         self.expect(b"\r\n", Fault::Chunk)?;
@@ -119,12 +128,8 @@ impl<'b> Decoder<'b> {
 
     /// `token ":" anything CRLF`.
     fn trailer(&mut self) -> Result<(), Stop> {
-        let mut length = 0;
-        while self.peek()?.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&self.peek()?) {
-            self.extra()?;
-            length += 1;
-        }
-        if length == 0 || self.peek()? != b':' {
+        self.token(Fault::Trailer)?;
+        if self.peek()? != b':' {
             return Err(Stop::Fault(Fault::Trailer));
         }
         while self.is_text()? {
@@ -135,6 +140,47 @@ impl<'b> Decoder<'b> {
         }
         self.extra()?;
         self.expect(b"\n", Fault::Trailer)
+    }
+
+    /// At least one character of those that a token has.
+    fn token(&mut self, or: Fault) -> Result<(), Stop> {
+        let start = self.at;
+        while self.peek()?.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&self.peek()?) {
+            self.extra()?;
+        }
+        if self.at == start { Err(Stop::Fault(or)) } else { Ok(()) }
+    }
+
+    /// Text in quotes, in which a backslash takes away what the next character means.
+    fn quoted_string(&mut self) -> Result<(), Stop> {
+        self.sign(b'"')?;
+        while self.peek()? != b'"' {
+            if self.peek()? == b'\\' {
+                self.extra()?;
+            }
+            if !self.is_text()? {
+                return Err(Stop::Fault(Fault::Chunk));
+            }
+            self.extra()?;
+        }
+        self.extra()
+    }
+
+    /// How many blanks there are.
+    fn blanks(&mut self) -> Result<usize, Stop> {
+        let start = self.at;
+        while matches!(self.peek()?, b' ' | b'\t') {
+            self.extra()?;
+        }
+        Ok(self.at - start)
+    }
+
+    /// This character of an extension.
+    fn sign(&mut self, sign: u8) -> Result<(), Stop> {
+        if self.peek()? != sign {
+            return Err(Stop::Fault(Fault::Chunk));
+        }
+        self.extra()
     }
 
     /// Whether the next byte is no control byte, or a tab.
