@@ -180,12 +180,8 @@ fn check_incomplete(head: &[u8], seen: usize) -> Result<(), Fault> {
             None => check_method(line),
             Some(end) => check_method(&line[..end]),
         }
-        .and(check_line_length(line))
-        .and(match line[seen.saturating_sub(1).min(line.len())..].contains(&b'\r') {
-            // Only a line feed may follow it: who ends lines with it alone would wait for ever.
-            true => Err(Fault::BareCarriageReturn),
-            false => Ok(()),
-        });
+        // The last byte that was seen may have been a carriage return of which nothing could be said.
+        .and(check_line(line, seen.saturating_sub(1)));
     };
     if line_end >= seen {
         request_line(without_line_end(&head[..=line_end]))?;
@@ -203,12 +199,9 @@ fn request_line(line: &[u8]) -> Result<(&str, Target<'_>, Version), Fault> {
     }
     let method_end = position(line, b' ').unwrap_or(line.len());
     check_method(&line[..method_end])?;
-    check_line_length(line)?;
+    check_line(line, method_end)?;
     let method = std::str::from_utf8(&line[..method_end]).map_err(|_| Fault::Method)?;
     let rest = line.get(method_end + 1..).ok_or(Fault::RequestLine)?;
-    if rest.contains(&b'\r') {
-        return Err(Fault::BareCarriageReturn);
-    }
     let mut parts = rest.split(|&byte| byte == b' ');
     let (target, version) = match (parts.next(), parts.next(), parts.next()) {
         (Some(b""), ..) | (_, _, Some(_)) => return Err(Fault::RequestLine),
@@ -248,11 +241,16 @@ fn check_method(method: &[u8]) -> Result<(), Fault> {
 
 /// A request line that fits its limits has at most the longest method, the longest target and ` HTTP/1.1` with a
 /// space before each.
-fn check_line_length(line: &[u8]) -> Result<(), Fault> {
-    match line.len() {
-        length if length > MAX_METHOD + MAX_TARGET + 10 => Err(Fault::TargetTooLong),
-        _ => Ok(()),
+const MAX_LINE: usize = MAX_METHOD + MAX_TARGET + 10;
+
+/// Whether a request line, or as much of it as has come, is not too long, and has no carriage return from `start` on: only a
+/// line feed may follow that, and who ends lines without one would wait for ever. Of both mistakes the first counts.
+fn check_line(line: &[u8], start: usize) -> Result<(), Fault> {
+    let end = line.len().min(MAX_LINE);
+    if line[start.min(end)..end].contains(&b'\r') {
+        return Err(Fault::BareCarriageReturn);
     }
+    if line.len() > MAX_LINE { Err(Fault::TargetTooLong) } else { Ok(()) }
 }
 
 /// RFC 9112 section 2.3: `HTTP/`, a digit, a dot, a digit.

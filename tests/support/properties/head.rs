@@ -124,7 +124,8 @@ fn read_request_line(line: &[u8]) -> Option<(&[u8], &[u8], Version)> {
 }
 
 /// Whether bytes that are no whole head may become one, as far as a client should not have to send the rest first: nothing
-/// is wrong with the request line, if it has ended, or with the method, and nothing is too long.
+/// is wrong with the request line, if it has ended, or with the method, no line is ended by a carriage return alone, and
+/// nothing is too long.
 fn may_become_one(bytes: &[u8]) -> bool {
     if is_silence(bytes) {
         return true;
@@ -133,7 +134,8 @@ fn may_become_one(bytes: &[u8]) -> bool {
     let Some(end) = head.iter().position(|&byte| byte == b'\n') else {
         let line = head.strip_suffix(b"\r").unwrap_or(head);
         let method = line.split(|&byte| byte == b' ').next().unwrap_or_default();
-        return line.len() <= MAX_METHOD + MAX_TARGET + " / HTTP/1.1".len() && (line.is_empty() || is_method(method));
+        let is_short = line.len() <= MAX_METHOD + MAX_TARGET + " / HTTP/1.1".len();
+        return is_short && !line.contains(&b'\r') && (line.is_empty() || is_method(method));
     };
     let line = head[..end].strip_suffix(b"\r").unwrap_or(&head[..end]);
     head.len() <= MAX_HEAD && read_request_line(line).is_some()
