@@ -25,6 +25,9 @@ const GROWTH: u64 = 4096;
 /// What every honest reply should take less than, 99 times of 100.
 const BAR: Duration = Duration::from_millis(50);
 
+/// And how long nobody should hold the server for, as the metronome sees it. Whatever else runs on the machine adds to that.
+const HOLD: Duration = Duration::from_millis(5);
+
 /// How many there are, and for how long.
 struct Plan {
     is_full: bool,
@@ -282,7 +285,8 @@ impl Course {
         bar("no descriptor stays", format!("{} and {}", before.descriptors, last.descriptors), true);
         bar(&format!("at most {GROWTH} KiB more after the last round"), format!("{grown} KiB"), grown <= GROWTH);
         bar("99 % of honest replies within 50 ms", Milliseconds(p99).to_string(), p99 < BAR);
-        bar("the loop is held for", format!("at most {}", Milliseconds(metronome.longest())), true);
+        let held = metronome.longest();
+        bar("nobody holds the server for 5 ms (if the machine is idle)", Milliseconds(held).to_string(), held < HOLD);
     }
 
     /// Everything that has not been checked while it went on.
