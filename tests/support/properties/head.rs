@@ -134,7 +134,7 @@ fn may_become_one(bytes: &[u8]) -> bool {
     let Some(end) = head.iter().position(|&byte| byte == b'\n') else {
         let line = head.strip_suffix(b"\r").unwrap_or(head);
         let method = line.split(|&byte| byte == b' ').next().unwrap_or_default();
-        let is_short = line.len() <= MAX_METHOD + MAX_TARGET + " / HTTP/1.1".len();
+        let is_short = line.len() <= MAX_METHOD + MAX_TARGET + "  HTTP/1.1".len();
         return is_short && !line.contains(&b'\r') && (line.is_empty() || is_method(method));
     };
     let line = head[..end].strip_suffix(b"\r").unwrap_or(&head[..end]);
