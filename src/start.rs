@@ -17,7 +17,7 @@ use hello_server::options::{self, Color, Command, HELP, Options, Place, UsageErr
 use hello_server::server::{Event, Observer, Runtime as _, Server, accept};
 use hello_server::wasi::host::Wasi;
 use hello_server::wasi::runtime::Runtime;
-use hello_server::wasi::stdio::{Output, print, print_error, stdin_closed, stdout_is_terminal};
+use hello_server::wasi::stdio::{Output, Stdin, print, print_error, stdout_is_terminal};
 use hello_server::wasi::tcp::{ErrorCode, ListenError, Listener};
 
 /// How often a free port is looked for that is free on both loopback addresses.
@@ -77,6 +77,8 @@ fn serve(options: &Options) -> Result<()> {
     // What has led to this is told before it, even if that was a failure.
     print(&lines.take());
     let listeners = listeners.map_err(|error| with_advice(error, &options.place))?;
+    // Whoever reads that it serves may tell it to stop.
+    let stdin = options.stop_when_stdin_closes.then(|| Stdin::new(runtime.reactor()));
     announce(&listeners, options).map_err(|error| with_advice(error, &options.place))?;
 
     let server = Server::new(runtime.clone(), observer, options.limits.clone());
@@ -98,10 +100,10 @@ fn serve(options: &Options) -> Result<()> {
     }
     let (waiting, options) = (runtime.clone(), options.clone());
     runtime.run(async move {
-        if !options.stop_when_stdin_closes {
+        let Some(stdin) = stdin else {
             return pending().await;
-        }
-        stdin_closed(waiting.reactor()).await;
+        };
+        stdin.closed().await;
         lines.say("Shutting down...\n");
         let cut = server.stop(options.grace).await;
         if cut > 0 {

@@ -6,7 +6,7 @@
 use std::rc::Rc;
 
 use ::wasi::cli::{stderr, stdin, stdout, terminal_stdout};
-use ::wasi::io::streams::{OutputStream, StreamError};
+use ::wasi::io::streams::{InputStream, OutputStream, StreamError};
 
 use super::host::Wasi;
 use super::reactor::{Reactor, Source};
@@ -85,14 +85,35 @@ impl Sink for Output {
     }
 }
 
-/// Waits, at `reactor`, until standard input has ended: a pipe that is closed, Ctrl-D in a terminal, or a host that
-/// says so. What comes before is thrown away.
-pub async fn stdin_closed(reactor: &Rc<Reactor<Wasi>>) {
-    let stream = stdin::get_stdin();
-    let readable = Source::new(reactor, stream.subscribe());
-    while let Ok(bytes) = stream.read(IGNORED) {
-        if bytes.is_empty() {
-            readable.ready().await;
+/// Standard input, of which only the end counts: a pipe that is closed, Ctrl-D in a terminal, or a host that says so. What
+/// comes before is thrown away.
+#[derive(Debug)]
+pub struct Stdin {
+    // Dropped before the stream that its pollable belongs to.
+    readable: Source<Wasi>,
+    stream: InputStream,
+}
+
+impl Stdin {
+    /// Standard input, waited for at `reactor`. It is read from at once, so that a host knows from now on that its end will be
+    /// noticed.
+    pub fn new(reactor: &Rc<Reactor<Wasi>>) -> Self {
+        let stream = stdin::get_stdin();
+        let stdin = Stdin { readable: Source::new(reactor, stream.subscribe()), stream };
+        // Should this have been the end, it will be so the next time, too.
+        stdin.is_open();
+        stdin
+    }
+
+    fn is_open(&self) -> bool {
+        self.stream.read(IGNORED).is_ok()
+    }
+
+    /// Waits until it has ended.
+    pub async fn closed(&self) {
+        while self.is_open() {
+            // Also when something came: whoever is given an endless input has other things to do as well.
+            self.readable.ready().await;
         }
     }
 }

@@ -31,6 +31,18 @@ fn who_never_looks_at_standard_input_is_ended_at_once() {
     }
 }
 
+#[test]
+fn who_has_read_that_the_server_serves_may_ask_it_to_stop_at_once() {
+    for _ in 0..20 {
+        let program = Program::start(&mut server(&[]));
+        assert!(program.line().starts_with("Access http://"));
+        program.signal(Signal::TERM);
+        let output = program.wait();
+        assert_eq!(output.stdout, "Shutting down...\nServed 0 requests in 0 calls.\n");
+        assert_eq!(output.status.code(), Some(0));
+    }
+}
+
 /// A sandbox that is still reading its component, and will for ever: it comes out of a pipe called `name` that says
 /// nothing.
 fn reading(name: &str, starter: &[&str]) -> (Program, fs::File) {
