@@ -7,7 +7,6 @@ use std::process::ExitCode;
 use std::rc::Rc;
 use std::time::Duration;
 
-use anyhow::Result;
 use hello_server::http::Fault;
 use hello_server::observers::explain::Explainer;
 use hello_server::observers::lines::{Lines, SinkError};
@@ -33,19 +32,35 @@ const LAST_LINES: Duration = Duration::from_millis(500);
 pub(crate) fn main() -> ExitCode {
     // The one that Rust brings advises to set an environment variable, and in here is no environment.
     std::panic::set_hook(Box::new(|panic| print_error(&format!("hello-server: {panic}\n"))));
-    let Err(error) = run() else {
-        return ExitCode::SUCCESS;
-    };
-    if error.is::<UsageError>() {
-        print_error(&format!("hello-server: {error}; see --help\n"));
-        return ExitCode::from(2);
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Usage(error)) => {
+            print_error(&format!("hello-server: {error}; see --help\n"));
+            ExitCode::from(2)
+        }
+        Err(Failure::Listen(words)) => {
+            print_error(&format!("hello-server: {words}\n"));
+            ExitCode::FAILURE
+        }
     }
-    print_error(&format!("hello-server: {error:#}\n"));
-    ExitCode::FAILURE
+}
+
+/// Why it does not serve.
+enum Failure {
+    /// The command line cannot be followed.
+    Usage(UsageError),
+    /// It cannot listen; in two lines, cause and advice.
+    Listen(String),
+}
+
+impl From<UsageError> for Failure {
+    fn from(error: UsageError) -> Self {
+        Failure::Usage(error)
+    }
 }
 
 /// Does what the command line asks for.
-fn run() -> Result<()> {
+fn run() -> Result<(), Failure> {
     match options::parse(std::env::args_os().skip(1))? {
         Command::Serve(options) => serve(&options),
         Command::CheckOptions(options) => {
@@ -64,7 +79,7 @@ fn run() -> Result<()> {
 }
 
 /// Listens where it is told to, says so, and serves until the end.
-fn serve(options: &Options) -> Result<()> {
+fn serve(options: &Options) -> Result<(), Failure> {
     let runtime = Runtime::new(Wasi);
     let lines = Rc::new(Lines::new(options.log.loss()));
     let notes = Rc::new(Lines::new(Format::Common.loss()));
@@ -187,7 +202,7 @@ fn announce(listeners: &[Listener], options: &Options) -> Result<(), ListenError
 }
 
 /// The error, and what to do about it in a line of its own, for a server that was to listen at `place`.
-fn with_advice(error: ListenError, place: &Place) -> anyhow::Error {
+fn with_advice(error: ListenError, place: &Place) -> Failure {
     let (ip, port) = (error.address.ip(), error.address.port());
     let advice = match error.code {
         ErrorCode::AddressInUse => {
@@ -208,7 +223,7 @@ fn with_advice(error: ListenError, place: &Place) -> anyhow::Error {
         }
         _ => "leave --listen out for localhost, or give an address of this machine; 0.0.0.0 is all of them".into(),
     };
-    anyhow::Error::msg(format!("{error}\n  {advice}"))
+    Failure::Listen(format!("{error}\n  {advice}"))
 }
 
 /// Counts what was done.
