@@ -19,6 +19,19 @@
 //!     }
 //! }
 //! ```
+//!
+//! The body of a request is read and thrown away, unless this file says how many bytes of one [`answer`] wants to see. Then
+//! they are in `request.body`, and a longer body is refused with 413:
+//!
+//! ```
+//! use hello_server::http::{Request, Response};
+//!
+//! pub const BODY: usize = 16 * 1024;
+//!
+//! fn answer(request: &Request<'_>) -> Response {
+//!     Response::text(200, format!("You say: {}", String::from_utf8_lossy(request.body)))
+//! }
+//! ```
 
 use crate::http::{Request, Response};
 

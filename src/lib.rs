@@ -18,4 +18,5 @@ pub mod http;
 pub mod observers;
 pub mod options;
 pub mod server;
+pub mod site;
 pub mod wasi;

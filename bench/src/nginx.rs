@@ -56,12 +56,12 @@ mod tests {
 
     #[test]
     fn it_says_the_page_of_the_component() {
-        let Ok(hello_server::http::Parsed::Complete(request, _)) =
+        let Ok(hello_server::http::Parsed::Complete(head, _)) =
             hello_server::http::parse(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", 0)
         else {
             panic!("it is a request")
         };
-        let answer = hello_server::hello::answer(&request);
+        let answer = hello_server::hello::answer(&head.request);
         let page = String::from_utf8_lossy(answer.body()).escape_debug().to_string();
         assert!(configuration(1).contains(&format!("return 200 \"{page}\";")), "{page}");
         assert!(configuration(7).contains("listen 127.0.0.1:7 "));

@@ -1,6 +1,6 @@
 //! The body of a request: where it ends (RFC 9112 sections 6 and 7).
 //!
-//! This server answers without looking at the content, but it has to know where it ends, because the next request on
+//! This server mostly answers without looking at the content, but it has to know where it ends, because the next request on
 //! the connection begins there. The chunked coding is read to the letter: carriage return and line feed, hexadecimal
 //! digits and nothing else, because whatever two readers could read differently, somebody will use to smuggle a request.
 
@@ -15,12 +15,58 @@ pub enum Framing {
     Chunked,
 }
 
+/// The content of a body, on its way: what the answer is to see of it.
+#[derive(Debug)]
+pub struct Content {
+    /// How many bytes it may have to be kept; 0 keeps nothing.
+    wanted: usize,
+    /// How many bytes were announced so far.
+    length: u64,
+    bytes: Vec<u8>,
+}
+
+impl Content {
+    /// Nothing has come. With `wanted`, up to so many bytes are kept, and more are refused; with 0, all are thrown away,
+    /// and more than [`MAX_BODY`] are refused.
+    pub fn new(wanted: usize) -> Self {
+        Content { wanted, length: 0, bytes: Vec::new() }
+    }
+
+    /// So many more bytes are to come.
+    ///
+    /// # Errors
+    /// Those are too many.
+    pub fn announce(&mut self, length: u64) -> Result<(), Fault> {
+        self.length = self.length.saturating_add(length);
+        let most = if self.wanted == 0 { MAX_BODY } else { self.wanted as u64 };
+        if self.length > most { Err(Fault::BodyTooLong) } else { Ok(()) }
+    }
+
+    /// These have come, which were announced.
+    pub fn add(&mut self, bytes: &[u8]) {
+        if self.wanted == 0 {
+            return;
+        }
+        if self.bytes.capacity() - self.bytes.len() < bytes.len() {
+            // Twice as much each time, as a vector does it, but never more than may come.
+            let more = self.bytes.len().min(self.wanted - self.bytes.len());
+            self.bytes.reserve_exact(more.max(bytes.len()));
+        }
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// What was kept.
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
+}
+
 /// A body on its way: takes bytes as they come and says when it has ended.
 #[derive(Debug)]
 pub struct Body {
     state: State,
-    /// How many bytes of content the chunks have announced so far.
-    content: u64,
+    /// What is in it.
+    content: Content,
     /// How many bytes of extensions and trailers have come so far.
     overhead: usize,
 }
@@ -107,20 +153,40 @@ impl Part {
 const MAX_SIZE_DIGITS: u8 = 16;
 
 impl Body {
-    /// A body that has not begun. A length beyond [`MAX_BODY`] is refused at once, before anybody sends it.
+    /// A body that has not begun, and will be thrown away. A length beyond [`MAX_BODY`] is refused at once, before anybody
+    /// sends it.
+    ///
+    /// # Errors
+    /// That.
     pub fn new(framing: Framing) -> Result<Self, Fault> {
+        Body::wanted(framing, 0)
+    }
+
+    /// The same, but the answer wants to see so many bytes of it, at the most; see [`Content::new`].
+    ///
+    /// # Errors
+    /// A length beyond that.
+    pub fn wanted(framing: Framing, wanted: usize) -> Result<Self, Fault> {
+        let mut content = Content::new(wanted);
         let state = match framing {
-            Framing::Length(length) if length > MAX_BODY => return Err(Fault::BodyTooLong),
             Framing::Length(0) => State::End,
-            Framing::Length(length) => State::Length(length),
+            Framing::Length(length) => {
+                content.announce(length)?;
+                State::Length(length)
+            }
             Framing::Chunked => State::Size { size: 0, digits: 0 },
         };
-        Ok(Body { state, content: 0, overhead: 0 })
+        Ok(Body { state, content, overhead: 0 })
     }
 
     /// Whether the body has ended.
     pub fn is_complete(&self) -> bool {
         self.state == State::End
+    }
+
+    /// What is in it, as far as somebody wanted to see it.
+    pub fn into_content(self) -> Vec<u8> {
+        self.content.into_bytes()
     }
 
     /// Takes as many of `bytes` as belong to this body and says how many those were: all of them, unless it has ended.
@@ -139,6 +205,7 @@ impl Body {
             State::Length(left) | State::Chunk(left) => {
                 let taken = left.min(bytes.len() as u64);
                 let left = left - taken;
+                self.content.add(&bytes[..taken as usize]);
                 self.state = match self.state {
                     State::Length(_) if left == 0 => State::End,
                     State::Length(_) => State::Length(left),
@@ -169,10 +236,7 @@ impl Body {
             State::SizeLineFeed { size } => match (byte, size) {
                 (b'\n', 0) => State::TrailerStart,
                 (b'\n', size) => {
-                    self.content = self.content.saturating_add(size);
-                    if self.content > MAX_BODY {
-                        return Err(Fault::BodyTooLong);
-                    }
+                    self.content.announce(size)?;
                     State::Chunk(size)
                 }
                 _ => return Err(Fault::Chunk),

@@ -71,7 +71,7 @@ pub enum Fault {
     CodingUnknown,
     /// An `Expect` other than `100-continue`.
     Expectation,
-    /// The content is longer than [`super::MAX_BODY`].
+    /// The content is longer than [`super::MAX_BODY`], or than `hello.rs` wants to see.
     BodyTooLong,
     /// A chunk whose size line or end is malformed.
     Chunk,
@@ -296,7 +296,7 @@ impl Fault {
                 ("The only thing a client may expect is <code>100-continue</code>.", "RFC 9110 section 10.1.1")
             }
             Fault::BodyTooLong => (
-                "The body is longer than the 1 MiB that this server takes. Send less, or in parts.",
+                "The body is longer than this server takes: 1 MiB, unless it was told otherwise. Send less, or in parts.",
                 "RFC 9110 section 15.5.14",
             ),
             Fault::Chunk => (

@@ -5,13 +5,15 @@
 //!
 //! | file | what it knows |
 //! |---|---|
-//! | [`request`] | where the head of a request ends and what it says |
+//! | [`request`] | what a request asks, whichever way it came here |
+//! | [`head`] | where the head of one ends on the wire, and what it says |
 //! | [`body`] | where the body of a request ends |
 //! | [`response`] | what the reply looks like on the wire |
 //! | [`fault`] | everything that can be wrong with a request, and the words for it |
 
 pub mod body;
 pub mod fault;
+pub mod head;
 pub mod request;
 pub mod response;
 
@@ -20,9 +22,10 @@ mod cases;
 #[cfg(test)]
 mod tests;
 
-pub use body::{Body, Framing};
+pub use body::{Body, Content, Framing};
 pub use fault::Fault;
-pub use request::{Parsed, Request, Target, Version, is_silence, parse};
+pub use head::{Head, Parsed, Version, is_silence, parse};
+pub use request::{Request, Target};
 pub use response::{Persistence, Response, escape_html};
 
 /// The most bytes a request's head (request line and field lines) may have.
@@ -40,8 +43,9 @@ pub const MAX_TARGET: usize = 8 * 1024;
 /// Default is 32; the longest registered method, `UPDATEREDIRECTREF`, has 17.
 pub const MAX_METHOD: usize = 32;
 
-/// The most bytes of content a request may carry; it is read and thrown away. More is answered with 413
-/// (RFC 9110 section 15.5.14). Default is 1 MiB.
+/// The most bytes of content a request may carry, when it is read and thrown away. More is answered with 413
+/// (RFC 9110 section 15.5.14). Default is 1 MiB. Who wants to see bodies says how long they may be
+/// ([`crate::site::BODY`]).
 pub const MAX_BODY: u64 = 1024 * 1024;
 
 /// The most bytes of chunk extensions and trailer fields a chunked body may carry around its content.

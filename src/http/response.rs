@@ -2,10 +2,12 @@
 
 use std::borrow::Cow;
 
+use super::is_token;
+
 /// A reply, as [`crate::hello::answer`] gives it: a status, some fields, a body.
 ///
 /// What belongs to the wire and not to the answer (`Content-Length`, `Date`, `Connection`) is added by
-/// [`encode`](Response::encode).
+/// [`encode`](Response::encode), or by an engine that has the wire.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Response {
     status: u16,
@@ -25,8 +27,22 @@ pub enum Persistence {
     Close,
 }
 
-/// The fields that are written for every reply, as it needs them.
-pub const OWN_FIELDS: [&str; 5] = ["Connection", "Content-Length", "Content-Type", "Date", "Transfer-Encoding"];
+/// The fields that are written for every reply, as it needs them; and those that are about a connection and not about an
+/// answer (RFC 9110 section 7.6.1), which engines with `wasi:http` take from nobody.
+pub const OWN_FIELDS: [&str; 12] = [
+    "Connection",
+    "Content-Length",
+    "Content-Type",
+    "Date",
+    "Transfer-Encoding",
+    "Host",
+    "HTTP2-Settings",
+    "Keep-Alive",
+    "Proxy-Authenticate",
+    "Proxy-Authorization",
+    "Proxy-Connection",
+    "Upgrade",
+];
 
 impl Response {
     /// A reply with `body`, which is of the media type `content_type`, such as `text/plain; charset=utf-8`. `status` is a
@@ -62,10 +78,11 @@ impl Response {
     ///
     /// A control byte in the value becomes a blank, so that nothing that came from a request can end the line and begin
     /// another. What says where the reply ends and what becomes of the connection is not for an answer to say: a field
-    /// of such a name ([`OWN_FIELDS`]) is left out.
+    /// of such a name ([`OWN_FIELDS`]), or of a name that is none, is left out.
     #[must_use]
     pub fn with_field(mut self, name: &'static str, value: impl Into<Cow<'static, str>>) -> Self {
-        if OWN_FIELDS.iter().any(|own| name.eq_ignore_ascii_case(own)) {
+        let is_name = !name.is_empty() && name.bytes().all(is_token);
+        if !is_name || OWN_FIELDS.iter().any(|own| name.eq_ignore_ascii_case(own)) {
             return self;
         }
         let mut value = value.into();
@@ -79,6 +96,19 @@ impl Response {
     /// The status code.
     pub fn status(&self) -> u16 {
         self.status
+    }
+
+    /// What it says in fields, in their order on the wire: what its body is, and what [`with_field`](Response::with_field) has
+    /// added.
+    pub fn fields(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let content_type = Some(("Content-Type", self.content_type)).filter(|(_, of)| !of.is_empty());
+        content_type.into_iter().chain(self.fields.iter().map(|(name, value)| (*name, value.as_ref())))
+    }
+
+    /// How long it says that its body is. RFC 9110 section 8.6: 204 does not say it and has none, and in 304 it would be the
+    /// length of another reply.
+    pub fn content_length(&self) -> Option<usize> {
+        (!matches!(self.status, 204 | 304)).then_some(self.body.len())
     }
 
     /// The body, whether or not it will be sent.
@@ -106,10 +136,9 @@ impl Response {
         if !self.content_type.is_empty() {
             field("Content-Type", self.content_type);
         }
-        // RFC 9110 section 8.6: 204 has no Content-Length, and in 304 it would be the length of another reply.
-        let bodiless = matches!(self.status, 204 | 304);
-        if !bodiless {
-            field("Content-Length", itoa::Buffer::new().format(self.body.len()));
+        let length = self.content_length();
+        if let Some(length) = length {
+            field("Content-Length", itoa::Buffer::new().format(length));
         }
         field("Date", date);
         match persistence {
@@ -121,7 +150,7 @@ impl Response {
             field(name, value);
         }
         text("\r\n");
-        if to_head || bodiless {
+        if to_head || length.is_none() {
             return 0;
         }
         out.extend_from_slice(&self.body);

@@ -12,9 +12,10 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, SystemTime};
 
 use super::cases::{CASES, Case};
-use super::{Fault, Parsed, Persistence, Response, parse};
+use super::{Content, Fault, Head, MAX_BODY, MAX_TARGET, Parsed, Persistence, Request, Response, parse};
 use crate::server::places::Places;
 use crate::server::{Caller, Event, Gone, Limits, Observer, Runtime, Server, Stream, connection};
+use crate::site::Site;
 
 /// A peer that says what it has to say, piece by piece, and then waits.
 #[derive(Default)]
@@ -96,11 +97,16 @@ impl Wake for Woken {
 
 /// What the server says to these pieces: its replies, and whether it hangs up.
 fn converse(pieces: impl IntoIterator<Item = Vec<u8>>) -> (Vec<u8>, bool) {
+    converse_with(Site::HELLO, pieces)
+}
+
+/// The same for a server that says something else.
+fn converse_with(site: Site, pieces: impl IntoIterator<Item = Vec<u8>>) -> (Vec<u8>, bool) {
     let script = Rc::new(RefCell::new(Script {
         pieces: pieces.into_iter().filter(|piece| !piece.is_empty()).collect(),
         ..Script::default()
     }));
-    let server = Server::new(Still, Deaf, Limits::default());
+    let server = Server::of(site, Still, Deaf, Limits::default());
     let place = Places::new(1).try_take().expect("a free place");
     let caller = Caller { number: 1, address: ([127, 0, 0, 1], 50_000).into() };
     let conversation = connection::converse(server, Line(Rc::clone(&script)), caller, place);
@@ -223,6 +229,107 @@ fn what_follows_a_request_is_the_next_one() {
     }
 }
 
+/// Says what it has seen of the body, of which it wants to see so much.
+fn echo(most: usize) -> Site {
+    Site { answer: |request| Response::new(200, "application/octet-stream", request.body.to_vec()), body: most }
+}
+
+/// `Wikipedia` in two chunks, with an extension, a trailer, and line ends in the content.
+const CHUNKED: &[u8] = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n\
+    5;a=\"b;\"\r\nWi\r\nk\r\n006\r\nipedia\r\n0\r\nX-Sum: 11\r\n\r\n";
+const COUNTED: &[u8] = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 11\r\n\r\nWi\r\nkipedia";
+
+#[test]
+fn an_answer_sees_the_content_of_a_body_wherever_that_is_split() {
+    for request in [CHUNKED, COUNTED] {
+        // What follows is no part of it, and is the next request.
+        let both = [request, COUNTED].concat();
+        let whole = converse_with(echo(11), [both.clone()]);
+        let told = String::from_utf8_lossy(&whole.0).into_owned();
+        assert_eq!((told.matches("\r\n\r\nWi\r\nkipedia").count(), whole.1), (2, false), "{told}");
+        let bytes = both.iter().map(|&byte| vec![byte]);
+        assert_eq!(converse_with(echo(11), bytes), whole, "byte by byte");
+        for at in 1..both.len() {
+            let (first, second) = both.split_at(at);
+            assert_eq!(converse_with(echo(11), [first.to_vec(), second.to_vec()]), whole, "split at {at}");
+        }
+    }
+}
+
+#[test]
+fn a_body_that_is_longer_than_the_answer_wants_to_see_is_refused() {
+    for request in [CHUNKED, COUNTED] {
+        assert_eq!(summary(&converse_with(echo(11), [request.to_vec()]).0, false, request), "200 open");
+        let (replies, closed) = converse_with(echo(10), [request.to_vec()]);
+        assert_eq!(summary(&replies, closed, request), "413 BodyTooLong closed");
+    }
+    // Nobody is asked to send it first. And who wants to see more than is thrown away otherwise gets it.
+    for (most, outcome) in [(10, "413 BodyTooLong closed"), (MAX_BODY as usize + 1, "100 open")] {
+        let request =
+            format!("POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: {}\r\n\r\n", MAX_BODY + 1);
+        let (replies, closed) = converse_with(echo(most), [request.clone().into_bytes()]);
+        assert_eq!(summary(&replies, closed, request.as_bytes()), outcome);
+    }
+}
+
+#[test]
+fn nothing_is_kept_of_a_body_that_nobody_wants_to_see_and_no_more_than_may_come_of_another() {
+    for (wanted, kept) in [(0, 0), (3000, 3000), (usize::MAX, 3000)] {
+        let mut content = Content::new(wanted);
+        for _ in 0..30 {
+            content.announce(100).expect("few");
+            content.add(&[1; 100]);
+        }
+        let bytes = content.into_bytes();
+        assert_eq!(bytes.len(), kept);
+        assert!(bytes.capacity() <= wanted.min(2 * kept), "{}", bytes.capacity());
+    }
+}
+
+#[test]
+fn without_a_word_of_hello_rs_its_answer_sees_no_body() {
+    assert_eq!(Site::HELLO.body, 0);
+    let (replies, _) = converse_with(echo(0), [CHUNKED.to_vec()]);
+    assert!(replies.ends_with(b"\r\n\r\n"), "{}", replies.escape_ascii());
+}
+
+#[test]
+fn a_request_that_somebody_else_has_read_is_like_one_from_the_wire() {
+    let bytes = b"OPTIONS /a?b HTTP/1.1\r\nHost: localhost\r\nx:\t1 \r\nX: 2\r\n\r\n";
+    let Ok(Parsed::Complete(Head { request: read, .. }, _)) = parse(bytes, 0) else { panic!("complete") };
+    let pairs: &[(&str, &[u8])] = &[("Host", b"localhost"), ("x", b"1"), ("X", b"2")];
+    let given = Request::new("OPTIONS", "/a?b", pairs).expect("a request").with_body(b"body");
+    assert_eq!((given.method, given.target, given.path()), (read.method, read.target, read.path()));
+    assert!(given.fields().eq(read.fields()), "{given:?}");
+    assert_eq!((given.field("X"), given.field("y")), (read.field("X"), None));
+    assert_eq!(given.body, b"body");
+    assert_eq!(Site::HELLO.answer(&given), Site::HELLO.answer(&read));
+}
+
+#[test]
+fn what_the_wire_refuses_of_method_and_target_is_refused_whoever_has_read_it() {
+    let long = format!("/{}", "a".repeat(MAX_TARGET));
+    for (method, target, fault) in [
+        ("", "/", Fault::Method),
+        ("GE T", "/", Fault::Method),
+        (&"M".repeat(33), "/", Fault::MethodTooLong),
+        ("CONNECT", "/", Fault::MethodNotAllowed),
+        ("TRACE", "/", Fault::MethodNotAllowed),
+        ("GET", "", Fault::TargetForm),
+        ("GET", "*", Fault::TargetForm),
+        ("GET", "/#a", Fault::TargetFragment),
+        ("GET", "/\u{e9}", Fault::TargetByte),
+        ("GET", &long, Fault::TargetTooLong),
+    ] {
+        assert_eq!(Request::new(method, target, &[]), Err(fault), "{method} {target}");
+        let line = format!("{method} {target} HTTP/1.1\r\nHost: a\r\n\r\n");
+        if !target.is_empty() && method != "GE T" {
+            assert_eq!(parse(line.as_bytes(), 0), Err(fault), "{line}");
+        }
+    }
+    assert_eq!(Request::new("OPTIONS", "*", &[]).map(|request| request.path()), Ok("*"));
+}
+
 /// A reply on the wire, as text.
 fn encoded(response: &Response, to_head: bool) -> String {
     let mut bytes = Vec::new();
@@ -247,7 +354,10 @@ fn no_field_of_an_answer_ends_its_line_or_says_where_the_reply_ends() {
     let answer = Response::empty(200)
         .with_field("X-Path", "/a\r\nSet-Cookie: b\n".to_owned())
         .with_field("content-length", "1000")
-        .with_field("Transfer-Encoding", "chunked");
+        .with_field("Transfer-Encoding", "chunked")
+        .with_field("upgrade", "h2c")
+        .with_field("X: 1\r\nY", "2")
+        .with_field("", "3");
     assert_eq!(
         encoded(&answer, false),
         "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nDate: now\r\nX-Path: /a  Set-Cookie: b \r\n\r\n"
@@ -267,7 +377,7 @@ fn a_path_is_a_target_without_scheme_authority_and_query() {
         ("*", "*"),
     ] {
         let bytes = format!("OPTIONS {target} HTTP/1.0\r\nX: 1\r\nx: 2\r\n\r\n");
-        let Ok(Parsed::Complete(request, length)) = parse(bytes.as_bytes(), 0) else {
+        let Ok(Parsed::Complete(Head { request, .. }, length)) = parse(bytes.as_bytes(), 0) else {
             panic!("{target}");
         };
         assert_eq!((request.path(), length), (path, bytes.len()));

@@ -12,9 +12,8 @@ use super::{
     Caller, Either, Elapsed, Ending, Event, Exchange, Gone, Observer, Part, Runtime, Server, Stream, after_the_others,
     either, within,
 };
-use crate::hello;
 use crate::http::response::CONTINUE;
-use crate::http::{ALLOW, Body, Fault, Parsed, Persistence, Request, Response, Target};
+use crate::http::{Body, Fault, Head, Parsed, Persistence, Response};
 
 /// How many bytes are read at first: what a head usually needs. The host sets aside, and clears, what is asked for.
 const READ: usize = 2 * 1024;
@@ -65,6 +64,16 @@ impl From<Ending> for Trouble {
     fn from(ending: Ending) -> Self {
         Trouble::Over(ending)
     }
+}
+
+/// A body that has come whole.
+struct Rest {
+    /// What the answer is to see of it.
+    content: Vec<u8>,
+    /// How much of what had been read belongs to it.
+    used: usize,
+    /// What came behind it, if more had to be read.
+    next: Option<Vec<u8>>,
 }
 
 /// What came of waiting for the peer.
@@ -138,30 +147,32 @@ impl<S: Stream, R: Runtime, O: Observer> Connection<'_, S, R, O> {
     /// One request and its reply.
     async fn exchange(&mut self, input: &mut Input) -> Result<(), Trouble> {
         // The client must speak first.
-        let (request, head) = loop {
+        let (head, length) = loop {
             match input.parse()? {
-                Parsed::Complete(request, head) => break (request, head),
+                Parsed::Complete(head, length) => break (head, length),
                 Parsed::Incomplete => {
                     self.heard(Part::Head(input.untold(input.unread().len())));
                     self.hear_more(input).await?;
                 }
             }
         };
-        self.heard(Part::Head(input.untold(head)));
-        let (body, next) = self.skip_body(&request, input, head).await?;
+        self.heard(Part::Head(input.untold(length)));
+        let Rest { content, used, next } = self.read_body(&head, input, length).await?;
         // However slow it was, it has got on.
         self.place.busy();
-        let is_last = next.as_ref().map_or(head + body == input.unread().len(), Vec::is_empty);
+        let is_last = next.as_ref().map_or(length + used == input.unread().len(), Vec::is_empty);
         let persistence = match self.server.stop.has_begun() && is_last {
             true => Persistence::Close,
-            false => request.persistence,
+            false => head.persistence,
         };
-        self.answer(&request, persistence);
+        let request = head.request.with_body(&content);
+        let response = self.server.site.answer(&request);
+        self.reply(&response, head.line, None, request.method == "HEAD", persistence);
         if persistence == Persistence::Close {
             self.flush().await?;
             return Err(Ending::Answered.into());
         }
-        input.consume(head + body);
+        input.consume(length + used);
         if let Some(next) = next {
             input.add(next);
         }
@@ -269,24 +280,18 @@ impl<S: Stream, R: Runtime, O: Observer> Connection<'_, S, R, O> {
         Ok(Some(heard).filter(|heard| !heard.is_empty()))
     }
 
-    /// Reads the body of `request` and throws it away, because the next request comes behind it. Some of it may be in
-    /// `input` already, behind the head. Says how much of that was the body; and, if more had to be read, what came behind
-    /// the body then.
-    async fn skip_body(
-        &mut self,
-        request: &Request<'_>,
-        input: &Input,
-        head: usize,
-    ) -> Result<(usize, Option<Vec<u8>>), Trouble> {
-        let mut body = Body::new(request.framing)?;
-        let received = &input.unread()[head..];
+    /// Reads the body behind `head`, because the next request comes behind it, and keeps what the answer wants to see. Some of
+    /// it may be in `input` already, behind the head, which has so many bytes.
+    async fn read_body(&mut self, head: &Head<'_>, input: &Input, length: usize) -> Result<Rest, Trouble> {
+        let mut body = Body::wanted(head.framing, self.server.site.body)?;
+        let received = &input.unread()[length..];
         let used = body.take(received)?;
-        self.heard(Part::Body(input.untold(head + used)));
+        self.heard(Part::Body(input.untold(length + used)));
         if body.is_complete() {
-            return Ok((used, None));
+            return Ok(Rest { content: body.into_content(), used, next: None });
         }
         // RFC 9110 section 10.1.1: whoever has begun to send does not wait for a word.
-        if request.expects_continue && received.is_empty() {
+        if head.expects_continue && received.is_empty() {
             self.replies.extend_from_slice(CONTINUE);
             self.said(Part::Head(CONTINUE));
         }
@@ -315,7 +320,7 @@ impl<S: Stream, R: Runtime, O: Observer> Connection<'_, S, R, O> {
             self.heard(Part::Body(&bytes[..used]));
             if body.is_complete() {
                 bytes.drain(..used);
-                return Ok((received.len(), Some(bytes)));
+                return Ok(Rest { content: body.into_content(), used: received.len(), next: Some(bytes) });
             }
         }
     }
@@ -332,20 +337,6 @@ impl<S: Stream, R: Runtime, O: Observer> Connection<'_, S, R, O> {
         if !part.is_empty() {
             self.server.observer.observe(Event::Said(self.caller, part));
         }
-    }
-
-    /// Answers a request.
-    fn answer(&mut self, request: &Request<'_>, persistence: Persistence) {
-        let mut response = match request.target {
-            // The question is about the server, not about a page of it.
-            Target::Asterisk => Response::empty(200),
-            _ => hello::answer(request),
-        };
-        if request.method == "OPTIONS" {
-            response = response.with_field("Allow", ALLOW);
-        }
-        let to_head = request.method == "HEAD";
-        self.reply(&response, request.line, None, to_head, persistence);
     }
 
     /// Answers bytes that are no request.

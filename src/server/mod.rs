@@ -29,6 +29,7 @@ pub mod stop;
 pub(crate) mod tests;
 
 use crate::http::Fault;
+use crate::site::Site;
 use places::Places;
 use stop::Stop;
 
@@ -252,6 +253,7 @@ impl<O: Observer + ?Sized> Observer for Rc<O> {
 pub struct Server<R, O> {
     runtime: R,
     observer: O,
+    site: Site,
     limits: Limits,
     places: Places,
     stop: Stop,
@@ -261,14 +263,20 @@ pub struct Server<R, O> {
 }
 
 impl<R: Runtime, O: Observer> Server<R, O> {
-    /// A server that has not picked up any call yet.
+    /// A server that has not picked up any call yet, and says what `hello.rs` says.
     pub fn new(runtime: R, observer: O, limits: Limits) -> Rc<Self> {
+        Server::of(Site::HELLO, runtime, observer, limits)
+    }
+
+    /// A server that says something else.
+    pub fn of(site: Site, runtime: R, observer: O, limits: Limits) -> Rc<Self> {
         Rc::new(Server {
             places: Places::new(limits.connections),
             stop: Stop::default(),
             calls: Cell::new(0),
             runtime,
             observer,
+            site,
             limits,
             date: HttpDate::default(),
         })

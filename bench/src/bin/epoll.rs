@@ -306,8 +306,7 @@ mod tests {
 
     #[test]
     fn it_replies_byte_for_byte_as_the_component_does() {
-        let Ok(hello_server::http::Parsed::Complete(request, _)) = hello_server::http::parse(REQUEST.as_bytes(), 0)
-        else {
+        let Ok(hello_server::http::Parsed::Complete(head, _)) = hello_server::http::parse(REQUEST.as_bytes(), 0) else {
             panic!("it is a request")
         };
         let date = httpdate::fmt_http_date(UNIX_EPOCH);
@@ -316,7 +315,7 @@ mod tests {
             (hello_server::http::Persistence::Close, &replies().close),
         ] {
             let mut expected = Vec::new();
-            hello_server::hello::answer(&request).encode(&mut expected, false, persistence, &date);
+            hello_server::hello::answer(&head.request).encode(&mut expected, false, persistence, &date);
             assert_eq!(String::from_utf8_lossy(reply), String::from_utf8_lossy(&expected));
         }
     }

@@ -8,7 +8,7 @@ use super::notation;
 const MOST: usize = MAX_BODY as usize + 2 * MAX_CHUNK_OVERHEAD;
 
 /// A body in pieces is the same as at once, takes nothing of what follows it, and ends where a decoder says that was
-/// written to be simple. `L` and a byte n begin a body of n times n times n bytes; everything else is chunked.
+/// written to be simple, and has the same content. `L` and a byte n begin a body of n times n times n bytes; everything else is chunked.
 pub(crate) fn hold(data: &[u8]) {
     let (framing, data) = match data {
         [b'L', n, rest @ ..] => (Framing::Length(u64::from(*n).pow(3)), rest),
@@ -21,7 +21,9 @@ pub(crate) fn hold(data: &[u8]) {
             assert_eq!(Body::new(framing).expect_err("before anybody sends it"), Fault::BodyTooLong);
             return;
         }
-        Framing::Length(length) if bytes.len() as u64 >= length => Ok(length as usize),
+        Framing::Length(length) if bytes.len() as u64 >= length => {
+            Ok((length as usize, bytes[..length as usize].to_vec()))
+        }
         Framing::Length(_) => Err(Stop::More),
         Framing::Chunked => Decoder::new(&bytes).body(),
     };
@@ -30,7 +32,7 @@ pub(crate) fn hold(data: &[u8]) {
     if bytes.len() <= 4096 {
         assert_eq!(take(framing, &bytes, bytes.iter().map(|_| 1)), expected);
     }
-    if let Ok(end) = expected {
+    if let Ok((end, _)) = expected {
         assert_eq!(take(framing, &bytes[..end], [end].into_iter()), expected, "what follows does not count");
         let but_one = end.saturating_sub(1);
         assert!(end == 0 || take(framing, &bytes[..but_one], [but_one].into_iter()) == Err(Stop::More));
@@ -45,19 +47,26 @@ enum Stop {
     Fault(Fault),
 }
 
-/// Where the body of the server ends that gets `bytes` in pieces of these lengths.
-fn take(framing: Framing, bytes: &[u8], lengths: impl Iterator<Item = usize>) -> Result<usize, Stop> {
+/// Where the body of the server ends that gets `bytes` in pieces of these lengths, and what is in it. Whether somebody wants
+/// to see that changes nothing.
+fn take(framing: Framing, bytes: &[u8], lengths: impl Iterator<Item = usize>) -> Result<(usize, Vec<u8>), Stop> {
     let mut body = Body::new(framing).expect("not too long");
+    let mut kept = Body::wanted(framing, MAX_BODY as usize).expect("not too long");
     let (mut at, mut end) = (0, 0);
     for length in lengths {
         let complete = body.is_complete();
-        let taken = body.take(&bytes[at..at + length]).map_err(Stop::Fault)?;
+        let taken = body.take(&bytes[at..at + length]);
+        assert_eq!(kept.take(&bytes[at..at + length]), taken);
+        let taken = taken.map_err(Stop::Fault)?;
         assert!(taken == length || body.is_complete(), "all of them, unless it has ended");
         assert!(taken <= length && !(complete && taken > 0), "nothing behind its end");
         at += length;
         end += taken;
     }
-    if body.is_complete() { Ok(end) } else { Err(Stop::More) }
+    assert_eq!(kept.is_complete(), body.is_complete());
+    let complete = body.is_complete();
+    assert_eq!(body.into_content(), b"");
+    if complete { Ok((end, kept.into_content())) } else { Err(Stop::More) }
 }
 
 /// A body in chunks, from its first byte to its last (RFC 9112 section 7.1).
@@ -72,25 +81,27 @@ impl<'b> Decoder<'b> {
         Decoder { bytes, at: 0, overhead: 0 }
     }
 
-    fn body(mut self) -> Result<usize, Stop> {
-        let mut content: u128 = 0;
+    fn body(mut self) -> Result<(usize, Vec<u8>), Stop> {
+        let (mut length, mut content): (u128, _) = (0, Vec::new());
         loop {
             let size = self.size()?;
             if size == 0 {
                 break;
             }
-            content += size;
-            if content > MAX_BODY.into() {
+            length += size;
+            if length > MAX_BODY.into() {
                 return Err(Stop::Fault(Fault::BodyTooLong));
             }
-            self.at += size as usize;
+            let end = self.at + size as usize;
+            content.extend_from_slice(self.bytes.get(self.at..end).unwrap_or_default());
+            self.at = end;
             self.expect(b"\r\n", Fault::Chunk)?;
         }
         while self.peek()? != b'\r' {
             self.trailer()?;
         }
         self.expect(b"\r\n", Fault::Trailer)?;
-        Ok(self.at)
+        Ok((self.at, content))
     }
 
     /// `1*HEXDIG *( BWS ";" BWS token [ BWS "=" BWS ( token / quoted-string ) ] ) CRLF`, at most 16 digits.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use hello_server::hello;
-use hello_server::http::{ALLOW, Body, Fault, Framing, Parsed, Persistence, Response, Target, is_silence, parse};
+use hello_server::http::{ALLOW, Body, Fault, Framing, Head, Parsed, Persistence, Response, Target, is_silence, parse};
 use hello_server::server::{Ending, Limits};
 
 use super::memory::{Answered, Outcome, Step, play};
@@ -155,10 +155,10 @@ impl Listener<'_> {
     fn request(&mut self, waits_at: &mut Option<usize>) -> Result<(Answer, usize), End> {
         let said = self.said;
         let mut deadline = None;
-        let (request, head) = loop {
+        let (Head { request, line, framing, expects_continue, persistence, .. }, head) = loop {
             let rest = &said.bytes[self.start..self.heard];
             match parse(rest, 0)? {
-                Parsed::Complete(request, head) => break (request, head),
+                Parsed::Complete(read, head) => break (read, head),
                 // Nothing puts off the end of a head that has begun.
                 Parsed::Incomplete if is_silence(rest) => {
                     self.hear(self.now + self.limits.idle_timeout, Ending::Finished.into(), Ending::Silent.into())?
@@ -169,8 +169,8 @@ impl Listener<'_> {
                 }
             }
         };
-        let mut body = Body::new(request.framing)?;
-        if request.expects_continue && request.framing != Framing::Length(0) {
+        let mut body = Body::new(framing)?;
+        if expects_continue && framing != Framing::Length(0) {
             *waits_at = Some(self.start + head);
         }
         let deadline = self.now + self.limits.header_timeout;
@@ -186,8 +186,8 @@ impl Listener<'_> {
             Target::Asterisk => Response::empty(200),
             _ => hello::answer(&request),
         };
-        let closes = request.persistence == Persistence::Close;
-        Ok((Answer { response, fault: None, line: request.line.to_vec(), closes }, length))
+        let closes = persistence == Persistence::Close;
+        Ok((Answer { response, fault: None, line: line.to_vec(), closes }, length))
     }
 
     /// Waits for the next piece.

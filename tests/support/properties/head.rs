@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
 use hello_server::http::{
-    Fault, Framing, MAX_FIELDS, MAX_HEAD, MAX_METHOD, MAX_TARGET, Parsed, Persistence, Request, Target, Version,
+    Fault, Framing, Head, MAX_FIELDS, MAX_HEAD, MAX_METHOD, MAX_TARGET, Parsed, Persistence, Target, Version,
     is_silence, parse,
 };
 use hello_server::observers::explain::Explainer;
@@ -31,12 +31,12 @@ pub(crate) fn hold(data: &[u8]) {
     }
 
     match (whole, read(&bytes)) {
-        (Ok(Parsed::Complete(request, length)), Some(reading)) => {
+        (Ok(Parsed::Complete(head, length)), Some(reading)) => {
             assert_eq!(parse(&bytes[..length], 0), whole, "what follows does not count");
             assert_eq!(parse(&bytes[..length - 1], 0), Ok(Parsed::Incomplete), "and no byte less would do");
-            reading.check(&request, length, &bytes);
+            reading.check(&head, length, &bytes);
         }
-        (Ok(Parsed::Complete(request, _)), None) => panic!("this is no request: {request:?}"),
+        (Ok(Parsed::Complete(head, _)), None) => panic!("this is no request: {head:?}"),
         (found, Some(_)) => panic!("{found:?}, but it is a request"),
         (Ok(Parsed::Incomplete), None) => {
             assert!(may_become_one(&bytes), "faults are told as soon as they can be seen")
@@ -180,13 +180,14 @@ impl<'b> Reading<'b> {
             && (!is_http_11 || self.list("Expect").iter().all(|what| what == b"100-continue"))
     }
 
-    /// Whether `request` says just that.
-    fn check(&self, request: &Request<'_>, length: usize, bytes: &[u8]) {
+    /// Whether `head` says just that.
+    fn check(&self, head: &Head<'_>, length: usize, bytes: &[u8]) {
+        let request = head.request;
         assert_eq!(length, self.end);
-        assert_eq!(request.line.as_ptr(), bytes[self.start..].as_ptr(), "it is borrowed");
-        assert_eq!(request.line, self.line);
+        assert_eq!(head.line.as_ptr(), bytes[self.start..].as_ptr(), "it is borrowed");
+        assert_eq!(head.line, self.line);
         assert_eq!(request.method.as_bytes(), self.method);
-        assert_eq!(request.version, self.version);
+        assert_eq!(head.version, self.version);
         let target = match request.target {
             Target::Origin(target) => {
                 assert!(target.starts_with('/'));
@@ -206,9 +207,9 @@ impl<'b> Reading<'b> {
         let coded = !self.values("Transfer-Encoding").is_empty();
         let lengths = self.lengths().expect("numbers");
         let framing = if coded { Framing::Chunked } else { Framing::Length(lengths.first().copied().unwrap_or(0)) };
-        assert_eq!(request.framing, framing);
+        assert_eq!(head.framing, framing);
         let is_http_11 = self.version == Version::Http11;
-        assert_eq!(request.expects_continue, is_http_11 && !self.list("Expect").is_empty());
+        assert_eq!(head.expects_continue, is_http_11 && !self.list("Expect").is_empty());
         let connection = self.list("Connection");
         let says = |what: &[u8]| connection.iter().any(|option| option == what);
         let persistence = match (says(b"close"), is_http_11) {
@@ -217,7 +218,7 @@ impl<'b> Reading<'b> {
             (false, false) if says(b"keep-alive") => Persistence::KeepAndSay,
             (false, false) => Persistence::Close,
         };
-        assert_eq!(request.persistence, persistence);
+        assert_eq!(head.persistence, persistence);
     }
 }
 
