@@ -1,43 +1,76 @@
-//! The contract of the component, and its size: what `wit/world.wit` says is what the built component asks for, no
-//! more and no less.
+//! The contracts of the components, and their sizes: what `wit/` says is what each built component asks for, no more and
+//! no less.
 #![cfg(not(target_family = "wasm"))]
 
 #[path = "support/component.rs"]
 mod component;
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use wit_component::{OutputToString, WitPrinter};
 use wit_parser::{PackageId, Resolve};
 
-/// The most bytes that the component may have: it is downloaded, copied and compiled wherever it runs.
-const BUDGET: usize = 256 * 1024;
-
-/// The packages of `resolve`, printed without comments, `main` first and under a name that all worlds share.
-fn print(resolve: &Resolve, main: PackageId) -> String {
-    let others: Vec<PackageId> = resolve.packages.iter().map(|(id, _)| id).filter(|&id| id != main).collect();
-    let mut printer = WitPrinter::new(OutputToString::default());
-    printer.emit_docs(false);
-    printer.print(resolve, main, &others).expect("what was parsed can be printed");
-    let text = printer.output.to_string();
-    // What a component is called is not part of it.
-    let text = text.replace("package root:component;", "package hello:server;");
-    text.replace("world root {", "world hello-server {")
+/// What is built of this package, and what is said of it.
+struct Contract {
+    /// The name of its world.
+    world: &'static str,
+    /// Where that stands.
+    file: &'static str,
+    /// Where the component is.
+    component: fn() -> &'static Path,
+    /// The most bytes that it may have: it is downloaded, copied and compiled wherever it runs.
+    budget: u64,
+    /// Something that it cannot do without, and what it has no need of.
+    needs: &'static str,
+    shuts: &'static [&'static str],
 }
 
-/// What the built component imports and exports.
-fn component() -> String {
-    let bytes = std::fs::read(component::path()).expect("the component was built");
-    let decoded = wit_component::decode(&bytes).expect("it is a component");
-    print(decoded.resolve(), decoded.package())
-}
+const CONTRACTS: [Contract; 2] = [
+    Contract {
+        world: "hello-server",
+        file: "wit/world.wit",
+        component: component::path,
+        budget: 256 * 1024,
+        needs: "start-listen",
+        shuts: &["filesystem", "random", "udp", "ip-name-lookup", "start-connect", "wasi:http"],
+    },
+    Contract {
+        world: "hello-http",
+        file: "wit/http/world.wit",
+        component: component::http,
+        budget: 320 * 1024,
+        needs: "incoming-handler",
+        shuts: &["filesystem", "wasi:random/random", "wasi:sockets", "outgoing-handler"],
+    },
+];
 
-/// What `wit/world.wit` says.
-fn contract() -> String {
-    let path = component::root().join("wit/world.wit");
-    let mut resolve = Resolve::default();
-    let package = resolve.push_file(path).expect("the contract is well-formed");
-    print(&resolve, package)
+impl Contract {
+    /// The packages of `resolve`, printed without comments, `main` first and under a name that all worlds share.
+    fn print(&self, resolve: &Resolve, main: PackageId) -> String {
+        let others: Vec<PackageId> = resolve.packages.iter().map(|(id, _)| id).filter(|&id| id != main).collect();
+        let mut printer = WitPrinter::new(OutputToString::default());
+        printer.emit_docs(false);
+        printer.print(resolve, main, &others).expect("what was parsed can be printed");
+        let text = printer.output.to_string();
+        // What a component is called is not part of it.
+        let text = text.replace("package root:component;", "package hello:server;");
+        text.replace("world root {", &format!("world {} {{", self.world))
+    }
+
+    /// What the built component imports and exports.
+    fn built(&self) -> String {
+        let bytes = std::fs::read((self.component)()).expect("the component was built");
+        let decoded = wit_component::decode(&bytes).expect("it is a component");
+        self.print(decoded.resolve(), decoded.package())
+    }
+
+    /// What the file in `wit/` says.
+    fn written(&self) -> String {
+        let mut resolve = Resolve::default();
+        let package = resolve.push_file(component::root().join(self.file)).expect("the contract is well-formed");
+        self.print(&resolve, package)
+    }
 }
 
 /// What a printed contract says, in no order: each line with the names of the blocks that it stands in.
@@ -57,29 +90,36 @@ fn facts(printed: &str) -> BTreeSet<String> {
 
 #[test]
 fn the_component_asks_for_what_the_contract_says() {
-    let (component, contract) = (facts(&component()), facts(&contract()));
-    let undeclared: Vec<_> = component.difference(&contract).collect();
-    let unused: Vec<_> = contract.difference(&component).collect();
-    assert!(
-        undeclared.is_empty() && unused.is_empty(),
-        "the component has, and wit/world.wit has not: {undeclared:#?}\n\
-         wit/world.wit has, and the component has not: {unused:#?}\n\
-         If the change is meant, change wit/world.wit to what `wasm-tools component wit` prints."
-    );
+    for contract in &CONTRACTS {
+        let Contract { world, file, .. } = contract;
+        let (built, written) = (facts(&contract.built()), facts(&contract.written()));
+        let undeclared: Vec<_> = built.difference(&written).collect();
+        let unused: Vec<_> = written.difference(&built).collect();
+        assert!(
+            undeclared.is_empty() && unused.is_empty(),
+            "{world} has, and {file} has not: {undeclared:#?}\n\
+             {file} has, and {world} has not: {unused:#?}\n\
+             If the change is meant, change {file} to what `wasm-tools component wit` prints."
+        );
+    }
 }
 
 #[test]
 fn the_contract_has_no_door_that_a_server_does_not_need() {
-    let contract = contract();
-    for door in ["filesystem", "random", "udp", "ip-name-lookup", "start-connect", "wasi:http"] {
-        assert!(!contract.contains(door), "{door} in the contract");
+    for contract in &CONTRACTS {
+        let written = contract.written();
+        for door in contract.shuts {
+            assert!(!written.contains(door), "{door} in {}", contract.file);
+        }
+        assert!(written.contains(contract.needs), "or nothing was read at all");
     }
-    assert!(contract.contains("start-listen"), "or nothing was read at all");
 }
 
 #[test]
 fn the_component_stays_within_its_budget() {
-    let bytes = std::fs::metadata(component::path()).expect("the component was built").len();
-    println!("{bytes} of {BUDGET} bytes");
-    assert!(bytes <= BUDGET as u64, "{bytes} bytes");
+    for Contract { world, component, budget, .. } in &CONTRACTS {
+        let bytes = std::fs::metadata(component()).expect("the component was built").len();
+        println!("{world}: {bytes} of {budget} bytes");
+        assert!(bytes <= *budget, "{world}: {bytes} bytes");
+    }
 }

@@ -1,6 +1,7 @@
 //! Where the programs are. They are built when they are not there, or older than their source.
 #![allow(dead_code, reason = "not every group of tests needs everything")]
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
@@ -13,8 +14,18 @@ pub(crate) fn root() -> &'static Path {
 /// The component, as users get it.
 pub(crate) fn path() -> &'static Path {
     static PATH: OnceLock<PathBuf> = OnceLock::new();
-    let options = ["--release", "--target", "wasm32-wasip2"];
-    PATH.get_or_init(|| build(&options, "wasm32-wasip2/release/hello-server.wasm"))
+    PATH.get_or_init(|| build(&door("hello-server"), "wasm32-wasip2/release/hello-server.wasm"))
+}
+
+/// The other one, which says the same behind `wasi:http`.
+pub(crate) fn http() -> &'static Path {
+    static PATH: OnceLock<PathBuf> = OnceLock::new();
+    PATH.get_or_init(|| build(&door("hello-http"), "wasm32-wasip2/release/hello-http.wasm"))
+}
+
+/// What builds one of the two.
+fn door(name: &str) -> [&str; 5] {
+    ["--release", "--target", "wasm32-wasip2", "--bin", name]
 }
 
 /// The component that tries what its host should control: `tests/probe/`.
@@ -40,13 +51,43 @@ pub(crate) fn example(name: &str) -> PathBuf {
 pub(crate) fn build(options: &[&str], file: &str) -> PathBuf {
     // Where cargo builds for this test is where it builds everything else.
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("a target folder");
+    build_in(root(), target, options, file)
+}
+
+/// The same for a copy of the project, which builds into another folder.
+pub(crate) fn build_in(root: &Path, target: &Path, options: &[&str], file: &str) -> PathBuf {
     let built = Command::new(env!("CARGO"))
         .args(["build", "--quiet", "--locked", "--target-dir"])
         .arg(target)
         .args(options)
-        .current_dir(root())
+        .current_dir(root)
         .status()
         .expect("cargo is there: it runs this test");
     assert!(built.success(), "{file} was not built");
     target.join(file)
+}
+
+/// A copy of this project with this name, to be edited.
+pub(crate) fn copy(name: &str) -> PathBuf {
+    let copy = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    if copy.exists() {
+        fs::remove_dir_all(&copy).expect("an old copy can be removed");
+    }
+    copy_folder(root(), &copy);
+    copy
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("a folder");
+    for entry in fs::read_dir(from).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        let name = path.file_name().expect("a name");
+        let (is_folder, target) = (path.is_dir(), to.join(name));
+        // What was built, and what was committed, is not edited.
+        if is_folder && name != "target" && name != ".git" {
+            copy_folder(&path, &target);
+        } else if !is_folder {
+            fs::copy(&path, target).expect("a copy");
+        }
+    }
 }

@@ -1,0 +1,71 @@
+//! The second door: the same answers behind `wasi:http`. An engine such as `wasmtime serve` has the wire and the cores,
+//! reads requests, and asks this component for the answer to each. What it says is what `src/hello.rs` says.
+
+#[cfg(target_family = "wasm")]
+use hello_server::{
+    http::{Content, Fault, Request, Response},
+    site::Site,
+};
+#[cfg(target_family = "wasm")]
+use wstd::http::{self, Body, Error, body::util::BodyExt as _};
+
+/// Answers one request.
+///
+/// # Errors
+/// The client gives up in the middle of the body; or the answer has a status, or a media type, that cannot be.
+#[cfg(target_family = "wasm")]
+#[wstd::http_server]
+async fn main(request: http::Request<Body>) -> Result<http::Response<Body>, Error> {
+    let (head, body) = request.into_parts();
+    let fields: Vec<_> = head.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
+    let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
+    let answered = match Request::new(head.method.as_str(), target, &fields) {
+        Ok(request) => read(body).await?.map(|body| Site::HELLO.answer(&request.with_body(&body))),
+        Err(fault) => Err(fault),
+    };
+    respond(answered.unwrap_or_else(Fault::response))
+}
+
+/// The whole body, as far as the answer wants to see it; or that it is too long.
+#[cfg(target_family = "wasm")]
+async fn read(body: Body) -> Result<Result<Vec<u8>, Fault>, Error> {
+    let mut content = Content::new(Site::HELLO.body);
+    // Nobody has to send what is too long before that is said.
+    if let Some(length) = body.content_length()
+        && let Err(fault) = Content::new(Site::HELLO.body).announce(length)
+    {
+        return Ok(Err(fault));
+    }
+    let mut body = body.into_boxed_body();
+    while let Some(frame) = body.frame().await {
+        if let Ok(bytes) = frame?.into_data() {
+            if let Err(fault) = content.announce(bytes.len() as u64) {
+                return Ok(Err(fault));
+            }
+            content.add(&bytes);
+        }
+    }
+    Ok(Ok(content.into_bytes()))
+}
+
+/// Our answer as one of theirs. The engine adds the date, and sends no body to HEAD.
+#[cfg(target_family = "wasm")]
+fn respond(response: Response) -> Result<http::Response<Body>, Error> {
+    let mut head = http::Response::builder().status(response.status());
+    for (name, value) in response.fields() {
+        head = head.header(name, value.as_bytes());
+    }
+    let Some(length) = response.content_length() else {
+        return Ok(head.body(Body::empty())?);
+    };
+    // Without it, the engine would send chunks.
+    Ok(head.header("Content-Length", length).body(response.body().into())?)
+}
+
+/// Outside a component nobody asks.
+#[cfg(not(target_family = "wasm"))]
+fn main() -> std::process::ExitCode {
+    eprintln!("hello-http: this is a WebAssembly component, built here as a native program");
+    eprintln!("  start it with runner/serve --http, which builds it for wasm32-wasip2 and launches it");
+    std::process::ExitCode::FAILURE
+}
