@@ -10,9 +10,7 @@ mod page;
 #[path = "../support/mod.rs"]
 mod support;
 
-use std::fs;
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use page::Page;
@@ -56,31 +54,6 @@ fn alone(name: &str, lesson: impl FnOnce()) {
     assert!(status.expect("it can be started").success(), "the output above says what differs");
 }
 
-/// A copy of this project, to be edited.
-fn copy() -> PathBuf {
-    let copy = Path::new(env!("CARGO_TARGET_TMPDIR")).join("lecture");
-    if copy.exists() {
-        fs::remove_dir_all(&copy).expect("an old copy can be removed");
-    }
-    copy_folder(component::root(), &copy);
-    copy
-}
-
-fn copy_folder(from: &Path, to: &Path) {
-    fs::create_dir_all(to).expect("a folder");
-    for entry in fs::read_dir(from).expect("a folder") {
-        let path = entry.expect("an entry").path();
-        let name = path.file_name().expect("a name");
-        let (is_folder, target) = (path.is_dir(), to.join(name));
-        // What was built, and what was committed, is not edited.
-        if is_folder && name != "target" && name != ".git" {
-            copy_folder(&path, &target);
-        } else if !is_folder {
-            fs::copy(&path, target).expect("a copy");
-        }
-    }
-}
-
 #[test]
 fn the_lecture_goes_as_the_page_says() {
     alone("the_lecture_goes_as_the_page_says", || {
@@ -91,6 +64,6 @@ fn the_lecture_goes_as_the_page_says() {
 #[test]
 fn every_exercise_has_a_solution_that_works() {
     alone("every_exercise_has_a_solution_that_works", || {
-        Page::open("docs/exercises.md").run(&copy());
+        Page::open("docs/exercises.md").run(&component::copy("lecture"));
     });
 }

@@ -52,22 +52,26 @@ pub(crate) fn command(arguments: &[&str]) -> Command {
 
 /// The same, for so many connections.
 pub(crate) fn command_for(connections: usize, arguments: &[&str]) -> Command {
+    command_of(component::path(), connections, arguments)
+}
+
+/// The same for a component that was built of something else.
+pub(crate) fn command_of(component: &Path, connections: usize, arguments: &[&str]) -> Command {
     if is_wasmtime() {
         let launcher = launcher();
         let mut command = Command::new(component::root().join(&launcher[0]));
-        command.args(&launcher[1..]).arg(component::path()).args(arguments);
+        command.args(&launcher[1..]).arg(component).args(arguments);
         return command;
     }
     // As `runner/serve` does it: what the component needs is what it gets.
-    let check =
-        Command::new(runner()).arg("--quiet").arg(component::path()).arg("--check-options").args(arguments).output();
+    let check = Command::new(runner()).arg("--quiet").arg(component).arg("--check-options").args(arguments).output();
     let needs = String::from_utf8(check.expect("it can be started").stdout).expect("text");
     let mut command = Command::new(runner());
     command.args(["--quiet", "--max-connections", &connections.to_string()]);
     for address in needs.lines().filter_map(|line| line.strip_prefix("listen ")) {
         command.args(["--allow-listen", address]);
     }
-    command.arg(component::path()).args(arguments);
+    command.arg(component).args(arguments);
     command
 }
 
