@@ -3,7 +3,7 @@
 use std::array;
 
 use crate::case::{Case, Kind, Run};
-use crate::contender::is_slow;
+use crate::contender::{FLAGS, is_slow};
 use crate::markdown;
 use crate::statistics::{ENOUGH, pairs, spread};
 use crate::wrk::{Errors, TIMEOUTS};
@@ -145,7 +145,7 @@ fn bound(kind: Kind, connections: u32, peer: &str) -> Option<Bound> {
         (Kind::KeptAlive, "hyper", 512 | 8000) => 0.9,
         // With one connection the time is that of the kernel, which wakes one of the two, and then the other.
         (Kind::KeptAlive, "wasmtime", 64 | 512) => 1.4,
-        (Kind::KeptAlive, "wasi-http", 64) => 10.0,
+        (Kind::KeptAlive, "hello-http", 64) => 10.0,
         (Kind::KeptAlive, "wstd", 64) => 40.0,
         (Kind::KeptAlive, "http.server", 64) => 30.0,
         (Kind::PerRequest, "hyper", _) => 0.9,
@@ -187,6 +187,14 @@ pub(crate) fn within(case: &Case) -> Vec<Bar> {
         }
         if connections == 2000 {
             bars.push(Bar::count(case, "timeouts of wasmtime", wasmtime, |errors| errors[TIMEOUTS]));
+        }
+    }
+    if let Some(plain) = case.of("hello-http") {
+        for (name, flag) in FLAGS {
+            let flagged = case.of(name).into_iter();
+            bars.extend(
+                flagged.map(|runs| Bar::new(case, format!("req/s, with {flag} / without"), rates(runs, plain))),
+            );
         }
     }
     bars

@@ -186,7 +186,7 @@ mod tests {
     fn slow_servers_are_not_asked_for_much() {
         let (groups, left_out) = plan(Part::KeptAlive, 20_000);
         let counts: Vec<_> = groups.iter().map(|group| (group.connections, group.names.len())).collect();
-        assert_eq!(counts, [(1, 5), (64, 8), (512, 5), (2000, 5), (8000, 5), (10_000, 5)]);
+        assert_eq!(counts, [(1, 5), (64, 10), (512, 5), (2000, 5), (8000, 5), (10_000, 5)]);
         assert_eq!(left_out, [""; 0]);
     }
 

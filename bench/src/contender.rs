@@ -1,18 +1,33 @@
 //! Those that take part: what they are called, how they are launched, and whether they are there.
 
 use std::ffi::{OsStr, OsString};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::case::Part;
-use crate::options::Options;
+use crate::options::{Options, Programs};
 use crate::scratch::Scratch;
 use crate::server::{self, Server};
 use crate::{Failure, nginx};
 
 /// The servers, in the order of the first round.
-pub(crate) const NAMES: [&str; 9] =
-    ["hello-runner", "wasmtime", "hyper", "epoll", "nginx", "wstd", "wasi-http", "http.server", "lecture"];
+pub(crate) const NAMES: [&str; 11] = [
+    "hello-runner",
+    "wasmtime",
+    "hyper",
+    "epoll",
+    "nginx",
+    "wstd",
+    "hello-http",
+    "hello-http-reused",
+    "hello-http-unpooled",
+    "http.server",
+    "lecture",
+];
+
+/// The other door with one flag of `wasmtime serve` each, to be compared with what it does without them.
+pub(crate) const FLAGS: [(&str, &str); 2] =
+    [("hello-http-reused", "--max-instance-reuse-count 1000"), ("hello-http-unpooled", "-O pooling-allocator=n")];
 
 /// How cargo launches a component, which is the one list of flags for wasmtime.
 const CARGO_CONFIG: &str = include_str!("../../.cargo/config.toml");
@@ -29,7 +44,12 @@ pub(crate) struct Contender {
 
 /// Whether a server is much slower than the others, and is asked for less.
 pub(crate) fn is_slow(name: &str) -> bool {
-    matches!(name, "wstd" | "wasi-http" | "http.server" | "lecture")
+    is_http(name) || matches!(name, "wstd" | "http.server" | "lecture")
+}
+
+/// Whether a server is the other door of this project.
+fn is_http(name: &str) -> bool {
+    name.starts_with("hello-http")
 }
 
 /// Whether a server gives the same answer as hello-server to the byte, and not only the same page.
@@ -39,7 +59,7 @@ fn is_exact(name: &str) -> bool {
 
 /// Whether a server runs a component, which has to be compiled before it runs for the first time.
 pub(crate) fn is_compiled(name: &str) -> bool {
-    matches!(name, "hello-runner" | "wasmtime" | "wstd" | "wasi-http")
+    matches!(name, "hello-runner" | "wasmtime" | "wstd" | "hello-http")
 }
 
 /// Whether there is something to learn from a server in a part of the benchmark.
@@ -47,10 +67,10 @@ pub(crate) fn takes_part_in(name: &str, part: Part) -> bool {
     match part {
         Part::KeptAlive => name != "lecture",
         Part::Idle => matches!(name, "hello-runner" | "wasmtime" | "hyper"),
-        Part::PerRequest => !matches!(name, "wstd" | "wasi-http"),
+        Part::PerRequest => name != "wstd" && !is_http(name),
         Part::Pipelined => !is_slow(name),
         Part::Logging => name == "hello-runner",
-        Part::FirstAnswer => true,
+        Part::FirstAnswer => FLAGS.iter().all(|(flagged, _)| *flagged != name),
         Part::Size => false,
     }
 }
@@ -82,6 +102,7 @@ pub(crate) fn contenders(options: &Options, scratch: &Scratch) -> Result<(Vec<Co
 /// Why a server that not every machine has cannot take part.
 fn absence(name: &str, options: &Options) -> Option<String> {
     let programs = &options.programs;
+    let serve = serve(options);
     let starts = |program: &Path, arguments: &[&str]| {
         let mut command = Command::new(program);
         command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
@@ -89,16 +110,20 @@ fn absence(name: &str, options: &Options) -> Option<String> {
     };
     let (program, arguments, advice): (_, &[&str], _) = match name {
         "nginx" => (&programs.nginx, &["-v"], "apt-get install nginx, or --nginx FILE"),
-        "wasi-http" => (
-            &programs.wasmtime_serve,
-            &["serve", "--help"],
-            "that takes a wasmtime with `serve`: --wasmtime-serve FILE",
-        ),
+        _ if is_http(name) => {
+            (&serve, &["serve", "--help"], "that takes a wasmtime with `serve`: --wasmtime-serve FILE")
+        }
         "http.server" | "lecture" => (&programs.python, &["--version"], "apt-get install python3, or --python FILE"),
         _ => return None,
     };
     let command = format!("{} {}", program.display(), arguments.join(" "));
     (!starts(program, arguments)).then(|| format!("{name} is left out, because `{command}` fails ({advice})"))
+}
+
+/// The wasmtime that has `serve`.
+fn serve(options: &Options) -> PathBuf {
+    let Programs { wasmtime, wasmtime_serve, .. } = &options.programs;
+    wasmtime_serve.clone().or_else(|| wasmtime.clone()).unwrap_or_else(|| wasmtime_command()[0].into())
 }
 
 /// How a server is launched that listens at `port`.
@@ -131,9 +156,13 @@ fn command(name: &str, port: u16, options: &Options, scratch: &Scratch) -> Resul
             let peer = options.peers.join("peer-wstd.wasm");
             component(words(&wasmtime, "run -S inherit-network"), &peer, &format!("127.0.0.1:{port}"))
         }
-        "wasi-http" => {
-            let host = words(&programs.wasmtime_serve, &format!("serve -Scli --addr 127.0.0.1:{port}"));
-            component(host, &options.peers.join("peer-wasi-http.wasm"), "")
+        _ if is_http(name) => {
+            let flag = FLAGS
+                .iter()
+                .find(|(flagged, _)| *flagged == name)
+                .map_or(String::new(), |(_, flag)| format!(" {flag}"));
+            let host = words(&serve(options), &format!("serve -S cli --addr 127.0.0.1:{port}{flag}"));
+            component(host, &options.component.with_file_name("hello-http.wasm"), "")
         }
         "http.server" => words(&programs.python, &format!("bench/python/http_server.py {port}")),
         _ => words(&programs.python, &format!("bench/python/lecture.py {port}")),
@@ -169,7 +198,9 @@ pub(crate) fn same_answers(contenders: &mut [Contender]) -> Result<(), Failure> 
             return Err(Failure(cause, "make the servers in bench/ say what src/hello.rs says"));
         }
         // A script before the program may look which one to take, which is not what a first answer shall be blamed for.
-        if let ("wasmtime" | "wstd" | "http.server" | "lecture", Some(program)) = (contender.name, server.program()) {
+        let is_script =
+            is_http(contender.name) || matches!(contender.name, "wasmtime" | "wstd" | "http.server" | "lecture");
+        if let (true, Some(program)) = (is_script, server.program()) {
             contender.command[0] = program.into();
         }
     }

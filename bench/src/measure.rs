@@ -169,7 +169,7 @@ fn first_answers(contenders: &[Contender], scratch: &Scratch) -> Result<Vec<Answ
 
 /// The components that are there, and how large they are.
 fn sizes(options: &Options) -> Vec<(PathBuf, u64)> {
-    let peers = ["peer-wstd.wasm", "peer-wasi-http.wasm"].map(|peer| options.peers.join(peer));
-    let files = [options.component.clone()].into_iter().chain(peers);
+    let http = options.component.with_file_name("hello-http.wasm");
+    let files = [options.component.clone(), http, options.peers.join("peer-wstd.wasm")].into_iter();
     files.filter_map(|file| fs::metadata(&file).ok().map(|of| (file, of.len()))).collect()
 }

@@ -18,15 +18,16 @@ Usage: hello-bench [options]
   --seconds N           how long a turn is (default 2), and a second more for each 5000 connections
   --cases LIST          some of kept-alive,idle,per-request,pipelined,logging,first-answer,size
   --connections LIST    how many connections are kept alive (default 1,64,512,2000,8000,10000)
-  --only NAMES          some of hello-runner,wasmtime,hyper,epoll,nginx,wstd,wasi-http,http.server,lecture
+  --only NAMES          some of hello-runner,wasmtime,hyper,epoll,nginx,wstd,hello-http,hello-http-reused,
+                        hello-http-unpooled,http.server,lecture
   --results FOLDER      where RESULTS.md and the charts go (default bench when everything is measured, else nowhere)
-  --port N              the first of nine ports that are free (default 21000)
-  --component FILE      hello-server.wasm
-  --peers FOLDER        where peer-wstd.wasm and peer-wasi-http.wasm are
-  --hyper FILE, --epoll FILE, --runner FILE, --wasmtime FILE
-                        other programs than those that bench/run builds
-  --nginx FILE, --python FILE, --wasmtime-serve FILE
-                        other programs than nginx, python3 and wasmtime on PATH
+  --port N              the first of eleven ports that are free (default 21000)
+  --component FILE      hello-server.wasm; hello-http.wasm is beside it
+  --peers FOLDER        where peer-wstd.wasm is
+  --hyper FILE, --epoll FILE, --runner FILE, --wasmtime FILE, --wasmtime-serve FILE
+                        other programs than those that bench/run builds; the last two are one unless both are given
+  --nginx FILE, --python FILE
+                        other programs than nginx and python3 on PATH
   --help
 
 first-answer launches a server, asks it, ends it at the first byte of its answer, and says how long that took. Without
@@ -61,7 +62,7 @@ pub(crate) struct Options {
     pub(crate) port: u16,
     /// The component.
     pub(crate) component: PathBuf,
-    /// The folder with the components to compare it with.
+    /// The folder with the component to compare it with.
     pub(crate) peers: PathBuf,
     /// The programs.
     pub(crate) programs: Programs,
@@ -77,8 +78,8 @@ pub(crate) struct Programs {
     pub(crate) runner: PathBuf,
     /// The wasmtime that has `run`. Nothing is the one of `.cargo/config.toml`.
     pub(crate) wasmtime: Option<PathBuf>,
-    /// A wasmtime that has `serve`.
-    pub(crate) wasmtime_serve: PathBuf,
+    /// The wasmtime that has `serve`. Nothing is the same.
+    pub(crate) wasmtime_serve: Option<PathBuf>,
     /// nginx.
     pub(crate) nginx: PathBuf,
     /// Python.
@@ -104,7 +105,7 @@ impl Options {
                 epoll: folder.join("epoll-limit"),
                 runner: folder.join("hello-runner"),
                 wasmtime: None,
-                wasmtime_serve: "wasmtime".into(),
+                wasmtime_serve: None,
                 nginx: "nginx".into(),
                 python: "python3".into(),
             },
@@ -123,7 +124,7 @@ pub(crate) fn parse(mut parser: lexopt::Parser) -> Result<Task, lexopt::Error> {
     while let Some(argument) = parser.next()? {
         match argument {
             Long("help") | Short('h') => return Ok(Task::Help),
-            Long("port") => port = Some(parser.value()?.parse_with(|text| at_least_one(text, 65_527))? as u16),
+            Long("port") => port = Some(parser.value()?.parse_with(|text| at_least_one(text, 65_525))? as u16),
             Value(command) if first_answer => {
                 return Ok(Task::FirstAnswer(port, [command].into_iter().chain(parser.raw_args()?).collect()));
             }
@@ -151,7 +152,7 @@ pub(crate) fn parse(mut parser: lexopt::Parser) -> Result<Task, lexopt::Error> {
             Long("epoll") => options.programs.epoll = parser.value()?.into(),
             Long("runner") => options.programs.runner = parser.value()?.into(),
             Long("wasmtime") => options.programs.wasmtime = Some(parser.value()?.into()),
-            Long("wasmtime-serve") => options.programs.wasmtime_serve = parser.value()?.into(),
+            Long("wasmtime-serve") => options.programs.wasmtime_serve = Some(parser.value()?.into()),
             Long("nginx") => options.programs.nginx = parser.value()?.into(),
             Long("python") => options.programs.python = parser.value()?.into(),
             other => return Err(other.unexpected()),
@@ -217,7 +218,7 @@ mod tests {
 
     #[test]
     fn a_number_is_within_its_bounds() {
-        for wrong in [["--rounds", "0"], ["--port", "65528"], ["--connections", "64,10001"], ["--seconds", "x"]] {
+        for wrong in [["--rounds", "0"], ["--port", "65526"], ["--connections", "64,10001"], ["--seconds", "x"]] {
             assert!(measure(&wrong).is_err(), "{wrong:?}");
         }
     }
