@@ -571,6 +571,12 @@ fn every_command_of_the_documentation_is_tested_or_listed() {
                 let output = run(Command::new(runner()).arg("--quiet").arg(component::path()).args(options));
                 assert!(output.status.success() && output.stdout.starts_with("listen "), "{output:?}");
             }
+            ["wasmtime", "serve", ref options @ ..] => {
+                let options = options.join(" ").replace("127.0.0.1:9000", "127.0.0.1:0");
+                let options = options.replace("target/wasm32-wasip2/release/hello-http.wasm", text(component::http()));
+                let line = format!("exec runner/wasmtime serve {options} 2>&1");
+                Server::launch(Command::new("sh").args(["-c", &line]).current_dir(component::root())).assert_serves();
+            }
             // They need the network; what the first two make is tested by `the_files_of_the_image_...`.
             ["podman", "build" | "run", ..] | ["cargo", "install" | "deny", ..] => {}
             // It would change Cargo.lock, and need the network.

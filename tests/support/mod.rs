@@ -131,14 +131,16 @@ impl Server {
             text
         });
         let mut server = Server { child, port: 0, prelude: String::new(), lines, stderr: Some(stderr) };
+        // The other is what wasmtime serve says by itself.
+        let says = |line: &str| line.starts_with("Access http://") || line.starts_with("Serving HTTP on http://");
         let access = loop {
             match server.lines.recv_timeout(PATIENCE) {
-                Ok(line) if line.starts_with("Access http://") => break line,
+                Ok(line) if says(&line) => break line,
                 Ok(line) => server.prelude += &(line + "\n"),
                 Err(_) => panic!("it did not start: {:?}", server.finish()),
             }
         };
-        let port = access.rsplit(':').next().and_then(|port| port.trim_end().parse().ok());
+        let port = access.rsplit(':').next().and_then(|port| port.trim_end().trim_end_matches('/').parse().ok());
         server.port = port.expect("a port");
         server
     }
