@@ -323,7 +323,7 @@ fn either<A: Future, B: Future>(
 }
 
 /// Lets everybody have a turn who has something to do already.
-async fn after_the_others() {
+pub(crate) async fn after_the_others() {
     let mut had_theirs = false;
     poll_fn(|context| {
         if std::mem::replace(&mut had_theirs, true) {

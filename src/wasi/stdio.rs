@@ -11,9 +11,14 @@ use ::wasi::io::streams::{InputStream, OutputStream, StreamError};
 use super::host::Wasi;
 use super::reactor::{Reactor, Source};
 use crate::observers::lines::{Sink, SinkError};
+use crate::server::after_the_others;
 
 /// How much `blocking-write-and-flush` takes at a time, by its definition in WASI.
 const BLOCKING_WRITE: usize = 4096;
+
+/// How much of the log is written until everybody else has a turn: a burst of requests leaves a megabyte of it, which takes ten
+/// milliseconds.
+const WRITE: usize = 16 * 1024;
 
 /// How much of standard input is thrown away at a time.
 const IGNORED: u64 = 4096;
@@ -75,9 +80,12 @@ impl Sink for Output {
             match self.stream.check_write().map_err(failure)? {
                 0 => self.writable.ready().await,
                 permitted => {
-                    let (now, later) = lines.split_at(lines.len().min(permitted as usize));
+                    let (now, later) = lines.split_at(lines.len().min(permitted as usize).min(WRITE));
                     self.stream.write(now).map_err(failure)?;
                     lines = later;
+                    if !lines.is_empty() {
+                        after_the_others().await;
+                    }
                 }
             }
         }
