@@ -87,6 +87,7 @@ impl Page {
 
     /// Does what the page says, in the folder `root`.
     pub(crate) fn run(&self, root: &Path) {
+        let mut browser: Option<Browser> = None;
         let mut server = None;
         let mut status = 0;
         for block in &self.blocks {
@@ -117,6 +118,7 @@ impl Page {
                             None => (expected, None),
                         };
                         running.expect(&place, before);
+                        drop(browser.take());
                         if let Some(after) = after {
                             running.interrupt();
                             follow(&place, after, || running.printed().ok().map(|printed| printed.line));
@@ -124,7 +126,8 @@ impl Page {
                         }
                     }
                 }
-                "browser" => browse(&block.lines[0]),
+                // It stays open until the server has told of both: it asks for the little picture behind the page.
+                "browser" => browser = browse(&block.lines[0]),
                 "rust" => {
                     std::fs::write(root.join("src/hello.rs"), block.lines.join("\n") + "\n").expect("a file");
                     if let Some(server) = &mut server {
@@ -158,19 +161,21 @@ fn commands(lines: &[String]) -> Vec<(Option<&str>, &[String])> {
     commands
 }
 
-/// Opens the page at `url`, and the little picture that goes with it.
-fn browse(url: &str) {
+/// Opens the page at `url`, and the little picture that goes with it. Returns the browser, if there is one.
+fn browse(url: &str) -> Option<Browser> {
     match chromium::program() {
         Some(program) => {
             let mut browser = Browser::start(&program, "browser-lecture");
             browser.visit(url).expect("it gets an answer");
             assert_eq!(browser.page().text, "Hello World");
+            Some(browser)
         }
         None => {
             for path in ["", "favicon.ico"] {
                 let asked = Command::new("curl").args(["-s", "-o", "/dev/null", &format!("{url}{path}")]).status();
                 assert!(asked.expect("curl is there").success());
             }
+            None
         }
     }
 }
