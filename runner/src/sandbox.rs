@@ -38,6 +38,9 @@ const OFFERED: [&str; 8] = [
 /// The most bytes of a component: what is named by mistake may be a disk, or have no end.
 const MOST_BYTES: usize = 256 * MIB;
 
+/// How long what is said about a component may take to be written, before it starts all the same.
+const FIRST_WORDS: Duration = Duration::from_secs(1);
+
 /// How long the last words of a component may take to be written.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
@@ -190,6 +193,8 @@ fn run_with(
             "hello-runner: note: {note}\n  raise the limit (ulimit -n), or take a smaller --max-connections\n"
         ));
     }
+    // What the component prints on the other stream comes behind it, also where both go to one place.
+    stderr.drain(FIRST_WORDS);
 
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| system(&error))?;

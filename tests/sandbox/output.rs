@@ -1,11 +1,13 @@
 //! Who reads what a component prints cannot stop it.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
+use rustix::fs::{OFlags, fcntl_setfl};
 use rustix::process::Signal;
 
-use super::support::{GET, HELLO, connect};
+use super::support::{GET, HELLO, component, connect, runner};
 use super::{Program, probe, run, server};
 
 #[test]
@@ -14,6 +16,37 @@ fn all_that_is_printed_arrives() {
     let line = "x".repeat(63) + "\n";
     assert!(output.stdout == line.repeat(1_000_000 / 64), "{} bytes", output.stdout.len());
     assert_eq!((output.stderr.as_str(), output.status.code()), ("", Some(0)));
+}
+
+#[test]
+fn a_component_starts_when_what_it_is_granted_is_said() {
+    let (mut reader, mut writer) = std::io::pipe().expect("a pipe");
+    fcntl_setfl(&writer, OFlags::NONBLOCK).expect("a pipe");
+    let mut before = 0;
+    while let Ok(written) = writer.write(&[b'.'; 1024]) {
+        before += written;
+    }
+    fcntl_setfl(&writer, OFlags::empty()).expect("a pipe");
+
+    let mut command = Command::new(runner());
+    command.arg(component::probe()).args(["print", "64"]).stdin(Stdio::null());
+    // It is compiled now.
+    assert_eq!(run(&mut command).stdout.len(), 64);
+
+    command.stdout(Stdio::piped()).stderr(writer);
+    let began = Instant::now();
+    let mut child = command.spawn().expect("it can be started");
+    let stdout = super::lines(child.stdout.take().expect("piped"));
+    // Only on a machine that is very busy is this longer than the sandbox waits.
+    let early = stdout.recv_timeout(Duration::from_millis(500));
+    assert!(early.is_err() || began.elapsed() > Duration::from_secs(1), "{early:?} before what it is granted");
+
+    drop(command);
+    let mut said = String::new();
+    reader.read_to_string(&mut said).expect("text");
+    assert!(said[before..].starts_with("The sandbox lets hello-probe.wasm "), "{:?}", &said[before..]);
+    assert!(child.wait().expect("it was started").success());
+    assert_eq!(early.or_else(|_| stdout.recv()).expect("a line"), "x".repeat(63));
 }
 
 /// Starts a server whose standard output is for the caller to read, or not, and reads the first line of it.
