@@ -1,0 +1,120 @@
+//! Engines that others make: those that are on PATH are tested, and which are not is said in the last lines of
+//! `runner/test`.
+
+use std::fs::{self, File};
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process_group};
+
+use crate::support::{HELLO, LAST_GET, PATIENCE, component, run};
+
+/// The first line of what `program --version` says; without such a program it is told that it is not there.
+pub(crate) fn version(program: &str) -> Option<String> {
+    let output = Command::new(program).arg("--version").stdin(Stdio::null()).output();
+    let said = output.ok().filter(|output| output.status.success()).map(|output| output.stdout);
+    let said = said.and_then(|said| Some(String::from_utf8_lossy(&said).lines().next()?.trim().to_owned()));
+    if said.is_none() {
+        tell(&format!("{program} is not on PATH, so it was not tested"));
+    }
+    said
+}
+
+/// Tells what came of an engine.
+pub(crate) fn tell(what: &str) {
+    println!("engine: {what}");
+}
+
+/// An empty folder for what engines keep.
+pub(crate) fn folder(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder).expect("a folder");
+    folder
+}
+
+/// An address that is free now. Somebody else may take it before the engine does: that is told by the engine.
+pub(crate) fn free() -> SocketAddr {
+    let socket = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    socket.local_addr().expect("an address")
+}
+
+/// A program that runs, with all that it starts. It ends with the test.
+pub(crate) struct Engine {
+    child: Child,
+    output: PathBuf,
+}
+
+impl Engine {
+    /// Starts it. What it prints is kept in a file, `output`.
+    pub(crate) fn start(command: &mut Command, output: PathBuf) -> Self {
+        let file = File::create(&output).expect("a file");
+        command.stdin(Stdio::null()).stdout(file.try_clone().expect("a file")).stderr(file).process_group(0);
+        Engine { child: command.spawn().expect("it can be started"), output }
+    }
+
+    /// Starts what answers at `address` like the lecture's server, and waits until it does.
+    pub(crate) fn serve(command: &mut Command, output: PathBuf, address: SocketAddr) -> Self {
+        let mut engine = Engine::start(command, output);
+        engine.wait_for("an answer", || says_hello(address));
+        engine
+    }
+
+    /// What it has printed.
+    pub(crate) fn printed(&self) -> String {
+        String::from_utf8_lossy(&fs::read(&self.output).expect("a file")).into_owned()
+    }
+
+    /// Waits until something is true, while it runs.
+    pub(crate) fn wait_for(&mut self, what: &str, mut is_true: impl FnMut() -> bool) {
+        let began = Instant::now();
+        while !is_true() {
+            let ended = self.child.try_wait().expect("it was started");
+            assert!(ended.is_none() && began.elapsed() < 5 * PATIENCE, "no {what}: {ended:?}\n{}", self.printed());
+            sleep(Duration::from_millis(50));
+        }
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = kill_process_group(Pid::from_child(&self.child), Signal::KILL);
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("it said: {}", self.printed());
+        }
+    }
+}
+
+/// Whether the lecture's answer is there.
+pub(crate) fn says_hello(address: SocketAddr) -> bool {
+    let ask = || -> std::io::Result<String> {
+        let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.write_all(LAST_GET)?;
+        let mut reply = String::new();
+        stream.read_to_string(&mut reply)?;
+        Ok(reply)
+    };
+    ask().is_ok_and(|reply| reply.starts_with("HTTP/1.1 200 OK\r\n") && reply.contains(HELLO.trim_end()))
+}
+
+/// What a command prints that has to work.
+pub(crate) fn output(command: &mut Command) -> String {
+    let output = run(command.stdin(Stdio::null()));
+    assert!(output.status.success(), "{command:?}: {output:?}");
+    output.stdout + &output.stderr
+}
+
+/// A command that `docs/operations.md` tells people to type.
+pub(crate) fn documented(command: &str) -> String {
+    let page = fs::read_to_string(component::root().join("docs/operations.md")).expect("a page");
+    assert!(page.lines().any(|line| line == format!("$ {command}")), "docs/operations.md does not say {command:?}");
+    command.to_owned()
+}

@@ -1,0 +1,177 @@
+//! Both doors say the same: one table of requests is asked of `hello-server`, by its sockets, and of `hello-http` behind
+//! `wasmtime serve`. What may differ is what the host of the second one owns: the date, the framing, and whether the call
+//! goes on. `docs/operations.md` lists it.
+#![cfg(all(unix, not(target_family = "wasm")))]
+
+mod engine;
+mod node;
+mod spin;
+#[path = "../support/mod.rs"]
+mod support;
+mod table;
+mod wasmcloud;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::process::Command;
+
+use rustix::process::{Pid, Signal, kill_process};
+use support::{Server, command_of, component, connect, run};
+use table::{ECHO, ECHOED, HELLO_WORLD, Page, Row, Text, row};
+
+/// An answer, as far as it has to be the same.
+#[derive(Debug, PartialEq, Eq)]
+struct Answer {
+    status: u16,
+    fields: BTreeSet<String>,
+    body: String,
+}
+
+/// What a host may choose.
+const OF_THE_HOST: [&str; 3] = ["connection", "date", "transfer-encoding"];
+
+/// What the server at `address` answers to this; nothing, when that is no reply.
+fn ask(address: SocketAddr, row: &Row) -> Option<Answer> {
+    let Row { line, fields, body, .. } = row;
+    let fields = if fields.is_empty() { String::new() } else { format!("{fields}\r\n") };
+    let mut stream = connect(address);
+    let request = format!("{line} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{fields}\r\n{body}");
+    stream.write_all(request.as_bytes()).expect("it reads");
+    let mut reply = Vec::new();
+    stream.read_to_end(&mut reply).expect("it hangs up, and gently");
+    let reply = String::from_utf8(reply).expect("text");
+    let (head, body) = reply.split_once("\r\n\r\n")?;
+    let mut lines = head.lines();
+    let status = lines.next().and_then(|line| line.split(' ').nth(1)?.parse().ok()).expect("a status");
+    let fields = lines.filter_map(|line| {
+        let (name, value) = line.split_once(':').expect("a field");
+        let name = name.to_ascii_lowercase();
+        (!OF_THE_HOST.contains(&name.as_str())).then(|| format!("{name}: {}", value.trim()).trim().to_owned())
+    });
+    Some(Answer { status, fields: fields.collect(), body: body.to_owned() })
+}
+
+/// What is wrong with an answer, which is not the one that the table has.
+fn fault(row: &Row, answer: &Answer) -> Option<&'static str> {
+    let mut fields: BTreeSet<String> = row.answers.lines().map(str::to_owned).collect();
+    let is_body = match row.says {
+        Text(text) => answer.body == text,
+        Page(part) => {
+            fields.insert(format!("content-length: {}", answer.body.len()));
+            answer.body.contains(part)
+        }
+    };
+    match () {
+        () if answer.status != row.status => Some("status"),
+        () if !is_body => Some("body"),
+        () if answer.fields != fields => Some("fields"),
+        () => None,
+    }
+}
+
+/// The lines of the table that the server at `address` has another answer to, with the status of that (0 is none).
+fn differences(rows: &[Row], address: SocketAddr) -> Vec<(&'static str, u16)> {
+    let of = |row: &Row| {
+        let answer = ask(address, row);
+        let fault = answer.as_ref().map_or(Some("no reply"), |answer| fault(row, answer))?;
+        eprintln!("{}: {fault}: {answer:?}", row.line);
+        Some((row.line, answer.map_or(0, |answer| answer.status)))
+    };
+    rows.iter().filter_map(of).collect()
+}
+
+/// Both give the answers that the table has, and the same.
+fn check_both(rows: &[Row], sockets: &Server, http: &Server) {
+    for row in rows {
+        let [one, other] = [sockets, http].map(|server| ask(server.address(), row));
+        assert_eq!(one, other, "{}", row.line);
+        assert_eq!(one.as_ref().map(|one| fault(row, one)), Some(None), "{}: {one:?}", row.line);
+    }
+}
+
+/// `runner/serve --http` in `root`, on a free port.
+fn serve(root: &Path, options: &[&str]) -> Command {
+    let mut command = Command::new(root.join("runner/serve"));
+    command.arg("--http").args(options).current_dir(root);
+    command
+}
+
+#[test]
+fn both_doors_say_hello_world() {
+    component::http();
+    let http = Server::launch(&mut serve(component::root(), &["--port", "0"]));
+    check_both(HELLO_WORLD, &Server::start(&[]), &http);
+}
+
+#[test]
+fn whatever_somebody_writes_into_hello_rs_both_doors_say() {
+    let root = component::copy("doors");
+    fs::write(root.join("src/hello.rs"), ECHO).expect("it can be edited");
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("doors-target");
+    let build = |name: &str| {
+        let options = ["--release", "--target", "wasm32-wasip2", "--bin", name];
+        component::build_in(&root, &target, &options, &format!("wasm32-wasip2/release/{name}.wasm"))
+    };
+    build("hello-http");
+    let http = Server::launch(serve(&root, &["--port", "0"]).env("CARGO_TARGET_DIR", &target));
+    let sockets = Server::launch(&mut command_of(&build("hello-server"), 100, &["--port", "0"]));
+    check_both(ECHOED, &sockets, &http);
+    // A mistake in it ends one instance, and the engine has others.
+    assert_eq!(
+        ask(http.address(), &row("GET /mistake", "", "", 500, "", Text(""))).map(|answer| answer.status),
+        Some(500)
+    );
+    check_both(ECHOED, &sockets, &http);
+    let output = http.finish();
+    assert!(output.stderr.contains("no such thing"), "{output:?}");
+}
+
+#[test]
+fn the_script_says_where_to_call_and_ctrl_c_ends_it() {
+    component::http();
+    let server = Server::launch(&mut serve(component::root(), &["--quiet", "--listen=127.0.0.1:0"]));
+    assert_eq!(server.prelude, "");
+    server.assert_serves();
+    let pid = Pid::from_raw(server.pid().try_into().expect("a number")).expect("not zero");
+    kill_process(pid, Signal::INT).expect("it is there");
+    let output = server.wait();
+    assert_eq!((output.stdout.as_str(), output.status.code()), ("", Some(0)));
+    // The instance that has answered may still be about to go.
+    let waits = "Waiting for child tasks to exit, ctrl-c again to quit sooner...\n";
+    assert!(["", waits].contains(&output.stderr.as_str()), "{output:?}");
+}
+
+#[test]
+fn a_port_that_is_taken_is_told() {
+    component::http();
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = taken.local_addr().expect("an address").port();
+    let output = run(&mut serve(component::root(), &["--quiet", "--port", &port.to_string()]));
+    let cause = format!("hello-http: port {port} is already in use\n  ");
+    assert!(output.stderr.starts_with(&cause) && output.stdout.is_empty(), "{output:?}");
+    assert_eq!(output.status.code(), Some(1));
+}
+
+#[test]
+fn what_does_not_go_with_http_is_a_mistake() {
+    for (options, word) in [
+        (&["--log", "off"][..], "--log does not go with --http"),
+        (&["--max-connections=5"], "--max-connections does not go with --http"),
+        (&["--max-turn", "3"], "--max-turn does not go with --http"),
+        (&["--verbose"], "--verbose does not go with --http"),
+        (&["--wasmtime"], "give one of them"),
+        (&["--http=yes"], "--http takes no value"),
+        (&["--port"], "--port takes a value"),
+        (&["--port", "65536"], "from 0 to 65535"),
+        (&["--listen", "localhost:0"], "--listen takes an address and a port"),
+        (&["--listen", "127.0.0.1:0", "--listen", "[::1]:0"], "listens on one address"),
+        (&["--listen", "127.0.0.1:0", "--port", "0"], "listens on one address"),
+    ] {
+        let output = run(&mut serve(component::root(), options));
+        assert!(output.stderr.contains(word) && output.stderr.ends_with("; see --help\n"), "{options:?}: {output:?}");
+        assert_eq!((output.stdout.as_str(), output.status.code()), ("", Some(2)), "{options:?}");
+    }
+}

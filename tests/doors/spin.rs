@@ -1,0 +1,28 @@
+//! Spin, with the `spin.toml` of this project.
+
+use std::fs;
+use std::process::Command;
+
+use super::differences;
+use super::engine::{self, Engine, documented, free, version};
+use super::support::component;
+use super::table::HELLO_WORLD;
+
+#[test]
+fn engine_spin_serves_what_the_manifest_says() {
+    let Some(version) = version("spin") else { return };
+    component::http();
+    let address = free();
+    let folder = engine::folder("spin");
+    let command = documented("spin up --build --listen 127.0.0.1:9000").replace("127.0.0.1:9000", &address.to_string());
+    let mut spin = Command::new("sh");
+    // What it keeps is not for the folder of the project.
+    let state = folder.join("state");
+    fs::create_dir(&state).expect("a folder");
+    spin.args(["-c", &format!("exec {command} --state-dir '{}'", state.display())])
+        .current_dir(component::root())
+        .env_remove("CARGO_TARGET_DIR");
+    let _engine = Engine::serve(&mut spin, folder.join("output"), address);
+    assert_eq!(differences(HELLO_WORLD, address), []);
+    engine::tell(&format!("{version}: spin up"));
+}
