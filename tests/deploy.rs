@@ -8,15 +8,31 @@ mod support;
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::symlink;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use support::{HELLO, Server, component, has, run, runner};
 
-/// Where the service expects the two files.
+/// Where the services expect their files.
 const RUNNER: &str = "/usr/local/bin/hello-runner";
 const COMPONENT: &str = "/usr/local/share/hello-server/hello-server.wasm";
+const WASMTIME: &str = "/usr/local/bin/wasmtime";
+const HTTP_COMPONENT: &str = "/usr/local/share/hello-server/hello-http.wasm";
+
+/// The program that `runner/wasmtime` becomes.
+fn wasmtime() -> &'static Path {
+    static PATH: OnceLock<PathBuf> = OnceLock::new();
+    PATH.get_or_init(|| {
+        let line = "exec runner/wasmtime serve -S cli --addr 127.0.0.1:0 \"$1\" 2>&1";
+        let mut command = Command::new("sh");
+        command.args(["-c", line, "sh"]).arg(component::http()).current_dir(component::root());
+        let server = Server::launch(&mut command);
+        fs::read_link(format!("/proc/{}/exe", server.pid())).expect("it runs")
+    })
+}
 
 /// A file of the project.
 fn read(path: &str) -> String {
@@ -61,12 +77,17 @@ fn blocks<'p>(page: &'p str, kind: &str) -> Vec<&'p str> {
     blocks.into_iter().map(|block| block.split("```").next().unwrap_or_default()).collect()
 }
 
-/// The service, as systemd reads it.
+/// A service, as systemd reads it.
 struct Unit(Vec<String>);
 
 impl Unit {
     fn read() -> Self {
         Unit(lines(&read("deploy/hello-server.service")))
+    }
+
+    /// The one that is `wasmtime serve`.
+    fn read_http() -> Self {
+        Unit(lines(&read("deploy/hello-http.service")))
     }
 
     /// All values of a setting, in one line.
@@ -93,23 +114,37 @@ fn numbers(words: &[String], option: &str) -> Vec<u64> {
 }
 
 #[test]
-fn systemd_has_nothing_to_say_about_the_service() {
+fn systemd_has_nothing_to_say_about_the_services() {
     if !has("systemd-analyze") {
         return;
     }
-    let unit = read("deploy/hello-server.service");
-    // It looks whether what is started is there, and may be started.
-    let unit = unit.replace(RUNNER, text(runner())).replace(COMPONENT, text(component::path()));
-    let path = folder("unit").join("hello-server.service");
-    fs::write(&path, unit).expect("a copy");
-    let output = run(Command::new("systemd-analyze").args(["verify", "--man=no"]).arg(&path));
-    // Other units of this machine are nobody's business here.
-    let said = format!("{}{}", output.stdout, output.stderr);
-    let said: Vec<&str> = said.lines().filter(|line| line.contains("hello-server")).collect();
-    assert!(said.is_empty() && output.status.success(), "{output:?}");
-    // It rates a unit from 0, which is safe, to 100. Its versions differ a little.
-    let rated = run(Command::new("systemd-analyze").args(["security", "--offline=true", "--threshold=20"]).arg(&path));
-    assert!(rated.status.success(), "{rated:?}");
+    let folder = folder("unit");
+    for name in ["hello-server", "hello-http"] {
+        let unit = read(&format!("deploy/{name}.service"));
+        // It looks whether what is started is there, and may be started.
+        let unit = unit.replace(RUNNER, text(runner())).replace(WASMTIME, text(runner()));
+        let path = folder.join(format!("{name}.service"));
+        fs::write(&path, unit).expect("a copy");
+        let output = run(Command::new("systemd-analyze").args(["verify", "--man=no"]).arg(&path));
+        // Other units of this machine are nobody's business here.
+        let said = format!("{}{}", output.stdout, output.stderr);
+        let said: Vec<&str> = said.lines().filter(|line| line.contains(name)).collect();
+        assert!(said.is_empty() && output.status.success(), "{output:?}");
+        // It rates a unit from 0, which is safe, to 100. Its versions differ a little.
+        let mut rate = Command::new("systemd-analyze");
+        let rated = run(rate.args(["security", "--offline=true", "--threshold=20"]).arg(&path));
+        assert!(rated.status.success(), "{rated:?}");
+    }
+}
+
+#[test]
+fn both_services_have_the_same_second_wall() {
+    let wall = |unit: Unit| {
+        let Unit(lines) = unit;
+        let begin = lines.iter().position(|line| line == "DynamicUser=yes").expect("a wall");
+        lines[begin..].to_vec()
+    };
+    assert_eq!(wall(Unit::read_http()), wall(Unit::read()));
 }
 
 #[test]
@@ -196,6 +231,68 @@ fn the_limits_of_the_service_fit_into_each_other() {
     assert_eq!(unit.number("RestartPreventExitStatus"), 2);
 }
 
+/// The command of the service that is `wasmtime serve`, on a free port and with these options. As under systemd, it has
+/// no folder that it could write to.
+fn http_service(options: &[&str]) -> Command {
+    let words = Unit::read_http().exec_start(0);
+    let (component, words) = words.split_last().expect("a command");
+    assert_eq!((words[0].as_str(), component.as_str()), (WASMTIME, HTTP_COMPONENT));
+    let mut command = Command::new("sh");
+    command.args(["-c", "exec \"$@\" 2>&1", "sh"]).arg(wasmtime()).args(&words[1..]).args(options);
+    command.arg(component::http()).env_clear().env("XDG_CACHE_HOME", "/proc/nowhere");
+    command
+}
+
+#[test]
+fn the_command_of_the_http_service_serves_and_ends_at_once_with_sigterm() {
+    let unit = Unit::read_http();
+    let server = Server::launch(&mut http_service(&["--max-instance-reuse-count", "1000"]));
+    server.assert_serves();
+    let mut idle = server.connect();
+    idle.write_all(support::GET).expect("it reads");
+    support::read_reply(&mut idle);
+    assert_eq!(unit.get("KillSignal"), "SIGTERM");
+    sigterm(server.pid());
+    let output = server.wait();
+    // systemd calls that a success by itself.
+    assert_eq!(output.status.signal(), Some(15), "{output:?}");
+}
+
+#[test]
+fn a_mistake_in_the_options_of_the_http_service_is_not_tried_again() {
+    let output = run(&mut http_service(&["--no-such-option"]));
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    assert_eq!(Unit::read_http().number("RestartPreventExitStatus"), 2);
+}
+
+#[test]
+fn more_requests_than_the_http_service_answers_at_once_wait() {
+    // Of two numbers the later one counts: how fast they come is nobody's business here.
+    let server = Server::launch(&mut http_service(&["-W", "timeout=600s"]));
+    let head = b"POST / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 2\r\n\r\n1";
+    let mut clients: Vec<_> = (0..350).map(|_| server.connect()).collect();
+    for client in &mut clients {
+        client.write_all(head).expect("it reads");
+    }
+    for mut client in clients {
+        client.write_all(b"2").expect("it reads");
+        let reply = support::read_all(&mut client);
+        assert!(reply.starts_with("HTTP/1.1 200 OK\r\n"), "{reply}");
+    }
+}
+
+#[test]
+fn the_limits_of_the_http_service_fit_into_each_other() {
+    let unit = Unit::read_http();
+    let words = unit.exec_start(9001);
+    let [connections] = numbers(&words, "--max-concurrent-connections")[..] else { panic!("{words:?}") };
+    // wasmtime ends when it has no descriptor for the next one.
+    assert!(connections + 32 <= unit.number("LimitNOFILE"));
+    // Both services can run.
+    let port = |unit: Unit| unit.get("Environment").split(' ').next().map(str::to_owned);
+    assert_ne!(port(unit), port(Unit::read()));
+}
+
 /// What runs inside, under a systemd of its own. A line for each fact.
 const CHECK: &str = r#"#!/bin/bash
 ask() {
@@ -210,7 +307,12 @@ ask() {
     done 2>/dev/null
     echo nobody
 }
-show() { systemctl show hello-server --property "$1" --value; }
+unit=hello-server
+show() { systemctl show $unit --property "$1" --value; }
+wall() {
+    grep -E '^(NoNewPrivs|Seccomp|CapEff|CapBnd):' "/proc/$(show MainPID)/status" | tr '\t' ' ' | sed "s/^/$unit /"
+    echo "$unit root: $(stat --format %u "/proc/$(show MainPID)" | grep -cx 0)"
+}
 settings() { # what to change, to what
     mkdir -p /run/systemd/system/hello-server.service.d
     cat >/run/systemd/system/hello-server.service.d/test.conf
@@ -222,11 +324,18 @@ echo "booted"
 # The commands of the documentation, one after another; they leave the service running.
 while read -r line; do
     bash -c "$line" >/tmp/said 2>&1 </dev/null && echo "did: $line" || { echo "failed: $line"; cat /tmp/said; }
-    case $line in *start*) ask 9000 >/dev/null ;; esac
+    case $line in *start\ hello-server | *--now\ hello-server) ask 9000 >/dev/null ;; esac
 done </opt/commands
 echo "default: $(ask 9000)"
-grep -E '^(NoNewPrivs|Seccomp|CapEff|CapBnd):' "/proc/$(show MainPID)/status" | tr '\t' ' '
-echo "root: $(stat --format %u "/proc/$(show MainPID)" | grep -cx 0)"
+wall
+
+unit=hello-http
+echo "http: $(ask 9001)"
+wall
+exec 4<>/dev/tcp/127.0.0.1/9001
+systemctl stop $unit
+echo "http stopped: $(show Result) $(show ExecMainCode) $(show ExecMainStatus)"
+unit=hello-server
 
 exec 4<>/dev/tcp/127.0.0.1/9000
 printf 'GET / HTTP/1.1\r\n' >&4
@@ -290,7 +399,7 @@ fn a_real_systemd_runs_the_service_as_the_documentation_says() {
     write("etc/machine-id", "");
     write("etc/os-release", "ID=test\n");
     write("etc/nsswitch.conf", "passwd: files systemd\ngroup: files systemd\n");
-    install(&root, component::path(), runner());
+    install(&root, wasmtime());
     write("opt/check", CHECK);
     let inside = |line: &String| line.starts_with("sudo systemctl") || line.starts_with("journalctl");
     let commands: Vec<String> = commands().into_iter().filter(inside).filter(|line| !asks(line)).collect();
@@ -331,11 +440,9 @@ fn a_real_systemd_runs_the_service_as_the_documentation_says() {
     expected.extend(settings.iter().map(|settings| format!("{}: HTTP/1.1 200 OK", port_of(settings))));
     let facts = [
         "default: HTTP/1.1 200 OK",
-        "CapBnd: 0000000000000000",
-        "CapEff: 0000000000000000",
-        "NoNewPrivs: 1",
-        "Seccomp: 2",
-        "root: 0",
+        // 2 is that a signal has ended it, and 15 is SIGTERM.
+        "http: HTTP/1.1 200 OK",
+        "http stopped: success 2 15",
         "under way while it was restarted: HTTP/1.1 200 OK",
         "restarted: HTTP/1.1 200 OK",
         "killed: HTTP/1.1 200 OK, 1",
@@ -345,6 +452,12 @@ fn a_real_systemd_runs_the_service_as_the_documentation_says() {
         "without compiling: failed",
     ];
     expected.extend(facts.map(str::to_owned));
+    let none = "0000000000000000";
+    let wall = [format!("CapBnd: {none}"), format!("CapEff: {none}"), "NoNewPrivs: 1".into(), "Seccomp: 2".into()];
+    for unit in ["hello-server", "hello-http"] {
+        expected.extend(wall.iter().map(|fact| format!("{unit} {fact}")));
+        expected.push(format!("{unit} root: 0"));
+    }
     for fact in expected {
         assert!(said.lines().any(|line| line == fact), "not {fact:?} in\n{said}{errors:?}");
     }
@@ -352,24 +465,32 @@ fn a_real_systemd_runs_the_service_as_the_documentation_says() {
 }
 
 /// Types the commands of the documentation that install, with `root` as the top of the file system.
-fn install(root: &Path, component: &Path, runner: &Path) {
+fn install(root: &Path, wasmtime: &Path) {
+    let built = [
+        ("target/wasm32-wasip2/release/hello-server.wasm", component::path()),
+        ("target/wasm32-wasip2/release/hello-http.wasm", component::http()),
+        ("target/runner/hello-runner", runner()),
+        ("~/.wasmtime/bin/wasmtime", wasmtime),
+    ];
     let commands: Vec<String> = commands().into_iter().filter(|line| line.starts_with("sudo install ")).collect();
-    assert_eq!(commands.len(), 3, "{commands:?}");
+    assert_eq!(commands.len(), 6, "{commands:?}");
     for line in commands {
         let line = line.replace("sudo ", "").replace(" /usr/", &format!(" {}/usr/", text(root)));
-        let line = line.replace(" /etc/", &format!(" {}/etc/", text(root)));
-        let line = line.replace(" target/wasm32-wasip2/release/hello-server.wasm", &format!(" {}", text(component)));
-        let line = line.replace(" target/runner/hello-runner", &format!(" {}", text(runner)));
+        let mut line = line.replace(" /etc/", &format!(" {}/etc/", text(root)));
+        for (name, path) in built {
+            line = line.replace(&format!(" {name} "), &format!(" {} ", text(path)));
+        }
         let output = run(Command::new("sh").args(["-c", &line]).current_dir(component::root()));
         assert!(output.status.success(), "{line}: {output:?}");
     }
 }
 
 #[test]
-fn what_is_installed_is_where_the_service_looks_for_it() {
+fn what_is_installed_is_where_the_services_look_for_it() {
     let root = folder("installed");
-    install(&root, component::path(), runner());
-    for path in [RUNNER, COMPONENT, "/etc/systemd/system/hello-server.service"] {
+    install(&root, wasmtime());
+    let units = ["hello-server", "hello-http"].map(|name| format!("/etc/systemd/system/{name}.service"));
+    for path in [RUNNER, COMPONENT, WASMTIME, HTTP_COMPONENT, &units[0], &units[1]] {
         assert!(root.join(&path[1..]).is_file(), "{path}");
     }
 }
@@ -562,8 +683,10 @@ fn every_command_of_the_documentation_is_tested_or_listed() {
             }
             ["curl", url] => {
                 if has("curl") {
-                    let server = Server::start(&[]);
+                    let is_http = url.contains(":9001");
+                    let server = if is_http { Server::launch(&mut http_service(&[])) } else { Server::start(&[]) };
                     let url = url.replace(":9000", &format!(":{}", server.port));
+                    let url = url.replace(":9001", &format!(":{}", server.port));
                     assert!(run(Command::new("curl").arg(url)).stdout.ends_with(HELLO));
                 }
             }
