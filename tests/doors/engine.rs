@@ -70,13 +70,19 @@ impl Engine {
         String::from_utf8_lossy(&fs::read(&self.output).expect("a file")).into_owned()
     }
 
+    /// Waits until it prints this.
+    pub(crate) fn wait_until_it_prints(&mut self, words: &str) {
+        let output = self.output.clone();
+        self.wait_for(words, || fs::read_to_string(&output).is_ok_and(|printed| printed.contains(words)));
+    }
+
     /// Waits until something is true, while it runs.
     pub(crate) fn wait_for(&mut self, what: &str, mut is_true: impl FnMut() -> bool) {
         let began = Instant::now();
         while !is_true() {
             let ended = self.child.try_wait().expect("it was started");
             assert!(ended.is_none() && began.elapsed() < 5 * PATIENCE, "no {what}: {ended:?}\n{}", self.printed());
-            sleep(Duration::from_millis(50));
+            sleep(Duration::from_millis(200));
         }
     }
 }

@@ -73,14 +73,14 @@ fn fault(row: &Row, answer: &Answer) -> Option<&'static str> {
 }
 
 /// The lines of the table that the server at `address` has another answer to, with the status of that (0 is none).
-fn differences(rows: &[Row], address: SocketAddr) -> Vec<(&'static str, u16)> {
+fn differences<'r>(rows: impl IntoIterator<Item = &'r Row>, address: SocketAddr) -> Vec<(&'static str, u16)> {
     let of = |row: &Row| {
         let answer = ask(address, row);
         let fault = answer.as_ref().map_or(Some("no reply"), |answer| fault(row, answer))?;
         eprintln!("{}: {fault}: {answer:?}", row.line);
         Some((row.line, answer.map_or(0, |answer| answer.status)))
     };
-    rows.iter().filter_map(of).collect()
+    rows.into_iter().filter_map(of).collect()
 }
 
 /// Both give the answers that the table has, and the same.

@@ -1,7 +1,6 @@
 //! wasmCloud 2: `wash dev` with the `.wash/config.yaml` of this project; an artifact in a registry; and hosts that are
 //! joined by NATS, each of which is told to start it.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::net::SocketAddr;
 use std::os::unix::fs::symlink;
@@ -11,7 +10,7 @@ use std::process::Command;
 use super::differences;
 use super::engine::{self, Engine, documented, free, output, says_hello, version};
 use super::support::component;
-use super::table::{ECHO, ECHOED, HELLO_WORLD};
+use super::table::HELLO_WORLD;
 
 /// A shell that becomes what `command` says, in the folder of this project.
 fn shell(command: &str) -> Command {
@@ -21,7 +20,7 @@ fn shell(command: &str) -> Command {
 }
 
 #[test]
-fn engine_wash_dev_serves_and_follows_who_edits() {
+fn engine_wash_dev_builds_and_serves() {
     let Some(version) = version("wash") else { return };
     let root = component::copy("wash");
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("doors-target");
@@ -36,16 +35,12 @@ fn engine_wash_dev_serves_and_follows_who_edits() {
     fs::write(root.join(".wash/config.yaml"), config).expect("it can be written");
 
     let mut wash = shell(&format!("exec {}", documented("wash dev")));
-    let mut engine = Engine::serve(
+    let _engine = Engine::serve(
         wash.current_dir(&root).env_remove("CARGO_TARGET_DIR"),
         engine::folder("wash-dev").join("output"),
         address,
     );
     assert_eq!(differences(HELLO_WORLD, address), []);
-
-    fs::write(root.join("src/hello.rs"), ECHO).expect("it can be edited");
-    engine.wait_for("new answer", || !says_hello(address) && differences(&ECHOED[..1], address).is_empty());
-    assert_eq!(differences(ECHOED, address), []);
     engine::tell(&format!("{version}: wash dev"));
 }
 
@@ -88,26 +83,6 @@ fn engine_wkg_puts_the_component_into_a_registry_and_it_comes_back_the_same() {
     engine::tell(&format!("{version}: wkg oci push and pull"));
 }
 
-/// The hosts that NATS knows of: their names, and their numbers.
-fn hosts(nats: SocketAddr) -> BTreeSet<(String, String)> {
-    let command = documented(r"printf 'SUB runtime.operator.heartbeat.* 1\r\n' | nc -w 5 127.0.0.1 4222");
-    let heard = output(&mut shell(&command.replace("4222", &nats.port().to_string())));
-    let after = |line: &str, name: &str| {
-        let value = line.trim().strip_prefix(name)?.trim_matches([' ', ':', '"', ',']);
-        Some(value.to_owned())
-    };
-    let mut number = String::new();
-    let mut hosts = BTreeSet::new();
-    for line in heard.lines() {
-        if let Some(id) = after(line, "\"id\"") {
-            number = id;
-        } else if let Some(name) = after(line, "\"hostname\"") {
-            hosts.insert((name, number.clone()));
-        }
-    }
-    hosts
-}
-
 #[test]
 fn engine_wash_hosts_that_nats_joins_each_start_a_replica() {
     let (Some(version), Some(_), Some(nats)) = (version("wash"), version("wkg"), version("nats-server")) else {
@@ -132,26 +107,20 @@ fn engine_wash_hosts_that_nats_joins_each_start_a_replica() {
         let command = command.replace(port, &replica.port().to_string()).replace("4222", &address.port().to_string());
         let command = format!("exec {command} --oci-cache-dir '{}'", folder.join(name).display());
         let mut host = Engine::start(&mut shell(&command), folder.join(format!("{name}.log")));
-        host.wait_for("host", || std::net::TcpStream::connect(replica).is_ok());
+        host.wait_until_it_prints("Host started host_id=");
         replicas.push((host, replica));
     }
-    let known = loop {
-        let known = hosts(address);
-        if known.len() == names.len() {
-            break known;
-        }
-    };
     let start = documented("start=$(cat deploy/wasmcloud/start.json)");
     let start = start.replace("start.json)", &format!("start.json | sed s/localhost:5000/{registry}/)"));
     let tell = documented(
         r#"printf 'SUB answer 1\r\nPUB runtime.host.%s.workload.start answer %s\r\n%s\r\n' "$host" "${#start}" "$start" | nc -w 5 127.0.0.1 4222"#,
     );
     let tell = tell.replace("4222", &address.port().to_string());
-    for (name, number) in known {
-        let answer = output(&mut shell(&format!("{start}; host={number}; {tell}")));
-        assert!(answer.contains("WORKLOAD_STATE_RUNNING"), "{name}: {answer}");
-    }
     for (host, replica) in &mut replicas {
+        let printed = host.printed();
+        let number = printed.split("host_id=\"").nth(1).and_then(|rest| rest.split('"').next()).expect("its number");
+        let answer = output(&mut shell(&format!("{start}; host={number}; {tell}")));
+        assert!(answer.contains("WORKLOAD_STATE_RUNNING"), "{answer}");
         host.wait_for("answer", || says_hello(*replica));
         assert_eq!(differences(HELLO_WORLD, *replica), []);
     }
