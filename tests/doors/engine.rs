@@ -118,6 +118,13 @@ pub(crate) fn output(command: &mut Command) -> String {
     output.stdout + &output.stderr
 }
 
+/// A shell that does what `command` says, in the folder of this project.
+pub(crate) fn shell(command: &str) -> Command {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", command]).current_dir(component::root());
+    shell
+}
+
 /// A command that `docs/operations.md` tells people to type.
 pub(crate) fn documented(command: &str) -> String {
     let page = fs::read_to_string(component::root().join("docs/operations.md")).expect("a page");

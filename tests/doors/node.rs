@@ -1,33 +1,41 @@
 //! Node.js: both components, by `jco`. It has nothing of wasmtime, and it is as good a host.
 
+use std::net::SocketAddr;
+use std::path::Path;
 use std::process::Command;
 
 use super::differences;
-use super::engine::{self, Engine, free};
+use super::engine::{self, Engine, documented, free, shell};
 use super::support::{component, run};
 use super::table::{HELLO_WORLD, Row};
 
-/// `jco` with these words, if this machine has it.
-fn jco(words: &[&str]) -> Option<Command> {
-    let mut command = Command::new(component::root().join("runner/jco"));
-    let version = run(command.arg("--version"));
+/// Whether this machine has `jco`; when it does not, it is told why.
+fn has_jco() -> bool {
+    let version = run(Command::new(component::root().join("runner/jco")).arg("--version"));
     if !version.status.success() {
         let cause = version.stderr.lines().rfind(|line| line.starts_with("runner/jco: ")).unwrap_or(&version.stderr);
         engine::tell(&format!("{cause}, so jco was not tested"));
-        return None;
     }
-    let mut command = Command::new(component::root().join("runner/jco"));
-    command.args(words);
-    Some(command)
+    version.status.success()
+}
+
+/// What the page says, with the component `built` and at `address`.
+fn jco(command: &str, built: &Path, address: SocketAddr) -> Command {
+    let command = documented(command).replace("9000", &address.port().to_string());
+    let (place, name) = ("target/wasm32-wasip2/release/", built.file_name().expect("a file").display());
+    shell(&format!("exec {}", command.replace(&format!("{place}{name}"), &format!("'{}'", built.display()))))
 }
 
 #[test]
 fn engine_jco_runs_the_server() {
     let address = free();
-    let Some(mut jco) = jco(&["run"]) else { return };
+    if !has_jco() {
+        return;
+    }
+    let mut jco =
+        jco("runner/jco run target/wasm32-wasip2/release/hello-server.wasm --port 9000", component::path(), address);
     let output = engine::folder("jco-run").join("output");
-    let engine =
-        Engine::serve(jco.arg(component::path()).args(["--port", &address.port().to_string()]), output, address);
+    let engine = Engine::serve(&mut jco, output, address);
     assert_eq!(differences(HELLO_WORLD, address), []);
     // Its log is what it is anywhere.
     let printed = engine.printed();
@@ -39,10 +47,13 @@ fn engine_jco_runs_the_server() {
 #[test]
 fn engine_jco_serves_the_other_door() {
     let address = free();
-    let port = address.port().to_string();
-    let Some(mut jco) = jco(&["serve", "--host", "127.0.0.1", "--port", &port]) else { return };
+    if !has_jco() {
+        return;
+    }
+    let command = "runner/jco serve --host 127.0.0.1 --port 9000 target/wasm32-wasip2/release/hello-http.wasm";
+    let mut jco = jco(command, component::http(), address);
     let output = engine::folder("jco-serve").join("output");
-    let _engine = Engine::serve(jco.arg(component::http()), output, address);
+    let _engine = Engine::serve(&mut jco, output, address);
     // It ends when it is asked for another target than a path: a proxy in front of it would keep those from it.
     let is_of_path = |row: &&Row| row.line.split(' ').nth(1).is_some_and(|target| target.starts_with('/'));
     // Node.js reads requests, and knows methods by their names only. And it says 100 Continue before it asks.

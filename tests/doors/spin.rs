@@ -1,10 +1,9 @@
 //! Spin, with the `spin.toml` of this project.
 
 use std::fs;
-use std::process::Command;
 
 use super::differences;
-use super::engine::{self, Engine, documented, free, version};
+use super::engine::{self, Engine, documented, free, shell, version};
 use super::support::component;
 use super::table::HELLO_WORLD;
 
@@ -15,14 +14,11 @@ fn engine_spin_serves_what_the_manifest_says() {
     let address = free();
     let folder = engine::folder("spin");
     let command = documented("spin up --build --listen 127.0.0.1:9000").replace("127.0.0.1:9000", &address.to_string());
-    let mut spin = Command::new("sh");
     // What it keeps is not for the folder of the project.
     let state = folder.join("state");
     fs::create_dir(&state).expect("a folder");
-    spin.args(["-c", &format!("exec {command} --state-dir '{}'", state.display())])
-        .current_dir(component::root())
-        .env_remove("CARGO_TARGET_DIR");
-    let _engine = Engine::serve(&mut spin, folder.join("output"), address);
+    let mut spin = shell(&format!("exec {command} --state-dir '{}'", state.display()));
+    let _engine = Engine::serve(spin.env_remove("CARGO_TARGET_DIR"), folder.join("output"), address);
     // It has an answer of its own to a target that is not in ASCII.
     assert_eq!(differences(HELLO_WORLD, address), [("GET /caf\u{e9}", 400)]);
     engine::tell(&format!("{version}: spin up"));

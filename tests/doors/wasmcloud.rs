@@ -8,16 +8,9 @@ use std::path::Path;
 use std::process::Command;
 
 use super::differences;
-use super::engine::{self, Engine, documented, free, output, says_hello, version};
+use super::engine::{self, Engine, documented, free, output, says_hello, shell, version};
 use super::support::component;
 use super::table::HELLO_WORLD;
-
-/// A shell that becomes what `command` says, in the folder of this project.
-fn shell(command: &str) -> Command {
-    let mut shell = Command::new("sh");
-    shell.args(["-c", command]).current_dir(component::root());
-    shell
-}
 
 #[test]
 fn engine_wash_dev_builds_and_serves() {
@@ -25,12 +18,10 @@ fn engine_wash_dev_builds_and_serves() {
     let root = component::copy("wash");
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("doors-target");
     fs::create_dir_all(&target).expect("a folder");
-    let _ = fs::remove_file(root.join("target"));
     symlink(&target, root.join("target")).expect("a link");
     let address = free();
     let config = fs::read_to_string(component::root().join(".wash/config.yaml")).expect("a file");
     assert!(config.contains("address: 127.0.0.1:9000\n"));
-    fs::create_dir_all(root.join(".wash")).expect("a folder");
     let config = config.replace("127.0.0.1:9000", &address.to_string());
     fs::write(root.join(".wash/config.yaml"), config).expect("it can be written");
 
