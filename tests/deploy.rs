@@ -269,16 +269,7 @@ fn a_mistake_in_the_options_of_the_http_service_is_not_tried_again() {
 fn more_requests_than_the_http_service_answers_at_once_wait() {
     // Of two numbers the later one counts: how fast they come is nobody's business here.
     let server = Server::launch(&mut http_service(&["-W", "timeout=600s"]));
-    let head = b"POST / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 2\r\n\r\n1";
-    let mut clients: Vec<_> = (0..350).map(|_| server.connect()).collect();
-    for client in &mut clients {
-        client.write_all(head).expect("it reads");
-    }
-    for mut client in clients {
-        client.write_all(b"2").expect("it reads");
-        let reply = support::read_all(&mut client);
-        assert!(reply.starts_with("HTTP/1.1 200 OK\r\n"), "{reply}");
-    }
+    server.assert_serves_bodies(350);
 }
 
 #[test]

@@ -130,6 +130,12 @@ fn whatever_somebody_writes_into_hello_rs_both_doors_say() {
 }
 
 #[test]
+fn more_requests_than_wasmtime_has_instances_for_wait() {
+    component::http();
+    Server::launch(&mut serve(component::root(), &["--port", "0"])).assert_serves_bodies(350);
+}
+
+#[test]
 fn the_script_says_where_to_call_and_ctrl_c_ends_it() {
     component::http();
     let server = Server::launch(&mut serve(component::root(), &["--quiet", "--listen=127.0.0.1:0"]));

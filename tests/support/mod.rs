@@ -168,6 +168,20 @@ impl Server {
         assert!(reply.starts_with("HTTP/1.1 200 OK\r\n") && reply.ends_with(HELLO), "{reply}");
     }
 
+    /// It answers so many clients, each of which ends its body when all have begun.
+    pub(crate) fn assert_serves_bodies(&self, clients: usize) {
+        let head = b"POST / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 2\r\n\r\n1";
+        let mut clients: Vec<_> = (0..clients).map(|_| self.connect()).collect();
+        for client in &mut clients {
+            client.write_all(head).expect("it reads");
+        }
+        for mut client in clients {
+            client.write_all(b"2").expect("it reads");
+            let reply = read_all(&mut client);
+            assert!(reply.starts_with("HTTP/1.1 200 OK\r\n"), "{reply}");
+        }
+    }
+
     /// The next line that it prints.
     pub(crate) fn line(&self) -> String {
         self.lines.recv_timeout(PATIENCE).expect("a line")
