@@ -87,7 +87,7 @@ pub(crate) struct Programs {
 }
 
 impl Options {
-    /// What is measured when nothing is said. The programs stand in `folder`, which is `target/runner`.
+    /// What is measured when nothing is said. The programs stand in `folder`, which is `target/dist`.
     fn default_in(folder: &Path) -> Self {
         let components = folder.join("../wasm32-wasip2/release");
         Options {
