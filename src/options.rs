@@ -108,6 +108,37 @@ pub enum Place {
 impl Place {
     /// The default: port 9000, as in the lecture.
     pub const DEFAULT: Place = Place::Loopback { port: 9000 };
+
+    /// What a browser on this machine can open, of a server that listens at `address`: `http://localhost:9000` also where that is
+    /// every address of the machine (`0.0.0.0` or `[::]`), which no client can call.
+    pub fn url(&self, address: SocketAddr) -> String {
+        let is_localhost = matches!(self, Place::Loopback { .. }) || address.ip().is_unspecified();
+        match address {
+            _ if is_localhost => format!("http://localhost:{}", address.port()),
+            // RFC 6874: in a URL, the `%` before the zone of an address is written `%25`.
+            _ => format!("http://{}", address.to_string().replace('%', "%25")),
+        }
+    }
+
+    /// The option that moves a server from `address`, where it cannot listen, to the next port; from the last port, to any that is
+    /// free.
+    pub fn with_another_port(&self, mut address: SocketAddr) -> String {
+        address.set_port(address.port().checked_add(1).unwrap_or(0));
+        match self {
+            Place::Loopback { .. } => format!("--port {}", address.port()),
+            Place::Addresses(_) => format!("--listen {address}"),
+        }
+    }
+
+    /// What to do when this machine has no such address.
+    pub fn advice(&self) -> &'static str {
+        match self {
+            Place::Loopback { .. } => "give an address of this machine with --listen; 0.0.0.0 stands for all of them",
+            Place::Addresses(_) => {
+                "leave --listen out for localhost, or give an address of this machine; 0.0.0.0 stands for all of them"
+            }
+        }
+    }
 }
 
 /// When to use colours.
@@ -254,5 +285,51 @@ fn color(value: OsString) -> Result<Color, UsageError> {
         Some("always") => Ok(Color::Always),
         Some("never") => Ok(Color::Never),
         _ => Err(UsageError(format!("--color takes auto, always or never, not {:?}", value.to_string_lossy()))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(text: &str) -> SocketAddr {
+        text.parse().expect("an address")
+    }
+
+    #[test]
+    fn what_is_printed_as_the_url_can_be_opened() {
+        let listed = Place::Addresses(vec![]);
+        for (place, listens_at, url) in [
+            (&Place::DEFAULT, "127.0.0.1:9000", "http://localhost:9000"),
+            (&listed, "127.0.0.1:9000", "http://127.0.0.1:9000"),
+            (&listed, "0.0.0.0:9000", "http://localhost:9000"),
+            (&listed, "[::]:9000", "http://localhost:9000"),
+            (&listed, "[::1]:9000", "http://[::1]:9000"),
+            (&listed, "[fe80::5%2]:9000", "http://[fe80::5%252]:9000"),
+        ] {
+            assert_eq!(place.url(address(listens_at)), url);
+        }
+    }
+
+    #[test]
+    fn the_option_for_another_port_can_be_used_as_it_is() {
+        let listed = Place::Addresses(vec![]);
+        for (place, taken, option) in [
+            (&Place::DEFAULT, "127.0.0.1:9000", "--port 9001"),
+            (&Place::DEFAULT, "127.0.0.1:65535", "--port 0"),
+            (&listed, "0.0.0.0:9000", "--listen 0.0.0.0:9001"),
+            (&listed, "[::1]:65535", "--listen [::1]:0"),
+            (&listed, "[fe80::5%2]:9000", "--listen [fe80::5%2]:9001"),
+        ] {
+            let advised = place.with_another_port(address(taken));
+            assert_eq!(advised, option);
+            assert!(matches!(parse(advised.split(' ')), Ok(Command::Serve(_))), "{advised}");
+        }
+    }
+
+    #[test]
+    fn no_option_is_to_be_left_out_that_was_not_given() {
+        assert!(!Place::DEFAULT.advice().contains("leave"));
+        assert!(Place::Addresses(vec![]).advice().contains("leave --listen out"));
     }
 }

@@ -2,11 +2,12 @@
 
 use std::cell::Cell;
 use std::future::pending;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::process::ExitCode;
 use std::rc::Rc;
 use std::time::Duration;
 
+use hello_failure::{Failure, escape, lines, report};
 use hello_server::http::Fault;
 use hello_server::observers::explain::Explainer;
 use hello_server::observers::lines::{Lines, SinkError};
@@ -27,41 +28,28 @@ const LAST_LINES: Duration = Duration::from_millis(500);
 
 /// Runs, and says once what went wrong.
 ///
-/// Exit codes as everywhere: 1 for a failure, 2 for a mistake in the command line. WASI 0.2 itself knows only "worked"
-/// and "failed" (`wasi:cli/exit.exit`), so under `wasmtime run` both are 1; `runner/serve` makes it 2.
+/// The exit code is 1 for a failure and 2 for a mistake in the command line. Rust's standard library calls `wasi:cli/exit.exit`,
+/// which knows only success and failure, so under `wasmtime run` both are 1; `runner/serve` makes it 2.
 pub(crate) fn main() -> ExitCode {
-    // The one that Rust brings advises to set an environment variable, and in here is no environment.
-    std::panic::set_hook(Box::new(|panic| print_error(&format!("hello-server: {panic}\n"))));
+    // The hook of Rust's standard library advises to set an environment variable, and the sandbox has no environment.
+    std::panic::set_hook(Box::new(|panic| {
+        let told: Vec<String> = panic.to_string().lines().map(escape).collect();
+        print_error(&format!("hello-server: {}\n", told.join("\n")));
+    }));
     match run() {
         Ok(()) => ExitCode::SUCCESS,
-        Err(Failure::Usage(error)) => {
-            print_error(&format!("hello-server: {error}; see --help\n"));
-            ExitCode::from(2)
+        Err(error) => {
+            let report = report("hello-server", &error);
+            print_error(&report.text);
+            ExitCode::from(report.code)
         }
-        Err(Failure::Listen(words)) => {
-            print_error(&format!("hello-server: {words}\n"));
-            ExitCode::FAILURE
-        }
-    }
-}
-
-/// Why it does not serve.
-enum Failure {
-    /// The command line cannot be followed.
-    Usage(UsageError),
-    /// It cannot listen; in two lines, cause and advice.
-    Listen(String),
-}
-
-impl From<UsageError> for Failure {
-    fn from(error: UsageError) -> Self {
-        Failure::Usage(error)
     }
 }
 
 /// Does what the command line asks for.
-fn run() -> Result<(), Failure> {
-    match options::parse(std::env::args_os().skip(1))? {
+fn run() -> anyhow::Result<()> {
+    let see_help = |error: UsageError| Failure::usage(format!("{error}; see --help"), "");
+    match options::parse(std::env::args_os().skip(1)).map_err(see_help)? {
         Command::Serve(options) => serve(&options),
         Command::CheckOptions(options) => {
             print(&options.map_or_else(String::new, |options| options.needs()));
@@ -79,7 +67,7 @@ fn run() -> Result<(), Failure> {
 }
 
 /// Listens where it is told to, says so, and serves until the end.
-fn serve(options: &Options) -> Result<(), Failure> {
+fn serve(options: &Options) -> anyhow::Result<()> {
     let runtime = Runtime::new(Wasi);
     let lines = Rc::new(Lines::new(options.log.loss()));
     let notes = Rc::new(Lines::new(Format::Common.loss()));
@@ -177,7 +165,7 @@ fn listen(runtime: &Runtime<Wasi>, options: &Options, observer: &impl Observer) 
         match listen((Ipv6Addr::LOCALHOST, v4.address()?.port()).into()) {
             Ok(v6) => return Ok(vec![v4, v6]),
             Err(error) if error.is_family_missing() => {
-                print_error(&format!("hello-server: note: {error}, so only IPv4 callers are served\n"));
+                print_error(&lines("hello-server: note", &format!("{error}, so only IPv4 clients are served"), ""));
                 return Ok(vec![v4]);
             }
             // A free port of the one address need not be free on the other.
@@ -190,40 +178,35 @@ fn listen(runtime: &Runtime<Wasi>, options: &Options, observer: &impl Observer) 
 /// Says where the server can be reached, now that it can be.
 fn announce(listeners: &[Listener], options: &Options) -> Result<(), ListenError> {
     for listener in listeners {
-        let address = listener.address()?;
+        print(&format!("Access {}\n", options.place.url(listener.address()?)));
         if let Place::Loopback { .. } = options.place {
-            // One name for both.
-            print(&format!("Access http://localhost:{}\n", address.port()));
+            // The other listener has the same name.
             break;
         }
-        print(&format!("Access http://{address}\n"));
     }
     Ok(())
 }
 
 /// The error, and what to do about it in a line of its own, for a server that was to listen at `place`.
 fn with_advice(error: ListenError, place: &Place) -> Failure {
-    let (ip, port) = (error.address.ip(), error.address.port());
+    let port = error.address.port();
     let advice = match error.code {
-        ErrorCode::AddressInUse => {
-            let other = port.checked_add(1).unwrap_or(0);
-            let option = match place {
-                Place::Loopback { .. } => format!("--port {other}"),
-                Place::Addresses(_) => format!("--listen {}", SocketAddr::new(ip, other)),
-            };
-            format!(
-                "another program, perhaps this one, listens there, or did a minute ago; end it, wait, or take another port with {option}"
-            )
-        }
+        ErrorCode::AddressInUse => format!(
+            "end the program that listens there, perhaps another copy of this one, or take another port with {}",
+            place.with_another_port(error.address)
+        ),
         ErrorCode::AccessDenied if (1..1024).contains(&port) => {
             "ports below 1024 belong to the administrator; take another one, such as --port 8080".into()
         }
         ErrorCode::AccessDenied => {
             format!("grant it: hello-runner --allow-listen {}, or wasmtime run -S inherit-network", error.address)
         }
-        _ => "leave --listen out for localhost, or give an address of this machine; 0.0.0.0 is all of them".into(),
+        ErrorCode::NewSocketLimit | ErrorCode::OutOfMemory | ErrorCode::Unknown => {
+            "the system may have no file descriptor or no memory left: raise its limits (ulimit -n shows one)".into()
+        }
+        _ => place.advice().into(),
     };
-    Failure::Listen(format!("{error}\n  {advice}"))
+    Failure::new(error.to_string(), advice)
 }
 
 /// Counts what was done.

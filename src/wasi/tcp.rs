@@ -5,7 +5,7 @@
 //! (<https://github.com/WebAssembly/wasi-sockets>, <https://github.com/WebAssembly/wasi-io>).
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::rc::Rc;
 
 use ::wasi::io::poll::{self, Pollable};
@@ -251,6 +251,8 @@ fn to_wasi(address: SocketAddr) -> IpSocketAddress {
 fn from_wasi(address: IpSocketAddress) -> SocketAddr {
     match address {
         IpSocketAddress::Ipv4(address) => SocketAddr::new(<[u8; 4]>::from(address.address).into(), address.port),
-        IpSocketAddress::Ipv6(address) => SocketAddr::new(<[u16; 8]>::from(address.address).into(), address.port),
+        IpSocketAddress::Ipv6(Ipv6SocketAddress { port, flow_info, address, scope_id }) => {
+            SocketAddrV6::new(<[u16; 8]>::from(address).into(), port, flow_info, scope_id).into()
+        }
     }
 }

@@ -125,7 +125,9 @@ fn the_manifests_name_what_is_pushed() {
     assert!(read("deploy/wasmcloud/workload.yaml").contains("image: registry.example/hello-http:0.1.0\n"));
     for manifest in ["spin.toml", ".wash/config.yaml"] {
         let manifest = read(manifest);
-        assert!(manifest.contains("cargo build --release --locked --target wasm32-wasip2 --bin hello-http"));
+        assert!(
+            manifest.contains("cargo build --release --locked --target wasm32-wasip2 --features http --bin hello-http")
+        );
         assert!(manifest.contains("target/wasm32-wasip2/release/hello-http.wasm"));
     }
 }

@@ -90,12 +90,19 @@ fn a_machine_without_ipv6_is_noted_and_served() {
         .collect();
     let server = Server::launch(&mut isolated(&format!("exec {}", words.join(" "))));
     let output = server.finish();
-    assert_eq!(output.stderr, "hello-server: note: this machine has no IPv6, so only IPv4 callers are served\n");
+    assert_eq!(output.stderr, "hello-server: note: this machine has no IPv6, so only IPv4 clients are served\n");
 }
 
 #[test]
 fn it_listens_where_it_is_told_to() {
     let server = Server::launch(&mut command(&["--listen", "127.0.0.1:0", "--backlog", "16"]));
+    server.assert_serves();
+}
+
+#[test]
+fn a_server_on_every_address_says_what_a_browser_can_open() {
+    let server = Server::launch(&mut command(&["--listen", "0.0.0.0:0"]));
+    assert_eq!(server.access, format!("Access http://localhost:{}", server.port));
     server.assert_serves();
 }
 
@@ -111,6 +118,7 @@ fn a_mistake_in_the_options_is_one_line_that_says_where_to_look() {
         (&["--listen", "[::1]:1", "--listen", "[::1]:1"], "--listen [::1]:1 is given twice"),
         (&["--log", "\x1b[2J\n"], "not \"\\u{1b}[2J\\n\""),
         (&["--colour"], "invalid option '--colour'"),
+        (&["--\x1b[31m"], "invalid option '--\\u{1b}[31m'"),
         (&["extra"], "unexpected argument \"extra\""),
     ] {
         let output = run(&mut command(options));

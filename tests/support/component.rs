@@ -14,18 +14,15 @@ pub(crate) fn root() -> &'static Path {
 /// The component, as users get it.
 pub(crate) fn path() -> &'static Path {
     static PATH: OnceLock<PathBuf> = OnceLock::new();
-    PATH.get_or_init(|| build(&door("hello-server"), "wasm32-wasip2/release/hello-server.wasm"))
+    let options = ["--release", "--target", "wasm32-wasip2", "--bin", "hello-server"];
+    PATH.get_or_init(|| build(&options, "wasm32-wasip2/release/hello-server.wasm"))
 }
 
 /// The other one, which says the same behind `wasi:http`.
 pub(crate) fn http() -> &'static Path {
     static PATH: OnceLock<PathBuf> = OnceLock::new();
-    PATH.get_or_init(|| build(&door("hello-http"), "wasm32-wasip2/release/hello-http.wasm"))
-}
-
-/// What builds one of the two.
-fn door(name: &str) -> [&str; 5] {
-    ["--release", "--target", "wasm32-wasip2", "--bin", name]
+    let options = ["--release", "--target", "wasm32-wasip2", "--features", "http", "--bin", "hello-http"];
+    PATH.get_or_init(|| build(&options, "wasm32-wasip2/release/hello-http.wasm"))
 }
 
 /// The component that tries what its host should control: `tests/probe/`.

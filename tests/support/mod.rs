@@ -97,6 +97,8 @@ pub(crate) fn run(command: &mut Command) -> Output {
 pub(crate) struct Server {
     child: Child,
     pub(crate) port: u16,
+    /// The line that says where it can be reached.
+    pub(crate) access: String,
     /// What it printed before it said where it can be reached.
     pub(crate) prelude: String,
     lines: Receiver<String>,
@@ -130,7 +132,8 @@ impl Server {
             stderr.read_to_string(&mut text).expect("text");
             text
         });
-        let mut server = Server { child, port: 0, prelude: String::new(), lines, stderr: Some(stderr) };
+        let mut server =
+            Server { child, port: 0, access: String::new(), prelude: String::new(), lines, stderr: Some(stderr) };
         // The other is what wasmtime serve says by itself.
         let says = |line: &str| line.starts_with("Access http://") || line.starts_with("Serving HTTP on http://");
         let access = loop {
@@ -142,6 +145,7 @@ impl Server {
         };
         let port = access.rsplit(':').next().and_then(|port| port.trim_end().trim_end_matches('/').parse().ok());
         server.port = port.expect("a port");
+        server.access = access;
         server
     }
 

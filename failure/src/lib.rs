@@ -1,0 +1,127 @@
+//! How every program here says what went wrong: one line of cause, one line of advice, an exit code.
+//!
+//! A [`Failure`] travels to `main` inside an [`anyhow::Error`], and `main` prints its [`report`] once. Text from outside, such
+//! as the name of a file, goes into a message as it is: whatever prints a message [escapes](escape) it there.
+//!
+//! ```
+//! use hello_failure::{Failure, report};
+//!
+//! fn read(path: &str) -> anyhow::Result<String> {
+//!     std::fs::read_to_string(path)
+//!         .map_err(|_| Failure::new(format!("cannot read {path}"), "give the path of a text file").into())
+//! }
+//!
+//! let error = read("no\x1b[31m such file").expect_err("there is no such file");
+//! let report = report("example", &error);
+//! assert_eq!(report.text, "example: cannot read no\\u{1b}[31m such file\n  give the path of a text file\n");
+//! assert_eq!(report.code, 1);
+//! ```
+
+use std::error::Error;
+use std::fmt;
+
+/// Why a program could not do what it was asked to do: for the person who started it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    cause: String,
+    advice: String,
+    code: u8,
+}
+
+impl Failure {
+    /// Something went wrong: what, and what to do about it, in one line each. The exit code is 1.
+    pub fn new(cause: impl Into<String>, advice: impl Into<String>) -> Self {
+        Failure { cause: cause.into(), advice: advice.into(), code: 1 }
+    }
+
+    /// The command line has a mistake. The exit code is 2. `advice` may be empty: then the cause is all that is printed.
+    pub fn usage(cause: impl Into<String>, advice: impl Into<String>) -> Self {
+        Failure { code: 2, ..Failure::new(cause, advice) }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.cause)
+    }
+}
+
+impl Error for Failure {}
+
+/// What `main` does about an error; see [`report`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// The lines for standard error.
+    pub text: String,
+    /// The exit code: 2 for a mistake in the command line, 1 for everything else.
+    pub code: u8,
+}
+
+/// The last words of `program`: the causes of `error` in one line, the advice of the [`Failure`] in it, and the exit code.
+pub fn report(program: &str, error: &anyhow::Error) -> Report {
+    let failure = error.downcast_ref::<Failure>();
+    let advice = failure.map_or("", |failure| &failure.advice);
+    Report { text: lines(program, &format!("{error:#}"), advice), code: failure.map_or(1, |failure| failure.code) }
+}
+
+/// A message of two lines: who says it and what, then what to do about it. Without advice it is one line. Both are
+/// [escaped](escape).
+pub fn lines(label: &str, cause: &str, advice: &str) -> String {
+    let mut text = format!("{label}: {}\n", escape(cause));
+    if !advice.is_empty() {
+        text += &format!("  {}\n", escape(advice));
+    }
+    text
+}
+
+/// `text` without what a terminal would obey: control characters, line ends among them, and characters that change the
+/// direction of text, are written as Rust writes them (`\n`, `\u{1b}`). Everything else stays, quotes and backslashes too.
+pub fn escape(text: &str) -> String {
+    const PLAIN: [char; 3] = ['"', '\'', '\\'];
+    let mut escaped = String::with_capacity(text.len());
+    for piece in text.split_inclusive(PLAIN) {
+        let plain = piece.trim_end_matches(PLAIN);
+        escaped.extend(plain.escape_debug());
+        escaped.push_str(&piece[plain.len()..]);
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context as _;
+
+    use super::*;
+
+    #[test]
+    fn text_stays_and_what_a_terminal_would_obey_does_not() {
+        for (text, escaped) in [
+            (r#"it's "C:\Temp\José" №1 日本語"#, r#"it's "C:\Temp\José" №1 日本語"#),
+            ("e\u{301}", "e\u{301}"),
+            ("\x1b[31mred\x07\n", "\\u{1b}[31mred\\u{7}\\n"),
+            ("\u{9b}31m", "\\u{9b}31m"),
+            ("a\u{202e}b\u{2028}", "a\\u{202e}b\\u{2028}"),
+            ("\"\x1b'\\\x7f", "\"\\u{1b}'\\\\u{7f}"),
+            ("", ""),
+        ] {
+            assert_eq!(escape(text), escaped, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_failure_says_cause_and_advice_and_a_mistake_in_the_command_line_exits_with_2() {
+        let said = |error: anyhow::Error| {
+            let Report { text, code } = report("program", &error);
+            (text, code)
+        };
+        assert_eq!(said(Failure::new("cause", "advice").into()), ("program: cause\n  advice\n".into(), 1));
+        assert_eq!(said(Failure::usage("cause", "").into()), ("program: cause\n".into(), 2));
+        assert_eq!(said(anyhow::anyhow!("cause")), ("program: cause\n".into(), 1));
+    }
+
+    #[test]
+    fn what_was_being_done_is_said_before_the_cause() {
+        let error = Err::<(), _>(Failure::usage("cause", "advice")).context("step").expect_err("it failed");
+        assert_eq!(report("program", &error), Report { text: "program: step: cause\n  advice\n".into(), code: 2 });
+    }
+}
