@@ -29,10 +29,10 @@ impl Stream for Peer {
         Ok(GET.to_vec())
     }
 
-    async fn write(&mut self, bytes: &[u8]) -> Result<(), Gone> {
+    async fn write(&mut self, bytes: &[u8]) -> Result<usize, Gone> {
         assert!(bytes.starts_with(b"HTTP/1.1 200 OK\r\n"));
         *self.said.borrow_mut() += 1;
-        Ok(())
+        Ok(bytes.len())
     }
 
     fn finish(&mut self) {}
@@ -93,6 +93,8 @@ impl Runtime for Stillness {
             pending().await
         }
     }
+
+    async fn host_turn(&self) {}
 
     fn spawn(&self, task: impl Future<Output = ()> + 'static) {
         self.0.borrow_mut().push(Box::pin(task));

@@ -44,9 +44,9 @@ impl Stream for Line {
         .await
     }
 
-    async fn write(&mut self, bytes: &[u8]) -> Result<(), Gone> {
+    async fn write(&mut self, bytes: &[u8]) -> Result<usize, Gone> {
         self.0.borrow_mut().replies.extend_from_slice(bytes);
-        Ok(())
+        Ok(bytes.len())
     }
 
     fn finish(&mut self) {
@@ -74,6 +74,8 @@ impl Runtime for Still {
     async fn sleep_until(&self, _: Duration) {
         pending().await
     }
+
+    async fn host_turn(&self) {}
 
     fn spawn(&self, _: impl Future<Output = ()> + 'static) {
         unreachable!("a conversation starts nothing");

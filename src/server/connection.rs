@@ -1,16 +1,17 @@
 //! One peer's conversation, as the lecture tells it: the client must speak first; answer; hang up.
 
 use std::convert::Infallible;
-use std::future::{pending, ready};
-use std::pin::pin;
+use std::future::{Future, pending, poll_fn, ready};
+use std::pin::{Pin, pin};
 use std::rc::Rc;
+use std::task::Poll;
 use std::time::Duration;
 
 use super::input::Input;
 use super::places::Place;
 use super::{
-    Caller, Either, Elapsed, Ending, Event, Exchange, Gone, Observer, Part, Runtime, Server, Stream, after_the_others,
-    either, within,
+    Caller, Either, Ending, Event, Exchange, Gone, Observer, Part, Runtime, Server, Stream, after_the_others, either,
+    within,
 };
 use crate::http::response::CONTINUE;
 use crate::http::{Body, Fault, Head, Parsed, Persistence, Response};
@@ -29,11 +30,10 @@ const WRITE: usize = 15 * 1024;
 /// How many requests are answered in a row before everybody else has a turn. (A busy client sends hundreds at once.)
 const REQUESTS_IN_A_ROW: u32 = 16;
 
-/// After the last reply the connection stays open for reading until the peer hangs up too, but no longer than this
-/// time and this many bytes. Closing at once, with bytes unread, would make the kernel send a reset, and the reset can
-/// overtake the reply (RFC 9112 section 9.6).
+/// After the last response the connection stays open for reading until the peer closes it too, but no longer than this
+/// time. Closing at once, with bytes unread, would make the kernel send a reset, and the reset can overtake the response
+/// (RFC 9112 section 9.6). How many bytes come does not matter: many clients send all of a body before they read a refusal.
 const LINGER_TIME: Duration = Duration::from_secs(30);
-const LINGER_BYTES: usize = 16 * 1024 * 1024;
 
 /// And no longer than this without a byte from the peer.
 const LINGER_SILENCE: Duration = Duration::from_secs(2);
@@ -102,6 +102,7 @@ where
         read: READ,
         answered: 0,
         deadline: None,
+        looked: false,
         idle_from: now + SILENCE,
     };
     let ending = connection.talk().await;
@@ -122,6 +123,8 @@ struct Connection<'s, S, R, O> {
     answered: u32,
     /// Until when the peer has to have begun a request, or to have ended its head; `None` until somebody waits for it.
     deadline: Option<Duration>,
+    /// The deadline has passed, and the one look that follows it was taken; see [`or_enough`].
+    looked: bool,
     /// From when on it may be asked to make room if it says nothing. Who has just called is about to speak; who has been
     /// answered may never speak again.
     idle_from: Duration,
@@ -178,6 +181,7 @@ impl<S: Stream, R: Runtime, O: Observer> Connection<'_, S, R, O> {
         }
         self.idle_from = self.server.runtime.now();
         self.deadline = None;
+        self.looked = false;
         if self.replies.len() >= WRITE {
             self.flush().await?;
         }
@@ -217,6 +221,7 @@ impl<S: Stream, R: Runtime, O: Observer> Connection<'_, S, R, O> {
             Heard::Bytes(bytes) => {
                 if silence {
                     self.deadline = None;
+                    self.looked = false;
                 }
                 input.add(bytes);
                 Ok(())
@@ -236,29 +241,32 @@ impl<S: Stream, R: Runtime, O: Observer> Connection<'_, S, R, O> {
     /// Waits for bytes; everything there is to say has been said. The peer may be asked to make room: from `slow_from` on,
     /// or, if it has not begun a request, as one that is idle.
     async fn hear(&mut self, deadline: Duration, slow_from: Option<Duration>) -> Result<Heard, Ending> {
+        let runtime = &self.server.runtime;
         let asked_to_leave = async {
             if let Some(slow_from) = slow_from {
-                return too_slow(&self.server.runtime, &self.place, slow_from).await;
+                return too_slow(runtime, &self.place, slow_from).await;
             }
-            self.server.runtime.sleep_until(self.idle_from).await;
+            runtime.sleep_until(self.idle_from).await;
             self.place.idle();
             self.place.dismissed().await;
         };
-        let (read, asked_to_leave) = (pin!(self.stream.read(self.read)), pin!(asked_to_leave));
-        let bytes = either(read, asked_to_leave);
-        let heard = within(&self.server.runtime, deadline, pin!(bytes)).await;
+        let enough = async { _ = within(runtime, deadline, pin!(asked_to_leave)).await };
+        let read = async || self.stream.read(self.read).await;
+        let heard = or_enough(runtime, pin!(enough), &mut self.looked, read).await;
         // Who says a little is not idle, but may be slow all the same, until it is answered.
-        if slow_from.is_none() && !matches!(heard, Ok(Either::Second(()))) {
+        if slow_from.is_none() && heard.is_some() {
             self.place.busy();
         }
         match heard {
-            Ok(Either::First(Ok(bytes))) if bytes.is_empty() => Ok(Heard::Finished),
-            Ok(Either::First(Ok(bytes))) => {
+            Some(Ok(bytes)) if bytes.is_empty() => Ok(Heard::Finished),
+            Some(Ok(bytes)) => {
+                // Behind a full read there may be more of what was there at the look.
+                self.looked &= bytes.len() < self.read;
                 self.read = next_read(self.read, bytes.len());
                 Ok(Heard::Bytes(bytes))
             }
-            Ok(Either::First(Err(Gone))) => Err(Ending::Gone),
-            Ok(Either::Second(())) | Err(Elapsed) => Ok(Heard::Enough),
+            Some(Err(Gone)) => Err(Ending::Gone),
+            None => Ok(Heard::Enough),
         }
     }
 
@@ -296,6 +304,7 @@ impl<S: Stream, R: Runtime, O: Observer> Connection<'_, S, R, O> {
             self.said(Part::Head(CONTINUE));
         }
         let mut start = None;
+        self.looked = false;
         loop {
             let mut bytes = match self.hear_on().await? {
                 Some(bytes) => bytes,
@@ -375,20 +384,22 @@ impl<S: Stream, R: Runtime, O: Observer> Connection<'_, S, R, O> {
         }));
     }
 
-    /// Sends the replies, all in one write.
+    /// Sends the replies, all in one write if there is room for them.
     async fn flush(&mut self) -> Result<(), Ending> {
-        if self.replies.is_empty() {
-            return Ok(());
+        let (start, mut looked, mut sent) = (self.server.runtime.now(), false, 0);
+        while sent < self.replies.len() {
+            let patience = pin!(patience(self.server, &self.place, start));
+            let write = async || self.stream.write(&self.replies[sent..]).await;
+            match or_enough(&self.server.runtime, patience, &mut looked, write).await {
+                Some(Ok(written)) => sent += written,
+                Some(Err(Gone)) => return Err(Ending::Gone),
+                None => return Err(Ending::Silent),
+            }
         }
-        let written = either(pin!(self.stream.write(&self.replies)), pin!(patience(self.server, &self.place))).await;
         self.replies.clear();
         // What a burst needed is not kept for a silence.
         self.replies.shrink_to(READ);
-        match written {
-            Either::First(Ok(())) => Ok(()),
-            Either::First(Err(Gone)) => Err(Ending::Gone),
-            Either::Second(()) => Err(Ending::Silent),
-        }
+        Ok(())
     }
 
     /// Hangs up, gently: the last reply must arrive.
@@ -397,8 +408,9 @@ impl<S: Stream, R: Runtime, O: Observer> Connection<'_, S, R, O> {
         let runtime = &self.server.runtime;
         let said_all = match ending {
             Ending::Answered | Ending::Finished => {
-                let written = either(pin!(self.stream.written()), pin!(patience(self.server, &self.place))).await;
-                matches!(written, Either::First(()))
+                let patience = pin!(patience(self.server, &self.place, runtime.now()));
+                let written = async || self.stream.written().await;
+                or_enough(runtime, patience, &mut false, written).await.is_some()
             }
             Ending::Silent | Ending::Gone => false,
         };
@@ -410,9 +422,10 @@ impl<S: Stream, R: Runtime, O: Observer> Connection<'_, S, R, O> {
         if said_all && ending == Ending::Answered {
             // Nobody is going to say anything any more: it is idle like others.
             self.place.idle();
-            let deadline = self.after(LINGER_TIME);
-            let (drained, asked_to_leave) = (pin!(drain(runtime, &mut self.stream)), pin!(self.place.asked_to_leave()));
-            let _ = within(runtime, deadline, pin!(either(drained, asked_to_leave))).await;
+            let end = self.after(LINGER_TIME);
+            let (drained, asked_to_leave) =
+                (pin!(drain(runtime, &mut self.stream, end)), pin!(self.place.asked_to_leave()));
+            either(drained, asked_to_leave).await;
         }
         // Whoever has not taken everything by now never may.
         self.stream.give_up();
@@ -430,11 +443,34 @@ fn next_read(asked: usize, got: usize) -> usize {
     if got < asked { READ } else { READ_MORE }
 }
 
-/// Waits until a peer that does not take its replies has had all its time, or has to make room.
-async fn patience<R: Runtime, O: Observer>(server: &Server<R, O>, place: &Place) {
-    let now = server.runtime.now();
-    let too_slow = pin!(too_slow(&server.runtime, place, now + SLOW));
-    let _ = within(&server.runtime, now + server.limits.write_timeout, too_slow).await;
+/// What `attempt` comes to, unless `enough` comes first; and then what it comes to at once, when the system has had a turn. For
+/// time may have passed while the whole process stood still (a laptop that slept, a container that was frozen), and what the peer
+/// did meanwhile counts. Nothing is `looked` for a second time.
+async fn or_enough<R: Runtime, T>(
+    runtime: &R,
+    mut enough: Pin<&mut impl Future<Output = ()>>,
+    looked: &mut bool,
+    mut attempt: impl AsyncFnMut() -> T,
+) -> Option<T> {
+    let mut is_over = false;
+    loop {
+        let enough = poll_fn(|context| if is_over { Poll::Ready(()) } else { enough.as_mut().poll(context) });
+        let first = either(pin!(attempt()), pin!(enough)).await;
+        if let Either::First(output) = first {
+            return Some(output);
+        }
+        if std::mem::replace(looked, true) {
+            return None;
+        }
+        runtime.host_turn().await;
+        is_over = true;
+    }
+}
+
+/// Waits until a peer that does not take its replies since `start` has had all its time, or has to make room.
+async fn patience<R: Runtime, O: Observer>(server: &Server<R, O>, place: &Place, start: Duration) {
+    let too_slow = pin!(too_slow(&server.runtime, place, start + SLOW));
+    let _ = within(&server.runtime, start + server.limits.write_timeout, too_slow).await;
 }
 
 /// Waits until a peer that is slow from `slow_from` on has to make room.
@@ -444,13 +480,15 @@ async fn too_slow(runtime: &impl Runtime, place: &Place, slow_from: Duration) {
     place.asked_to_leave().await;
 }
 
-/// Reads and throws away what a peer still sends, until it has finished, or falls silent, or sends too much.
-async fn drain(runtime: &impl Runtime, stream: &mut impl Stream) {
-    let mut left = LINGER_BYTES;
-    while left > 0 {
-        let deadline = runtime.now() + LINGER_SILENCE;
-        match within(runtime, deadline, pin!(stream.read(READ_MORE))).await {
-            Ok(Ok(bytes)) if !bytes.is_empty() => left = left.saturating_sub(bytes.len()),
+/// Reads and throws away what a peer still sends, until it has finished, or falls silent, or it is `end`.
+async fn drain(runtime: &impl Runtime, stream: &mut impl Stream, end: Duration) {
+    let mut looked = false;
+    loop {
+        let now = runtime.now();
+        let enough = pin!(runtime.sleep_until(end.min(now + LINGER_SILENCE)));
+        let read = async || stream.read(READ_MORE).await;
+        match or_enough(runtime, enough, &mut looked, read).await {
+            Some(Ok(bytes)) if !bytes.is_empty() => looked &= now >= end,
             _ => return,
         }
     }

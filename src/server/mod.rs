@@ -72,8 +72,9 @@ pub trait Stream {
     /// peer has finished sending, and may still be reading. May be dropped while it waits, and nothing is lost.
     fn read(&mut self, most: usize) -> impl Future<Output = Result<Vec<u8>, Gone>>;
 
-    /// Hands all of `bytes` over for sending; waits while the peer does not make room.
-    fn write(&mut self, bytes: &[u8]) -> impl Future<Output = Result<(), Gone>>;
+    /// Hands as many of `bytes` over for sending as there is room for, and says how many; waits while the peer does not make room.
+    /// May be dropped while it waits: then none were handed over.
+    fn write(&mut self, bytes: &[u8]) -> impl Future<Output = Result<usize, Gone>>;
 
     /// Says that nothing more will be written, behind what already is.
     fn finish(&mut self);
@@ -127,6 +128,9 @@ pub trait Runtime: Clone + 'static {
 
     /// Waits until [`now`](Runtime::now) has reached `deadline`.
     fn sleep_until(&self, deadline: Duration) -> impl Future<Output = ()>;
+
+    /// Waits until the system has noticed everything that has come by now.
+    fn host_turn(&self) -> impl Future<Output = ()>;
 
     /// Starts `task` beside the others.
     fn spawn(&self, task: impl Future<Output = ()> + 'static);

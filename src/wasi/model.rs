@@ -43,14 +43,28 @@ struct World {
     questions: Cell<u64>,
     /// How many nanoseconds it takes to ask about one thing.
     cost: Cell<u64>,
+    /// The process stood still, and the host has not had a turn since: it knows of no bytes that came, and of no room.
+    halted: Cell<bool>,
+    /// What happens the next time that the host waits.
+    meanwhile: RefCell<Option<Meanwhile>>,
+}
+
+struct Meanwhile(Box<dyn FnOnce()>);
+
+impl std::fmt::Debug for Meanwhile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Meanwhile")
+    }
 }
 
 /// What a [`Pollable`] waits for.
 #[derive(Debug, Clone)]
 enum Kind {
     Alarm(u64),
-    /// Ready, budget or not.
-    Always,
+    /// Ready, budget or not; the first time that it is asked about is a turn of the host.
+    Always {
+        asked: Cell<bool>,
+    },
     Readable(Rc<Pipe>),
     Writable(Rc<Pipe>),
     Callers(Rc<RefCell<VecDeque<Line>>>),
@@ -75,6 +89,8 @@ impl Model {
             waits: Cell::new(0),
             questions: Cell::new(0),
             cost: Cell::new(0),
+            halted: Cell::new(false),
+            meanwhile: RefCell::default(),
         }))
     }
 
@@ -114,12 +130,24 @@ impl Model {
         self.0.wall_clock.set(self.0.wall_clock.get() + Duration::from_nanos(nanoseconds));
     }
 
+    /// The next time that the host waits, `this` happens before anything else does.
+    pub(crate) fn meanwhile(&self, this: impl FnOnce() + 'static) {
+        self.0.meanwhile.replace(Some(Meanwhile(Box::new(this))));
+    }
+
+    /// The whole process stands still for so many nanoseconds. What peers do meanwhile is noticed with the next turn of the host.
+    pub(crate) fn halt(&self, nanoseconds: u64) {
+        self.0.halted.set(true);
+        self.pass(nanoseconds);
+    }
+
     pub(crate) fn set_wall_clock(&self, since_1970: Duration) {
         self.0.wall_clock.set(since_1970);
     }
 
     fn turn(&self) {
         self.0.budget.set(BUDGET);
+        self.0.halted.set(false);
     }
 
     /// Takes one from the budget, if there is one.
@@ -133,10 +161,10 @@ impl Model {
     fn is_ready(&self, pollable: &Pollable) -> bool {
         match &pollable.kind {
             Kind::Alarm(at) => *at <= self.0.now.get(),
-            Kind::Always => true,
-            Kind::Readable(pipe) => pipe.has_news(),
-            Kind::Writable(pipe) => pipe.has_room(),
-            Kind::Callers(callers) => !callers.borrow().is_empty(),
+            Kind::Always { .. } => true,
+            Kind::Readable(pipe) => !self.0.halted.get() && pipe.has_news(),
+            Kind::Writable(pipe) => !self.0.halted.get() && pipe.has_room(),
+            Kind::Callers(callers) => !self.0.halted.get() && !callers.borrow().is_empty(),
             Kind::Flag(flag) => flag.get(),
         }
     }
@@ -147,7 +175,13 @@ impl Model {
         order.sort_by_key(|&index| pollables[index].number);
         order.retain(|&index| {
             let pollable = pollables[index];
-            self.is_ready(pollable) && (matches!(pollable.kind, Kind::Always) || self.spend())
+            if let Kind::Always { asked } = &pollable.kind {
+                if !asked.replace(true) {
+                    self.turn();
+                }
+                return true;
+            }
+            self.is_ready(pollable) && self.spend()
         });
         order.into_iter().map(|index| index as u32).collect()
     }
@@ -172,6 +206,10 @@ impl Host for Model {
             if pollables.iter().any(|pollable| self.is_ready(pollable)) {
                 continue;
             }
+            if let Some(Meanwhile(this)) = self.0.meanwhile.take() {
+                this();
+                continue;
+            }
             // Nothing but time can change anything.
             let alarms = pollables.iter().filter_map(|pollable| match pollable.kind {
                 Kind::Alarm(at) => Some(at),
@@ -192,7 +230,7 @@ impl Host for Model {
 
     fn alarm(&self, nanoseconds: u64) -> Pollable {
         self.pollable(match nanoseconds {
-            0 => Kind::Always,
+            0 => Kind::Always { asked: Cell::new(false) },
             _ => Kind::Alarm(self.now() + nanoseconds),
         })
     }
@@ -389,6 +427,9 @@ impl Socket for Line {
         };
         self.reads.set((waits, reads));
         assert!(reads < 100, "one peer has the server for itself");
+        if self.model.0.halted.get() {
+            return Ok(Vec::new());
+        }
         match self.from_peer.read(most) {
             _ if self.from_peer.reset.get() => Err(ReadError::Gone),
             bytes if bytes.is_empty() && self.from_peer.finished.get() => Err(ReadError::Finished),
@@ -400,7 +441,8 @@ impl Socket for Line {
         if self.to_peer.reset.get() || self.to_peer.finished.get() {
             return Err(Gone);
         }
-        self.permitted.set(match self.to_peer.has_room() && self.model.spend() {
+        let has_room = !self.model.0.halted.get() && self.to_peer.has_room();
+        self.permitted.set(match has_room && self.model.spend() {
             true => MOST_WRITTEN,
             false => 0,
         });
@@ -447,6 +489,11 @@ impl Peer {
         self.to_server.bytes.borrow_mut().extend(bytes);
     }
 
+    /// How many bytes it has sent that the server has not read.
+    pub(crate) fn unread(&self) -> usize {
+        self.to_server.bytes.borrow().len()
+    }
+
     /// Finishes sending, and goes on reading.
     pub(crate) fn finish(&self) {
         self.to_server.finished.set(true);
@@ -455,8 +502,14 @@ impl Peer {
     /// Says `bytes` over and over, as fast as they are read, and throws the replies away.
     pub(crate) fn babble(&self, bytes: &[u8]) {
         self.to_server.refrain.replace(bytes.to_vec());
-        self.from_server.drained.set(true);
+        self.read_everything();
         self.to_server.settle();
+    }
+
+    /// Reads everything that it is told, from now on and at once, and throws it away.
+    pub(crate) fn read_everything(&self) {
+        self.from_server.drained.set(true);
+        self.from_server.settle();
     }
 
     /// The system does not take over what this peer does not read, as none but Linux is known to.

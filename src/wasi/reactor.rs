@@ -38,7 +38,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
@@ -77,6 +77,8 @@ pub struct Reactor<H: Host> {
     time: Cell<Duration>,
     /// How often it was.
     round: Cell<u64>,
+    /// A task wants the host to have a turn before it is asked the next time.
+    turn_wanted: Cell<bool>,
 }
 
 /// All that can be waited for.
@@ -129,6 +131,7 @@ impl<H: Host> Reactor<H> {
             now: Cell::new(now),
             time: Cell::new(Duration::from_nanos(now)),
             round: Cell::new(0),
+            turn_wanted: Cell::new(false),
         })
     }
 
@@ -191,12 +194,34 @@ impl<H: Host> Reactor<H> {
         self.host.poll(&[&self.host.alarm(PAUSE)]);
     }
 
+    /// Waits until the host has had a turn, in which it notices everything that has come by then. Without that turn, what it knows
+    /// of a socket may be old: a process that was halted (a laptop that slept) wakes up to an alarm that rings, and learns only a
+    /// turn later what came meanwhile.
+    pub async fn host_turn(&self) {
+        let round = self.round();
+        poll_fn(|context| {
+            if self.round() != round {
+                return Poll::Ready(());
+            }
+            self.turn_wanted.set(true);
+            context.waker().wake_by_ref();
+            Poll::Pending
+        })
+        .await;
+    }
+
     /// Lets time pass until somebody has something to do, and wakes them. With `block` false it only looks.
     ///
     /// # Panics
     /// When it is to block, and nobody waits for anything: that would be for ever.
     pub fn wait(&self, block: bool) {
         self.round.set(self.round.get() + 1);
+        if self.turn_wanted.take() {
+            // The first poll of an alarm of zero is a turn of wasmtime's: one to notice, one to write what now has room.
+            for _ in 0..2 {
+                self.host.poll(&[&self.host.alarm(0)]);
+            }
+        }
         for waker in self.poll(block) {
             waker.wake();
         }

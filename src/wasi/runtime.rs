@@ -83,6 +83,11 @@ impl<H: Host + 'static> server::Runtime for Runtime<H> {
         }
     }
 
+    fn host_turn(&self) -> impl Future<Output = ()> {
+        let reactor = Rc::clone(&self.reactor);
+        async move { reactor.host_turn().await }
+    }
+
     fn spawn(&self, task: impl Future<Output = ()> + 'static) {
         self.executor.spawn(task);
     }

@@ -124,18 +124,17 @@ impl<S: Socket> server::Stream for Stream<S> {
         }
     }
 
-    async fn write(&mut self, mut bytes: &[u8]) -> Result<(), Gone> {
-        while !bytes.is_empty() {
+    async fn write(&mut self, bytes: &[u8]) -> Result<usize, Gone> {
+        loop {
             match self.permitted()? {
                 0 => self.writable().await,
                 permitted => {
-                    let (now, later) = bytes.split_at(bytes.len().min(permitted));
-                    self.socket.write(now)?;
-                    bytes = later;
+                    let written = bytes.len().min(permitted);
+                    self.socket.write(&bytes[..written])?;
+                    return Ok(written);
                 }
             }
         }
-        Ok(())
     }
 
     fn finish(&mut self) {

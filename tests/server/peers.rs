@@ -232,6 +232,60 @@ fn a_server_that_was_halted_for_longer_than_its_deadlines_goes_on_with_everybody
     server.assert_serves();
 }
 
+/// What a frozen process finds when it goes on counts, although every deadline is past by then.
+#[test]
+fn what_came_while_the_server_was_halted_is_answered() {
+    let server = Server::start(&["--log", "off", "--header-timeout", "3", "--idle-timeout", "3"]);
+    let body = b"POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 50000\r\n\r\n";
+    let mut peers = Vec::new();
+    for (begun, rest) in [(GET, LAST_GET), (b"", LAST_GET), (&LAST_GET[..20], &LAST_GET[20..]), (body, &[b'x'; 50_000])]
+    {
+        for _ in 0..40 {
+            let mut peer = server.connect();
+            peer.write_all(begun).expect("send the beginning");
+            peers.push((peer, rest));
+        }
+    }
+    for (peer, _) in &mut peers[..40] {
+        read_reply(peer);
+    }
+    signal(&server, "STOP");
+    thread::sleep(Duration::from_secs(4));
+    for (peer, rest) in &mut peers {
+        peer.write_all(rest).expect("send the rest");
+    }
+    signal(&server, "CONT");
+    for (peer, _) in &mut peers {
+        let reply = read_all(peer);
+        assert!(reply.starts_with("HTTP/1.1 200 "), "{reply:?}");
+    }
+}
+
+/// RFC 9112 section 9.6. Many clients send all of a body before they read: Python's http.client, Java's HttpURLConnection.
+#[test]
+fn a_refusal_arrives_however_long_the_body_behind_it_is() {
+    let server = Server::start(&["--log", "off"]);
+    let body = vec![b'x'; 1024 * 1024];
+    let long = format!("GET / HTTP/1.1\r\nHost: a\r\nX: {}\r\n", "x".repeat(20_000));
+    for (head, status, mebibytes) in [
+        ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 104857600\r\n\r\n", 413, 100),
+        ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n6400000\r\n", 413, 20),
+        ("POST / HTTP/1.1\r\nContent-Length: 20971520\r\n\r\n", 400, 20),
+        ("POST / HTTP/1.1\r\nHost: a\r\nExpect: a pony\r\nContent-Length: 20971520\r\n\r\n", 417, 20),
+        ("POST / HTTP/3.0\r\nHost: a\r\nContent-Length: 20971520\r\n\r\n", 505, 20),
+        ("TRACE / HTTP/1.1\r\nHost: a\r\nContent-Length: 20971520\r\n\r\n", 405, 20),
+        (&long, 431, 20),
+    ] {
+        let mut peer = server.connect();
+        peer.write_all(head.as_bytes()).expect("send the head");
+        for _ in 0..mebibytes {
+            peer.write_all(&body).expect("send the body");
+        }
+        let reply = read_all(&mut peer);
+        assert!(reply.starts_with(&format!("HTTP/1.1 {status} ")), "{reply}");
+    }
+}
+
 #[test]
 fn ten_thousand_connections_one_after_another_leave_nothing_behind() {
     let server = Server::start(&["--log", "off"]);

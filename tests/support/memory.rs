@@ -167,6 +167,8 @@ impl Runtime for Handle {
         .await;
     }
 
+    async fn host_turn(&self) {}
+
     fn spawn(&self, _task: impl Future<Output = ()> + 'static) {
         unreachable!("a conversation has one task");
     }
@@ -212,7 +214,7 @@ impl Stream for Handle {
         .await
     }
 
-    async fn write(&mut self, bytes: &[u8]) -> Result<(), Gone> {
+    async fn write(&mut self, bytes: &[u8]) -> Result<usize, Gone> {
         poll_fn(|_| match (self.0.reset.get(), self.0.reads.get()) {
             (true, _) => Poll::Ready(Err(Gone)),
             (false, false) => Poll::Pending,
@@ -220,7 +222,7 @@ impl Stream for Handle {
         })
         .await?;
         self.0.outcome.borrow_mut().said.extend_from_slice(bytes);
-        Ok(())
+        Ok(bytes.len())
     }
 
     fn finish(&mut self) {}

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use fastrand::Rng;
 
-use super::super::{Caller, Exchange, HttpDate};
+use super::super::{Caller, Exchange, HttpDate, after_the_others};
 use super::*;
 use crate::observers::lines::Lines;
 use crate::observers::log::{AccessLog, Format};
@@ -40,6 +40,10 @@ impl crate::server::Runtime for Clocks {
     }
 
     async fn sleep_until(&self, _: Duration) {
+        unreachable!("a date waits for nothing");
+    }
+
+    async fn host_turn(&self) {
         unreachable!("a date waits for nothing");
     }
 
@@ -197,7 +201,7 @@ fn when_the_clock_of_the_host_jumps_everybody_is_where_the_deadlines_put_them() 
         assert_eq!(scene.server.connections(), 6);
 
         // As a machine that has slept.
-        scene.model.pass(3_600_000_000_000);
+        scene.model.pass(HOUR);
         scene.pause().await;
         for late in [&head, &body] {
             let (reply, time) = scene.timed(late.receive_all()).await;
@@ -224,5 +228,73 @@ fn when_the_clock_of_the_host_jumps_everybody_is_where_the_deadlines_put_them() 
         }
         scene.pause().await;
         assert_eq!(scene.server.connections(), 0);
+    });
+}
+
+/// An hour, in nanoseconds.
+const HOUR: u64 = 3_600_000_000_000;
+
+#[test]
+fn what_peers_did_while_the_process_stood_still_counts_although_their_deadlines_have_passed() {
+    play(Limits::default(), |scene| async move {
+        let idle = Rc::new(idle_peer(&scene).await);
+        let [silent, head, body, reader, refused] = [(); 5].map(|()| Rc::new(scene.call()));
+        let post = b"POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 50000\r\n\r\n";
+        head.send(&LAST_GET[..20]);
+        body.send(post);
+        // More than is written at a time: the server waits until the peer makes room.
+        reader.send(&[&GET.repeat(1000), LAST_GET].concat());
+        refused.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9999999\r\n\r\n");
+        refused.receive_all().await;
+        // All of them are cold by then.
+        scene.sleep(seconds(1)).await;
+
+        let peers = [&idle, &silent, &head, &body, &reader, &refused].map(Rc::clone);
+        let model = scene.model.clone();
+        scene.model.meanwhile(move || {
+            let [idle, silent, head, body, reader, refused] = peers;
+            idle.send(LAST_GET);
+            silent.send(LAST_GET);
+            head.send(&LAST_GET[20..]);
+            // More than one read takes.
+            body.send(&[b'x'; 50_000]);
+            refused.send(b"x");
+            reader.read_everything();
+            model.halt(HOUR);
+        });
+        for peer in [&idle, &silent, &head, &body] {
+            let reply = peer.receive_all().await;
+            assert!(reply.ends_with(HELLO), "{reply}");
+        }
+        while !reader.is_hung_up() {
+            scene.pause().await;
+        }
+        let answered = scene.notes.answered.borrow().iter().filter(|(status, _)| *status == 200).count();
+        assert_eq!(answered, 1 + 4 + 1001);
+        // What is not read would make the kernel send a reset, which overtakes the refusal.
+        assert_eq!(refused.unread(), 0);
+    });
+}
+
+#[test]
+fn a_deadline_that_has_passed_is_over_after_one_look() {
+    let limits = Limits { header_timeout: seconds(10), write_timeout: seconds(10), ..Limits::default() };
+    play(limits, |scene| async move {
+        let [head, body] = [(); 2].map(|()| scene.call());
+        head.send(b"GET / HTTP/1.1\r\nX: ");
+        body.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n");
+        scene.sleep(seconds(10) - Duration::from_millis(1)).await;
+        scene.model.halt(HOUR);
+        // Whenever the server looks, each has sent another byte.
+        for _ in 0..200 {
+            for peer in [&head, &body] {
+                peer.send(b"x");
+            }
+            after_the_others().await;
+        }
+        for peer in [&head, &body] {
+            assert!(peer.is_hung_up());
+            assert!(peer.receive_all().await.starts_with("HTTP/1.1 408 "));
+        }
     });
 }

@@ -322,6 +322,8 @@ impl Runtime for Stillness {
         pending().await
     }
 
+    async fn host_turn(&self) {}
+
     fn spawn(&self, _task: impl Future<Output = ()> + 'static) {
         unreachable!("an observer starts nothing");
     }
