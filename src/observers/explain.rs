@@ -57,7 +57,7 @@ impl Observer for Explainer {
             Event::Heard(caller, part) => {
                 let (bytes, what) = match part {
                     Part::Head(bytes) => (bytes, "of a request"),
-                    Part::Body(bytes) => (bytes, "of a body, which nobody needs"),
+                    Part::Body(bytes) => (bytes, "of a body"),
                 };
                 let bytes = count(bytes.len());
                 self.tell(
@@ -96,7 +96,7 @@ impl Observer for Explainer {
                     Ending::Silent => self.tell(
                         "close",
                         "the socket is dropped",
-                        format_args!("call {number}: silent for too long, and the server hangs up"),
+                        format_args!("call {number}: the server stops waiting, and hangs up"),
                     ),
                     Ending::Gone => self.tell(
                         "close",

@@ -9,9 +9,10 @@ use super::lines::{Lines, Sink, SinkError};
 use super::log::{AccessLog, Format};
 use super::wire::Wire;
 use crate::server::accept::accept;
-use crate::server::tests::{HELLO, LAST_GET, play, seconds};
+use crate::server::tests::{GET, HELLO, LAST_GET, play, seconds};
 use crate::server::{Caller, Event, Exchange, Limits, Observer, Runtime as _, Server};
-use crate::wasi::model::{Model, Peer, Switchboard, Telephone};
+use crate::site::Site;
+use crate::wasi::model::{Model, Peer, ROOM, Switchboard, Telephone};
 use crate::wasi::runtime::Runtime;
 
 /// Takes lines when the test lets it.
@@ -303,19 +304,29 @@ fn a_reader_that_does_not_read_does_not_keep_the_server_from_ending() {
     });
 }
 
+/// What `observer` tells about `story`, in which a server that answers with `site` is called.
+fn told_of<O: Observer + 'static, F: Future<Output = ()> + 'static>(
+    site: Site,
+    limits: Limits,
+    observer: impl FnOnce(&Rc<Lines>, &Runtime<Model>) -> O,
+    story: impl FnOnce(Telephone, Runtime<Model>) -> F,
+) -> String {
+    let model = Model::new();
+    let runtime = Runtime::new(model.clone());
+    let lines = Rc::new(Lines::new(Format::Common.loss()));
+    let server = Server::of(site, runtime.clone(), observer(&lines, &runtime), limits);
+    let (switchboard, telephone) = Switchboard::new(&model, runtime.reactor());
+    runtime.spawn(accept(server, switchboard));
+    runtime.run(story(telephone, runtime.clone()));
+    lines.take()
+}
+
 /// What is told about a call in which `pieces` are sent one after the other, a second apart, and the caller hangs up.
 fn told<O: Observer + 'static>(
     observer: impl FnOnce(&Rc<Lines>, &Runtime<Model>) -> O,
     pieces: &'static [&'static [u8]],
 ) -> String {
-    let model = Model::new();
-    let runtime = Runtime::new(model.clone());
-    let lines = Rc::new(Lines::new(Format::Common.loss()));
-    let server = Server::new(runtime.clone(), observer(&lines, &runtime), Limits::default());
-    let (switchboard, telephone) = Switchboard::new(&model, runtime.reactor());
-    runtime.spawn(accept(server, switchboard));
-    let clock = runtime.clone();
-    runtime.run(async move {
+    told_of(Site::HELLO, Limits::default(), observer, |telephone, clock| async move {
         let peer = telephone.call();
         for piece in pieces {
             clock.sleep_until(clock.now() + seconds(1)).await;
@@ -324,8 +335,7 @@ fn told<O: Observer + 'static>(
         peer.finish();
         peer.receive_all().await;
         clock.sleep_until(clock.now() + seconds(3)).await;
-    });
-    lines.take()
+    })
 }
 
 /// The conversation, byte by byte.
@@ -351,6 +361,51 @@ fn a_call_is_told_as_it_happens() {
          read    call 1: the client has hung up  [input-stream.read: closed]\n\
          close   call 1: and so does the server  [shutdown]\n"
     );
+}
+
+#[test]
+fn a_body_is_a_body_whether_or_not_the_answer_reads_it() {
+    for body in [0, 16] {
+        let site = Site { body, ..Site::HELLO };
+        let told = told_of(
+            site,
+            Limits::default(),
+            |lines, _| Explainer::new(lines),
+            |telephone, clock| async move {
+                let peer = telephone.call();
+                peer.send(b"POST / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 5\r\n\r\n");
+                clock.sleep_until(clock.now() + seconds(1)).await;
+                peer.send(b"hello");
+                peer.receive_all().await;
+            },
+        );
+        let line = "read    call 1: the client says 5 bytes of a body  [input-stream.read]\n";
+        assert!(told.contains(line), "{body}: {told}");
+    }
+}
+
+#[test]
+fn the_end_that_the_server_decides_on_is_told_in_words_that_fit_each_reason() {
+    let limits = Limits { connections: 1, ..Limits::default() };
+    // A connection is idle for too long; or is idle at the connection limit; or does not take its responses.
+    let words: [(&[u8], bool); 3] = [(GET, false), (GET, true), (&GET.repeat(2 * ROOM / HELLO.len()), false)];
+    for (words, is_evicted) in words {
+        let words = words.to_vec();
+        let everything = |lines: &Rc<Lines>, runtime: &Runtime<Model>| {
+            (Explainer::new(lines), Wire::new(lines, runtime.clone(), false))
+        };
+        let told = told_of(Site::HELLO, limits.clone(), everything, |telephone, clock| async move {
+            let peer = telephone.call();
+            peer.send(&words);
+            clock.sleep_until(clock.now() + seconds(2)).await;
+            let _next = is_evicted.then(|| telephone.call());
+            clock.sleep_until(clock.now() + seconds(90)).await;
+            drop(peer);
+        });
+        let explained = "close   call 1: the server stops waiting, and hangs up  [the socket is dropped]\n";
+        assert!(told.contains(explained), "{told}");
+        assert!(told.contains(" s   the server has stopped waiting, and hung up\n"), "{told}");
+    }
 }
 
 #[test]

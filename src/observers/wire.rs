@@ -112,7 +112,7 @@ impl<R: Runtime> Observer for Wire<R> {
                     let words = match ending {
                         Ending::Answered => "the server has hung up, after the last answer",
                         Ending::Finished => "the client has hung up",
-                        Ending::Silent => "the server has hung up: there was nothing but silence",
+                        Ending::Silent => "the server has stopped waiting, and hung up",
                         Ending::Gone => "the client is gone without a word",
                     };
                     show(None, words);

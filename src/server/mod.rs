@@ -199,7 +199,8 @@ pub enum Ending {
     Answered,
     /// The peer has finished sending, between requests.
     Finished,
-    /// The peer was idle for too long, or had to make room, or does not take its replies.
+    /// The server stopped waiting: the peer was idle for too long, had to make room, does not take its responses, or was idle
+    /// when the server stopped.
     Silent,
     /// The peer is gone: there is nobody left to hang up on.
     Gone,
