@@ -21,10 +21,12 @@ Where it listens
   --backlog N             callers that the system keeps waiting in line (default 1024)
 
 What it puts up with
-  --max-connections N     connections at a time; then who is idle or slow makes room (default 10000)
+  --max-connections N     connections at a time (default 10000); at this limit the server closes the connection that has
+                          been idle longest; if none is idle, the slowest one
   --header-timeout SECS   for a client to send its request, and as long again for the body (default 60)
   --idle-timeout SECS     for a client that says nothing, at first or after a reply (default 60)
-  --write-timeout SECS    for a client to take its answer (default 30)
+  --write-timeout SECS    for a client to take a response, from its start; then the server closes the connection
+                          (default 30)
 
 How it ends
   --stop-when-stdin-closes  then answer those who are being served, and end

@@ -36,9 +36,9 @@ use stop::Stop;
 /// What the server puts up with. Each limit has an option on the command line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// Connections at a time. Whoever calls beyond that waits in the kernel's queue until somebody hangs up, or the
-    /// connection that has been idle for the longest time is asked to make room, or, if none is, the one that has been slow
-    /// for the longest time. Default is 10,000.
+    /// Connections at a time. At this limit the server closes the connection that has been idle longest; if none is idle, the
+    /// slowest one: its request, or the response to it, has been under way longest, and for more than a second. While there
+    /// is none of either kind, new connections wait in the backlog. Default is 10,000.
     pub connections: usize,
     /// How long a client may take for the head of a request, counted from its first byte; and as long again for the
     /// body. Who is not done by then gets a 408. Default is 60 seconds: people type requests by hand.
@@ -46,8 +46,10 @@ pub struct Limits {
     /// How long a client may say nothing, before its first request and after each reply; then it is hung up on without
     /// a word, as RFC 9112 section 9.5 allows. Default is 60 seconds.
     pub idle_timeout: Duration,
-    /// How long a client may take to make room for its replies; then it gets no more of them, and is hung up on. Default is
-    /// 30 seconds.
+    /// How long a client may take for a response, or for several that are sent at once, from the start of the write. That it
+    /// reads on does not put this off. Then the server sends nothing more on the connection, and closes it. What the kernel
+    /// keeps for the client, 64 KiB, is taken. A system that does not take over what is in flight ([`Stream::give_up`]) keeps
+    /// the connection, and its place, until the client has read that or is gone. Default is 30 seconds.
     pub write_timeout: Duration,
 }
 

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use super::accept::accept;
 use super::{Event, Limits, Observer, Runtime as _, Server};
+use crate::http::Response;
+use crate::site::Site;
 use crate::wasi::model::{Model, Peer, ROOM, Switchboard, Telephone};
 use crate::wasi::runtime::Runtime;
 
@@ -48,11 +50,11 @@ pub(crate) struct Scene {
 }
 
 impl Scene {
-    fn new(limits: Limits) -> Self {
+    fn new(site: Site, limits: Limits) -> Self {
         let model = Model::new();
         let runtime = Runtime::new(model.clone());
         let notes = Rc::new(Notes::default());
-        let server = Server::new(runtime.clone(), Rc::clone(&notes), limits);
+        let server = Server::of(site, runtime.clone(), Rc::clone(&notes), limits);
         let (switchboard, telephone) = Switchboard::new(&model, runtime.reactor());
         runtime.spawn(accept(Rc::clone(&server), switchboard));
         Scene { model, runtime, server, notes, telephone }
@@ -81,7 +83,12 @@ impl Scene {
 
 /// Plays `story` on a server with these limits.
 pub(crate) fn play<F: Future<Output = ()> + 'static>(limits: Limits, story: impl FnOnce(Scene) -> F) {
-    let scene = Scene::new(limits);
+    play_with(Site::HELLO, limits, story);
+}
+
+/// The same on one that answers with `site`.
+fn play_with<F: Future<Output = ()> + 'static>(site: Site, limits: Limits, story: impl FnOnce(Scene) -> F) {
+    let scene = Scene::new(site, limits);
     let runtime = scene.runtime.clone();
     runtime.run(story(scene));
 }
@@ -334,6 +341,24 @@ fn where_a_write_cannot_be_given_up_the_stream_is_kept_until_it_is_done() {
         // At last it reads, and can go. Had the stream been dropped before, the model would have panicked.
         stuck.receive_all().await;
         scene.pause().await;
+        assert_eq!(scene.server.connections(), 0);
+    });
+}
+
+#[test]
+fn the_write_timeout_counts_from_the_start_of_a_write_and_no_progress_puts_it_off() {
+    // The host takes 64 KiB of a page at a time, so this one needs more seconds than there are.
+    let site = Site { answer: |_| Response::html(200, "x".repeat(1024 * 1024)), body: 0 };
+    let limits = Limits { write_timeout: seconds(3), ..Limits::default() };
+    play_with(site, limits, |scene| async move {
+        let slow = scene.call();
+        slow.send(GET);
+        scene.sleep(Duration::from_millis(500)).await;
+        for second in 0..3 {
+            assert_eq!(scene.server.connections(), 1, "after {second} seconds and a half");
+            assert!(!slow.receive().await.is_empty(), "the peer goes on reading");
+            scene.sleep(seconds(1)).await;
+        }
         assert_eq!(scene.server.connections(), 0);
     });
 }
