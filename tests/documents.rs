@@ -1,0 +1,158 @@
+//! What the documents say, as far as files can tell: options and their defaults, the figures of the last run of the benchmark,
+//! and names of files and functions.
+#![cfg(not(target_family = "wasm"))]
+
+use std::fs;
+use std::path::Path;
+
+use hello_server::observers::log::Format;
+use hello_server::options::{self, Color, Command, HELP, Options};
+use regex_lite::Regex;
+
+/// A file of the project.
+fn read(path: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).expect(path)
+}
+
+/// The rows of all tables of a page, as cells without backquotes.
+fn rows(page: &str) -> Vec<Vec<String>> {
+    let cells = |line: &str| {
+        let line = line.strip_prefix('|')?.strip_suffix('|')?.replace('`', "");
+        Some(line.split('|').map(|cell| cell.trim().to_owned()).collect())
+    };
+    page.lines().filter_map(cells).collect()
+}
+
+/// The options that `--help` prints, with their placeholders; and their defaults, if it says them.
+fn options_of_help() -> Vec<(String, Option<String>)> {
+    let mut entries: Vec<String> = Vec::new();
+    for line in HELP.lines() {
+        match (line.strip_prefix("  --"), entries.last_mut()) {
+            (Some(entry), _) => entries.push(format!("--{entry}")),
+            (None, Some(entry)) if line.starts_with("    ") => *entry += &format!(" {}", line.trim()),
+            _ => {}
+        }
+    }
+    let option = |entry: String| {
+        let default = entry.split("(default ").nth(1).and_then(|rest| rest.split([')', ';', ',']).next());
+        (entry.split("  ").next().unwrap_or_default().to_owned(), default.map(str::to_owned))
+    };
+    entries.into_iter().map(option).collect()
+}
+
+#[test]
+fn the_readme_lists_the_options_that_help_lists_with_the_same_defaults() {
+    let help = options_of_help();
+    let rows = rows(&read("README.md"));
+    let listed: Vec<_> = rows.iter().filter(|row| row[0].starts_with("--") && row[0] != "---").collect();
+    let names = help.iter().map(|(name, _)| name);
+    assert!(names.eq(listed.iter().map(|row| &row[0])), "README.md has others, or another order: {listed:?}");
+    for (row, (name, default)) in listed.iter().zip(&help) {
+        if let Some(default) = default {
+            assert!(!row[2].is_empty() && default.starts_with(&row[2]), "{name}: {default:?}, {:?}", row[2]);
+        }
+    }
+}
+
+#[test]
+fn the_defaults_that_help_and_the_protocol_page_name_are_those_of_the_program() {
+    let Ok(Command::Serve(options)) = options::parse([""; 0]) else { panic!("without options it serves") };
+    let Options { limits, backlog, grace, log: Format::Common, color: Color::Auto, .. } = options else {
+        panic!("another log, or other colours");
+    };
+    let seconds = |name: &'static str, time: std::time::Duration| (name, time.as_secs().to_string());
+    let timeouts = [
+        seconds("--header-timeout", limits.header_timeout),
+        seconds("--idle-timeout", limits.idle_timeout),
+        seconds("--write-timeout", limits.write_timeout),
+    ];
+    let others = [
+        ("--backlog", backlog.to_string()),
+        ("--max-connections", limits.connections.to_string()),
+        seconds("--grace", grace),
+        ("--log", "common".to_owned()),
+        ("--color", "auto: if a terminal wants it".to_owned()),
+    ];
+    let help = options_of_help();
+    for (name, value) in timeouts.iter().chain(&others) {
+        let (_, default) = help.iter().find(|(option, _)| option.starts_with(&format!("{name} "))).expect(name);
+        assert_eq!(default.as_ref(), Some(value), "{name}");
+    }
+    let protocol = rows(&read("docs/protocol.md"));
+    for (name, value) in timeouts {
+        let row = protocol.iter().find(|row| row[0].starts_with(&format!("{name}: "))).expect(name);
+        assert_eq!(row[1], value, "{name}");
+    }
+}
+
+/// The last run of the benchmark: the rows of its comparisons.
+fn comparisons() -> Vec<Vec<String>> {
+    rows(&read("bench/RESULTS.md")).into_iter().filter(|row| row.len() == 8).collect()
+}
+
+#[test]
+fn the_readme_names_every_bar_that_the_last_run_missed() {
+    let readme = read("README.md");
+    let results = read("bench/RESULTS.md");
+    let summary = results.lines().find(|line| line.starts_with("Of ")).and_then(|line| line.split(';').next());
+    assert!(readme.contains(summary.expect("how many")), "README.md does not say: {summary:?}");
+    let missed: Vec<_> =
+        rows(&results).into_iter().filter(|row| row.last().is_some_and(|cell| cell == "missed")).collect();
+    // What is compared, with how many connections, the median, and the bar.
+    let missed: Vec<_> = missed.iter().map(|row| [2, 1, 3, 6].map(|cell| row[cell].clone())).collect();
+    let named: Vec<_> = rows(&readme).into_iter().filter(|row| row[0].contains(" / ")).collect();
+    assert_eq!(named, missed);
+}
+
+#[test]
+fn the_figures_of_the_readme_are_those_of_the_last_run() {
+    let percent = |row: &Vec<String>| row[3].parse::<f64>().map(|ratio| (ratio * 100.0).round()).expect("a ratio");
+    let comparisons = comparisons();
+    let of = |case: &str, what: &str| {
+        let rows = comparisons.iter().filter(|row| row[0] == case && row[2] == what && row[1] != "10000");
+        rows.map(percent).collect::<Vec<_>>()
+    };
+    let of_hyper = of("kept alive", "req/s, hello-runner / hyper");
+    assert_eq!(of_hyper.len(), 5, "from 1 connection to 8,000");
+    let (least, most) = (of_hyper.iter().copied().fold(100.0, f64::min), of_hyper.iter().copied().fold(0.0, f64::max));
+    let with_idle = of("5,000 idle + 32 active", "req/s, hello-runner: with / without idle")[0];
+    let readme = read("README.md").replace('\n', " ");
+    for words in
+        [format!("it answers {least} to {most} % of what hyper"), format!("it keeps {with_idle} % of its speed")]
+    {
+        assert!(readme.contains(&words), "README.md does not say: {words}");
+    }
+    let design = read("docs/design.md").replace('\n', " ");
+    assert!(design.contains(&format!("that serves {with_idle} % of the requests")), "docs/design.md: {with_idle}");
+}
+
+#[test]
+fn every_file_and_function_that_a_document_names_exists() {
+    // What git does not know: a tool of others writes it.
+    const BUILT: [&str; 1] = ["src/bindings.rs"];
+    let file = Regex::new(r"`([\w.-]+/[\w./-]+\.(?:rs|md|toml|wit|py|svg|yaml|json|service))`").expect("an expression");
+    let item = Regex::new(r"`(?:\w+::)*(\w+)`\s+in\s+`([\w./-]+/[\w.-]+\.rs)`").expect("an expression");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let pages = fs::read_dir(root.join("docs")).expect("a folder").map(|entry| entry.expect("an entry").file_name());
+    let pages = pages.map(|name| format!("docs/{}", name.to_string_lossy()));
+    let others = ["README.md", "CONTRIBUTING.md", "SECURITY.md", "bench/README.md", "fuzz/README.md"];
+    let (mut files, mut items) = (0, 0);
+    for page in pages.chain(others.map(str::to_owned)) {
+        let text = read(&page);
+        let folder = Path::new(&page).parent().expect("a folder");
+        for found in file.captures_iter(&text) {
+            let name = &found[1];
+            let places = [Path::new(""), folder, Path::new("src")].map(|place| root.join(place).join(name));
+            assert!(BUILT.contains(&name) || places.iter().any(|place| place.is_file()), "{page} names {name}");
+            files += 1;
+        }
+        for found in item.captures_iter(&text) {
+            let (name, file) = (&found[1], &found[2]);
+            let is_there = format!(r"\b(fn|struct|enum|trait|const|type) {name}\b|\b{name}::");
+            let is_there = Regex::new(&is_there).expect("an expression");
+            assert!(is_there.is_match(&read(file)), "{page} says that {name} is in {file}");
+            items += 1;
+        }
+    }
+    assert!(files >= 60 && items >= 5, "{files} files, {items} items");
+}
