@@ -31,7 +31,7 @@
 //! A host without anything like `epoll` is asked about every pollable anew each time: wasmtime makes a future of each, and
 //! polls it, which takes about 0.27 microseconds. 5,000 idle connections make every wake-up 1.4 milliseconds long, in which
 //! 200 requests could have been answered. So not everybody is asked about each time; `heat.rs` says who is. Measured in
-//! `bench/`: 32 active connections beside 5,000 idle ones had 54 % of their speed without this, and have 88 % with it; when
+//! `bench/`: 32 active connections beside 5,000 idle ones had 54 % of their speed without this, and have 87 % with it; when
 //! nobody is active, nothing is asked, and no time of a processor used.
 //!
 //! Who is heard when, under any schedule, is held against a model of the host by `schedules.rs`.
