@@ -7,6 +7,7 @@ use std::path::Path;
 
 use hello_server::observers::log::Format;
 use hello_server::options::{self, Color, Command, HELP, Options};
+use hello_server::server::Limits;
 use regex_lite::Regex;
 
 /// A file of the project.
@@ -83,6 +84,21 @@ fn the_defaults_that_help_and_the_protocol_page_name_are_those_of_the_program() 
         let row = protocol.iter().find(|row| row[0].starts_with(&format!("{name}: "))).expect(name);
         assert_eq!(row[1], value, "{name}");
     }
+}
+
+#[test]
+fn the_proxy_of_the_operations_page_closes_an_idle_connection_before_the_server_does() {
+    let page = read("docs/operations.md").split_whitespace().collect::<Vec<_>>().join(" ");
+    let seconds = |before: &str, after: &str| {
+        let seconds = Regex::new(&format!(r"{before}(\d+){after}")).expect("an expression").captures(&page);
+        seconds.unwrap_or_else(|| panic!("no {before}"))[1].parse::<u64>().expect("a number")
+    };
+    let of_server = Limits::default().idle_timeout.as_secs();
+    assert!(seconds("keepalive 16; keepalive_timeout ", "s; }") < of_server);
+    // What nginx takes when it is not told anything.
+    let of_nginx = seconds("The pair that fails is ", " seconds on both sides");
+    assert_eq!(of_nginx, of_server);
+    assert!(seconds("The other way is `--idle-timeout ", "` for the server") > of_nginx);
 }
 
 /// The last run of the benchmark: the rows of its comparisons.

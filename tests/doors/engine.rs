@@ -16,8 +16,14 @@ use crate::support::{HELLO, LAST_GET, PATIENCE, component, run};
 
 /// The first line of what `program --version` says; without such a program it is told that it is not there.
 pub(crate) fn version(program: &str) -> Option<String> {
-    let output = Command::new(program).arg("--version").stdin(Stdio::null()).output();
-    let said = output.ok().filter(|output| output.status.success()).map(|output| output.stdout);
+    version_by(program, "--version")
+}
+
+/// The same for a program that has another option for it.
+pub(crate) fn version_by(program: &str, option: &str) -> Option<String> {
+    let output = Command::new(program).arg(option).stdin(Stdio::null()).output();
+    let said =
+        output.ok().filter(|output| output.status.success()).map(|output| [output.stdout, output.stderr].concat());
     let said = said.and_then(|said| Some(String::from_utf8_lossy(&said).lines().next()?.trim().to_owned()));
     if said.is_none() {
         tell(&format!("{program} is not on PATH, so it was not tested"));

@@ -5,11 +5,13 @@
 
 mod engine;
 mod node;
+mod proxies;
 mod spin;
 #[path = "../support/mod.rs"]
 mod support;
 mod table;
 mod wasmcloud;
+mod wire;
 
 use std::collections::BTreeSet;
 use std::fs;

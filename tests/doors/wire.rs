@@ -1,0 +1,113 @@
+//! What belongs to the wire: `wasmtime serve` reads some requests otherwise than `hello-server` does. Each difference is a row
+//! of the table in `docs/operations.md`. A newer wasmtime that has lost a difference fails here: then the row can go.
+
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::SocketAddr;
+#[cfg(target_os = "linux")]
+use std::net::{Shutdown, TcpStream};
+
+use super::serve;
+#[cfg(target_os = "linux")]
+use super::support::{HELLO, LAST_GET};
+use super::support::{Server, component, connect};
+
+/// The beginning of a row of the table, a request, and the statuses of the responses: of `hello-server`, and of
+/// `wasmtime serve`. 0 is no response.
+type Difference = (&'static str, String, u16, u16);
+
+/// All of them, but for what takes more than one request to see.
+fn differences() -> Vec<Difference> {
+    let host = "Host: localhost\r\nConnection: close\r\n";
+    let get = |target: &str, fields: &str| format!("GET {target} HTTP/1.1\r\n{host}{fields}\r\n");
+    let post = |fields: &str| format!("POST / HTTP/1.1\r\n{host}{fields}\r\n0\r\n\r\n");
+    // Two fields are there already.
+    let fields = |number: usize| "X: 1\r\n".repeat(number - 2);
+    let no_request = "what is no request, or has no end";
+    let host_of_11 = "`Host` missing or malformed in HTTP/1.1";
+    let no_host = "no `Host` in HTTP/1.0, or an empty one";
+    let too_long = "a head that is too long";
+    let coding = "`Content-Length` and a coding, or a coding that is unknown";
+    vec![
+        (no_request, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".into(), 505, 0),
+        (no_request, "HELLO\r\n\r\n".into(), 400, 400),
+        (too_long, get("/", &format!("X: {}\r\n", "x".repeat(17_000))), 431, 200),
+        (too_long, get("/", &fields(100)), 200, 200),
+        (too_long, get("/", &fields(101)), 431, 431),
+        (too_long, get(&format!("/{}", "x".repeat(9000)), ""), 414, 414),
+        (host_of_11, "GET / HTTP/1.1\r\nConnection: close\r\n\r\n".into(), 400, 500),
+        (host_of_11, "GET / HTTP/1.1\r\nHost: a b\r\nConnection: close\r\n\r\n".into(), 400, 500),
+        (host_of_11, get("/", "Host: localhost\r\n"), 400, 200),
+        (no_host, "GET / HTTP/1.0\r\n\r\n".into(), 200, 500),
+        (no_host, "GET / HTTP/1.1\r\nHost:\r\nConnection: close\r\n\r\n".into(), 200, 500),
+        ("`CONNECT`", format!("CONNECT localhost:80 HTTP/1.1\r\n{host}\r\n"), 405, 500),
+        ("`Expect` of something unknown", get("/", "Expect: tea\r\n"), 417, 200),
+        ("`https://` as a target", get("https://localhost/", ""), 421, 200),
+        (coding, post("Content-Length: 5\r\nTransfer-Encoding: chunked\r\n"), 400, 200),
+        (coding, post("Transfer-Encoding: gzip, chunked\r\n"), 501, 200),
+    ]
+}
+
+/// What the server at `address` answers to these bytes, until it closes the connection.
+fn ask(address: SocketAddr, request: &str) -> String {
+    let mut stream = connect(address);
+    stream.write_all(request.as_bytes()).expect("write the request");
+    let mut response = String::new();
+    stream.read_to_string(&mut response).expect("read the response");
+    response
+}
+
+/// The status of a response; 0, if it is none.
+fn status(response: &str) -> u16 {
+    response.split(' ').nth(1).map_or(0, |status| status.parse().expect("a status"))
+}
+
+/// Sends a request, and says in the same packet that nothing more comes. What the server at `address` answers.
+#[cfg(target_os = "linux")]
+pub(crate) fn ask_and_half_close(address: SocketAddr) -> String {
+    let mut stream: TcpStream = connect(address);
+    socket2::SockRef::from(&stream).set_tcp_cork(true).expect("hold back the packet");
+    stream.write_all(LAST_GET).expect("write the request");
+    stream.shutdown(Shutdown::Write).expect("half-close the connection");
+    let mut response = String::new();
+    stream.read_to_string(&mut response).expect("read the response");
+    response
+}
+
+/// `hello-server`, and `hello-http` behind `wasmtime serve`.
+fn both_doors() -> [Server; 2] {
+    component::http();
+    [Server::start(&["--log", "off"]), Server::launch(&mut serve(component::root(), &["--quiet", "--port", "0"]))]
+}
+
+/// `docs/operations.md` has a row of the table that begins like this.
+fn assert_documented(row: &str) {
+    let page = fs::read_to_string(component::root().join("docs/operations.md")).expect("a page");
+    assert!(page.contains(&format!("\n| {row} | ")), "docs/operations.md has no row {row:?}");
+}
+
+#[test]
+fn wasmtime_reads_the_wire_otherwise_only_where_the_table_says_so() {
+    let [sockets, http] = both_doors();
+    for (row, request, by_sockets, by_engine) in differences() {
+        assert_documented(row);
+        let [ours, theirs] = [&sockets, &http].map(|server| ask(server.address(), &request));
+        assert_eq!([status(&ours), status(&theirs)], [by_sockets, by_engine], "{row}: {request:?}: {theirs}");
+        // A page that says what is wrong is ours.
+        let explains = |response: &str| response.contains("<!DOCTYPE html>");
+        assert_eq!(explains(&ours), by_sockets != 200, "{row}: {ours}");
+        assert_eq!(explains(&theirs), by_engine == 414, "{row}: {theirs}");
+    }
+    // A 500 of the engine leaves a backtrace in the log.
+    let output = http.finish();
+    assert!(output.stderr.contains("missing authority") && output.stderr.contains("backtrace"), "{output:?}");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn wasmtime_takes_a_client_that_half_closes_for_gone() {
+    assert_documented("a client that sends a request and half-closes the connection");
+    let [sockets, http] = both_doors();
+    assert!(ask_and_half_close(sockets.address()).ends_with(HELLO));
+    assert_eq!(ask_and_half_close(http.address()), "");
+}
