@@ -14,7 +14,8 @@ pub const BODY: usize = 0;
 pub struct Site {
     /// The answer to a request.
     pub answer: for<'r, 'b> fn(&'r Request<'b>) -> Response,
-    /// How many bytes of a body it wants to see. A longer one is refused with 413, unless this is 0.
+    /// How many bytes of a body it wants to see. A longer one is refused with 413. If this is 0, bodies are thrown away, and one
+    /// longer than [`MAX_BODY`](crate::http::MAX_BODY) is refused.
     pub body: usize,
 }
 
