@@ -113,13 +113,13 @@ fn whatever_somebody_writes_into_hello_rs_both_doors_say() {
     let root = component::copy("doors");
     fs::write(root.join("src/hello.rs"), ECHO).expect("it can be edited");
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("doors-target");
-    let build = |name: &str| {
-        let options = ["--release", "--target", "wasm32-wasip2", "--bin", name];
+    let build = |name: &str, features: &[&str]| {
+        let options = [&["--release", "--target", "wasm32-wasip2", "--bin", name], features].concat();
         component::build_in(&root, &target, &options, &format!("wasm32-wasip2/release/{name}.wasm"))
     };
-    build("hello-http");
+    build("hello-http", &["--features", "http"]);
     let http = Server::launch(serve(&root, &["--port", "0"]).env("CARGO_TARGET_DIR", &target));
-    let sockets = Server::launch(&mut command_of(&build("hello-server"), 100, &["--port", "0"]));
+    let sockets = Server::launch(&mut command_of(&build("hello-server", &[]), 100, &["--port", "0"]));
     check_both(ECHOED, &sockets, &http);
     // A mistake in it ends one instance, and the engine has others.
     assert_eq!(
