@@ -232,26 +232,26 @@ async fn send(
     Ok((response, Box::new(rest)))
 }
 
-/// Calls the first of `addresses` that answers.
+/// Calls the first of `addresses` that answers. If none does, the failure of the first one is what is told: the system may
+/// not have the others at all, such as the IPv6 address of `localhost`.
 async fn connect(addresses: &[SocketAddr]) -> Result<TcpStream, Error> {
-    let mut failure = Error::DestinationNotFound;
+    let mut failure = None;
     for address in addresses {
         match TcpStream::connect(address).await {
             Ok(stream) => return Ok(stream),
-            Err(error) => {
-                failure = match error.kind() {
-                    ErrorKind::ConnectionRefused => Error::ConnectionRefused,
-                    ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted => Error::ConnectionTerminated,
-                    ErrorKind::TimedOut => Error::ConnectionTimeout,
-                    ErrorKind::NetworkUnreachable | ErrorKind::HostUnreachable | ErrorKind::AddrNotAvailable => {
-                        Error::DestinationIpUnroutable
-                    }
-                    _ => Error::InternalError(Some(error.to_string())),
-                }
-            }
+            Err(error) => _ = failure.get_or_insert(error),
         }
     }
-    Err(failure)
+    let error = failure.ok_or(Error::DestinationNotFound)?;
+    Err(match error.kind() {
+        ErrorKind::ConnectionRefused => Error::ConnectionRefused,
+        ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted => Error::ConnectionTerminated,
+        ErrorKind::TimedOut => Error::ConnectionTimeout,
+        ErrorKind::NetworkUnreachable | ErrorKind::HostUnreachable | ErrorKind::AddrNotAvailable => {
+            Error::DestinationIpUnroutable
+        }
+        _ => Error::InternalError(Some(error.to_string())),
+    })
 }
 
 /// The body of a reply, for whose next piece the component does not wait longer than it said.
@@ -326,6 +326,21 @@ mod tests {
         assert_eq!(places(&both, "http://localhost:9000/"), Ok(both.map(String::from).to_vec()));
         assert_eq!(places(&both[1..], "http://LocalHost:9000/"), Ok(vec!["[::1]:9000".into()]));
         assert_eq!(places(&both, "http://localhost:9001/"), Err(REFUSED.into()));
+    }
+
+    #[test]
+    fn of_several_addresses_the_failure_of_the_first_is_told() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let failure = runtime.block_on(async {
+            // Bound, but not listening: the system refuses every connection to it.
+            let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
+            socket.bind((Ipv4Addr::LOCALHOST, 0).into()).expect("a free port");
+            let refused = socket.local_addr().expect("an address");
+            // Nothing can be reached there without the scope.
+            let unreachable = "[fe80::1]:9".parse().expect("an address");
+            connect(&[refused, unreachable]).await.expect_err("nothing listens there")
+        });
+        assert!(matches!(failure, Error::ConnectionRefused), "{failure:?}");
     }
 
     #[test]
