@@ -3,12 +3,18 @@
 //!
 //! `runner/client intruder` runs it in hello-runner, `runner/client --wasmtime intruder` in plain `wasmtime run`.
 
+mod shared;
+
 use std::fs;
-use std::io::{Error, ErrorKind};
+use std::io::{Error, ErrorKind, Write as _, stdout};
 use std::net::{TcpListener, TcpStream, ToSocketAddrs as _};
+use std::process::ExitCode;
+
+use hello_failure::Failure;
+use shared::arguments::Arguments;
 
 /// Tells what came of an attempt.
-fn tell<T>(attempt: &str, outcome: Result<T, Error>) {
+fn tell<T>(attempt: &str, outcome: Result<T, Error>) -> Result<(), Error> {
     let words = match outcome.map_err(|error| error.kind()) {
         Ok(_) => "allowed",
         // The sandbox would have let it through.
@@ -16,17 +22,34 @@ fn tell<T>(attempt: &str, outcome: Result<T, Error>) {
         Err(ErrorKind::AddrInUse) => "allowed, but somebody else has that number",
         Err(_) => "refused",
     };
-    println!("{attempt}: {words}");
+    writeln!(stdout(), "{attempt}: {words}")
 }
 
-fn main() {
-    tell("read the file /etc/passwd", fs::read("/etc/passwd"));
-    tell("write the file /tmp/intruder", fs::write("/tmp/intruder", "I was here"));
+/// Tries it all. The server is on `port` of this machine, and the next port is one for this program.
+fn intrude(port: u16, next: u16) -> Result<(), Error> {
+    tell("read the file /etc/passwd", fs::read("/etc/passwd"))?;
+    tell("write the file /tmp/intruder", fs::write("/tmp/intruder", "I was here"))?;
     // To look is not forbidden; there is nothing to see.
     let variables = std::env::vars_os().count();
     let words = if variables == 0 { "there is nothing in it".into() } else { format!("{variables} variables") };
-    println!("see your environment: {words}");
-    tell("look up the name example.com", ("example.com", 80).to_socket_addrs());
-    tell("call the server at 127.0.0.1:9000", TcpStream::connect(("127.0.0.1", 9000)));
-    tell("answer calls at 0.0.0.0:9001, for anybody", TcpListener::bind(("0.0.0.0", 9001)));
+    writeln!(stdout(), "see your environment: {words}")?;
+    tell("look up the name example.com", ("example.com", 80).to_socket_addrs())?;
+    tell(&format!("call the server at 127.0.0.1:{port}"), TcpStream::connect(("127.0.0.1", port)))?;
+    tell(&format!("answer calls at 0.0.0.0:{next}, for anybody"), TcpListener::bind(("0.0.0.0", next)))
+}
+
+/// Starts here.
+fn main() -> ExitCode {
+    shared::exit("intruder", || {
+        let arguments = Arguments::parse(std::env::args_os().skip(1))?;
+        let port = arguments.port_only()?;
+        let no_next =
+            || Failure::usage("there is no port after 65535, for this program to listen on", "give --port 9000");
+        let next = port.checked_add(1).ok_or_else(no_next)?;
+        // It needs nothing that the sandbox should grant, so with --check-options there is nothing to say.
+        if !arguments.check {
+            intrude(port, next)?;
+        }
+        Ok(())
+    })
 }

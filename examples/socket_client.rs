@@ -2,64 +2,52 @@
 //! until they hang up.
 //!
 //! A socket is a telephone. `runner/client socket` calls the server of this project; `runner/client socket URL`, another
-//! one.
-//!
-//! What is marked `cfg(target_family = "wasm")` exists only in a component, where there is a WASI to call with.
+//! one. This is an ordinary program: as a native one it does the same, without a sandbox.
 
 mod shared;
 
-#[cfg(target_family = "wasm")]
-use std::io::{ErrorKind, Write as _, stdout};
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::process::ExitCode;
 
-#[cfg(target_family = "wasm")]
-use shared::{Failure, Url};
-#[cfg(target_family = "wasm")]
-use wstd::{
-    io::{AsyncRead as _, AsyncWrite as _},
-    net::TcpStream,
-};
+use shared::{response::Response, screen::Screen, url::Url};
 
 /// One call, from the number to the end.
-#[cfg(target_family = "wasm")]
-async fn call(url: &Url) -> Result<(), Failure> {
-    let failed = |error| url.failure(&error);
-
+fn call(url: &Url) -> anyhow::Result<()> {
     // Call the number. It has two parts, like one with an extension: the address is the machine, the port is the
-    // program there that shall pick up.
-    let mut phone = TcpStream::connect(url.ipv4_address()?).await.map_err(failed)?;
+    // program there that shall pick up. `localhost` has two addresses: the first one that answers will do.
+    let mut phone = TcpStream::connect(&url.addresses[..]).map_err(|error| url.no_connection(&error))?;
 
     // Speak first: a web server says nothing until it is asked. This is the lecture's request, to the byte. It is one
     // line (what we want, and in which language: HTTP/1.0), and then an empty one, which means: now it is your turn.
-    let request = format!("GET http://{}{} HTTP/1.0\r\n\r\n", url.host, url.path);
-    phone.write_all(request.as_bytes()).await.map_err(failed)?;
+    let request = format!("GET http://{}{} HTTP/1.0\r\n\r\n", url.host(), url.path());
+    // If they have hung up by now, what they said before tells more than this failure.
+    let _ = phone.write_all(request.as_bytes());
 
     // Listen until they hang up. What they say comes in pieces, and nobody knows how many: a piece of nothing is the
     // sound of the receiver being put down.
+    let (mut screen, mut response) = (Screen::new(), Response::default());
     let mut piece = [0; 512];
-    let mut heard = false;
-    loop {
-        let read = phone.read(&mut piece).await.map_err(failed)?;
-        if read == 0 {
-            break;
+    let closed = loop {
+        match phone.read(&mut piece) {
+            Ok(0) => break true,
+            Ok(length) => {
+                screen.print(&piece[..length])?;
+                response.follow(&piece[..length]);
+            }
+            // The line is dead.
+            Err(_) => break false,
         }
-        heard = true;
-        stdout().write_all(&piece[..read]).map_err(Failure::print)?;
+    };
+
+    // Was that all? The response says itself how long it is.
+    match response.missing(closed) {
+        Some(missing) => Err(url.not_whole(&missing).into()),
+        None => Ok(()),
     }
-    if !heard {
-        return Err(failed(ErrorKind::UnexpectedEof.into()));
-    }
-    stdout().flush().map_err(Failure::print)
 }
 
 /// Starts here.
-#[cfg(target_family = "wasm")]
 fn main() -> ExitCode {
-    shared::run("socket_client", |url| Ok([url.ipv4_address()?]), call)
-}
-
-/// Outside a component there is nothing to call with.
-#[cfg(not(target_family = "wasm"))]
-fn main() -> ExitCode {
-    shared::not_here("socket")
+    shared::run("socket_client", call)
 }

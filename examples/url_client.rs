@@ -1,5 +1,5 @@
-//! The lecture's second client: the same call, but the telephone has vanished. Who has an HTTP client, here the one of
-//! WASI itself (`wasi:http`), says which page they want, and gets the page: no socket, no request line, no head.
+//! The lecture's second client: the same call, but the telephone has vanished. A program that has an HTTP client, here the
+//! one of WASI itself (`wasi:http`), says which page it wants, and gets the page: no socket, no request line, no head.
 //!
 //! `runner/client url` asks the server of this project; `runner/client url URL`, another one.
 //!
@@ -7,60 +7,77 @@
 
 mod shared;
 
-#[cfg(target_family = "wasm")]
-use std::io::{Error, Write as _, stdout};
 use std::process::ExitCode;
 
 #[cfg(target_family = "wasm")]
-use shared::{Failure, Url};
-#[cfg(target_family = "wasm")]
-use wstd::http::body::{Body, Bytes, util::Empty};
-#[cfg(target_family = "wasm")]
-use wstd::http::{Client, ErrorCode, Request};
+use {
+    shared::{screen::Screen, url::Url},
+    wstd::http::body::{Body, Bytes, util::Empty},
+    wstd::http::{BodyExt as _, Client, Request},
+};
 
 /// Asks for the page at `url`, and prints it.
 #[cfg(target_family = "wasm")]
-async fn get(url: &Url) -> Result<(), Failure> {
-    let failed = |error| url.failure(&why(error));
-
+async fn get(url: &Url) -> anyhow::Result<()> {
     // There is nothing to send with the question. (`()` says that, too, but wstd would write that nothing to a stream,
     // which may be closed already, and then that is all that one learns of what went wrong.)
     let nothing = Body::from_http_body(Empty::<Bytes>::new());
-    let request = Request::get(&url.text).body(nothing).map_err(|error| failed(error.into()))?;
-    let mut response = Client::new().send(request).await.map_err(failed)?;
-    let page = response.body_mut().contents().await.map_err(failed)?;
-    stdout().write_all(page).and_then(|()| stdout().flush()).map_err(Failure::print)?;
+    let request = Request::get(url.text()).body(nothing)?;
+    let response = Client::new().send(request).await.map_err(|error| why(url, error))?;
+    let (head, page) = response.into_parts();
 
-    // The page is there, but it may be one that says why there is no other.
-    let status = response.status();
-    if !status.is_success() {
-        let advice = "it is not the page that was asked for: what was printed, if anything, says more";
-        return Err(Failure::new(format!("the server answered {status}"), advice));
+    // The page comes in pieces, and each one is printed when it is there: so no page is too large.
+    let mut screen = Screen::new();
+    let mut page = page.into_boxed_body();
+    while let Some(piece) = page.frame().await {
+        let piece = piece.map_err(|_| url.not_whole("it stopped in the body"))?;
+        // Behind the last piece there may be fields, which are no part of the page.
+        if let Some(bytes) = piece.data_ref() {
+            screen.print(bytes)?;
+        }
     }
-    Ok(())
+
+    // The page is there, but it may be one that says why there is no other, or where that is.
+    let link = head.headers.get("location").map(|link| String::from_utf8_lossy(link.as_bytes()));
+    Ok(url.judge(head.status.as_u16(), &head.status.to_string(), link.as_deref())?)
 }
 
 /// The same words for the codes of `wasi:http` as for a socket.
 #[cfg(target_family = "wasm")]
-fn why(error: wstd::http::Error) -> Error {
-    use std::io::ErrorKind::{ConnectionRefused, PermissionDenied, TimedOut, UnexpectedEof};
-    match error.downcast_ref::<ErrorCode>() {
-        Some(ErrorCode::ConnectionRefused) => ConnectionRefused.into(),
-        Some(ErrorCode::HttpRequestDenied) => PermissionDenied.into(),
-        Some(ErrorCode::HttpResponseIncomplete | ErrorCode::ConnectionTerminated) => UnexpectedEof.into(),
-        Some(ErrorCode::ConnectionTimeout | ErrorCode::ConnectionReadTimeout) => TimedOut.into(),
-        _ => Error::other(format!("{error:#}")),
-    }
+fn why(url: &Url, error: anyhow::Error) -> anyhow::Error {
+    use std::io::{Error, ErrorKind};
+    use wstd::http::ErrorCode;
+
+    let failure = match error.downcast_ref() {
+        Some(ErrorCode::ConnectionRefused) => url.no_connection(&ErrorKind::ConnectionRefused.into()),
+        Some(ErrorCode::HttpRequestDenied) => url.no_connection(&ErrorKind::PermissionDenied.into()),
+        Some(ErrorCode::ConnectionTimeout | ErrorCode::ConnectionReadTimeout) => {
+            url.no_connection(&ErrorKind::TimedOut.into())
+        }
+        Some(ErrorCode::DestinationIpUnroutable | ErrorCode::DnsError(_)) => {
+            url.no_connection(&ErrorKind::HostUnreachable.into())
+        }
+        Some(ErrorCode::HttpResponseIncomplete | ErrorCode::ConnectionTerminated) => {
+            url.not_whole("it closed the connection too early")
+        }
+        Some(ErrorCode::HttpResponseHeaderSectionSize(_)) => url.not_whole("its head is too long"),
+        // Plain wasmtime has this one for all that is wrong with a head.
+        Some(ErrorCode::HttpProtocolError) => url.not_whole(""),
+        _ => url.no_connection(&Error::other(format!("{error:#}"))),
+    };
+    failure.into()
 }
 
 /// Starts here.
 #[cfg(target_family = "wasm")]
 fn main() -> ExitCode {
-    shared::run("url_client", |url| Ok(url.addresses().collect::<Vec<_>>()), get)
+    shared::run("url_client", |url| wstd::runtime::block_on(get(url)))
 }
 
 /// Outside a component there is nothing to ask with.
 #[cfg(not(target_family = "wasm"))]
 fn main() -> ExitCode {
-    shared::not_here("url")
+    eprintln!("url_client: this is a WebAssembly component, built here as a native program");
+    eprintln!("  start it with runner/client url, which builds it for wasm32-wasip2 and launches it");
+    ExitCode::FAILURE
 }
