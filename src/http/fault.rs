@@ -59,8 +59,8 @@ pub enum Fault {
     HostMalformed,
     /// A `Content-Length` that is no number, or one too large to count.
     ContentLength,
-    /// Two `Content-Length`s that differ.
-    ContentLengthsDiffer,
+    /// More than one `Content-Length`.
+    ContentLengthRepeated,
     /// `Content-Length` together with `Transfer-Encoding`.
     LengthAndCoding,
     /// `Transfer-Encoding` in HTTP/1.0.
@@ -115,7 +115,7 @@ impl Fault {
         Fault::HostRepeated,
         Fault::HostMalformed,
         Fault::ContentLength,
-        Fault::ContentLengthsDiffer,
+        Fault::ContentLengthRepeated,
         Fault::LengthAndCoding,
         Fault::CodingInHttp10,
         Fault::ChunkedNotLast,
@@ -267,11 +267,12 @@ impl Fault {
                 "RFC 9110 section 7.2",
             ),
             Fault::ContentLength => (
-                "<code>Content-Length</code> is a number of bytes in plain digits, without sign or space.",
+                "<code>Content-Length</code> is one number of bytes in plain digits, without sign, space or comma.",
                 "RFC 9110 section 8.6",
             ),
-            Fault::ContentLengthsDiffer => (
-                "Two different <code>Content-Length</code>s: nobody can tell where the request ends. Send one.",
+            Fault::ContentLengthRepeated => (
+                "There is more than one <code>Content-Length</code>, even if they are equal. Send one, so that every reader \
+                 sees the same end of the request.",
                 "RFC 9112 section 6.3",
             ),
             Fault::LengthAndCoding => (

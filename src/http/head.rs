@@ -240,11 +240,9 @@ fn read_fields(head: &mut Head<'_>, lines: &[u8]) -> Result<(), Fault> {
                 }
             }
             14 if is("content-length") => {
-                for value in field.value.split(|&byte| byte == b',') {
-                    let value = content_length(value.trim_ascii())?;
-                    if length.replace(value).is_some_and(|other| other != value) {
-                        return Err(Fault::ContentLengthsDiffer);
-                    }
+                let repeated = length.replace(content_length(field.value)?).is_some();
+                if repeated {
+                    return Err(Fault::ContentLengthRepeated);
                 }
             }
             17 if is("transfer-encoding") => {

@@ -37,6 +37,7 @@ reasons! {
     HostMissing,
     HostRepeated,
     HostMalformed,
+    LengthRepeated,
     LengthAndCoding,
     CodingUnknown,
     ChunkedTwice,
@@ -49,7 +50,6 @@ reasons! {
     ChunkOverheadTooLong,
     // This server accepts, and hyper refuses.
     HigherMinorVersion,
-    LengthList,
     EmptyCodings,
     TargetSyntax,
     // Both accept, and only one of them goes on.
@@ -107,7 +107,7 @@ pub(crate) fn compare(bytes: &[u8], ours: &Side, hypers: &Side) -> Verdict {
 fn stricter(fault: Fault, message: &Evidence<'_>) -> Option<Reason> {
     let hosts = message.values("Host");
     let codings = message.elements("Transfer-Encoding");
-    let has_length = !message.values("Content-Length").is_empty();
+    let lengths = message.values("Content-Length");
     let is_chunked = codings.last().is_some_and(|last| is_chunked(last));
     let (reason, evidence) = match fault {
         Fault::EmptyRequestLine => (Reason::EmptyLines, message.empty_lines > 1),
@@ -125,8 +125,14 @@ fn stricter(fault: Fault, message: &Evidence<'_>) -> Option<Reason> {
         Fault::HostRepeated => (Reason::HostRepeated, hosts.len() > 1),
         Fault::HostMalformed => (Reason::HostMalformed, hosts.iter().any(|host| !is_host_and_port(host))),
         // With a coding, hyper does not look at the length, whatever it says.
-        Fault::LengthAndCoding | Fault::ContentLength | Fault::ContentLengthsDiffer => {
-            (Reason::LengthAndCoding, has_length && is_chunked)
+        Fault::LengthAndCoding | Fault::ContentLength | Fault::ContentLengthRepeated if is_chunked => {
+            (Reason::LengthAndCoding, !lengths.is_empty())
+        }
+        // Equal are equal numbers: one may have more zeros before it.
+        Fault::ContentLengthRepeated => {
+            let number = |length: &[u8]| str::from_utf8(length).ok().and_then(|length| length.parse::<u64>().ok());
+            let equal = |pair: &[&[u8]]| number(pair[0]).is_some() && number(pair[0]) == number(pair[1]);
+            (Reason::LengthRepeated, lengths.len() > 1 && lengths.windows(2).all(equal))
         }
         Fault::CodingUnknown => (
             Reason::CodingUnknown,
@@ -175,12 +181,6 @@ fn stricter_body(fault: Fault, message: &Evidence<'_>) -> Option<Reason> {
 fn more_lenient(message: &Evidence<'_>) -> Option<Reason> {
     if matches!(message.version, [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'2'..=b'9']) {
         return Some(Reason::HigherMinorVersion);
-    }
-    let lengths = message.elements("Content-Length");
-    let is_list = lengths.len() > message.values("Content-Length").len();
-    let number = |length: &&[u8]| str::from_utf8(length).ok().and_then(|length| length.parse::<u64>().ok());
-    if is_list && lengths.iter().map(number).all(|length| length.is_some() && length == number(&lengths[0])) {
-        return Some(Reason::LengthList);
     }
     // Of a list, hyper looks at what stands behind the last comma.
     let (empty, codings): (Vec<&[u8]>, _) =

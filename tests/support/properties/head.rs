@@ -157,13 +157,11 @@ impl<'b> Reading<'b> {
 
     /// The lengths, if all are numbers.
     fn lengths(&self) -> Option<Vec<u64>> {
-        let lengths = self.values("Content-Length");
-        let lengths = lengths.iter().flat_map(|value| value.split(|&byte| byte == b','));
         let number = |text: &[u8]| {
-            let text = std::str::from_utf8(text.trim_ascii()).ok()?;
+            let text = std::str::from_utf8(text).ok()?;
             text.bytes().all(|byte| byte.is_ascii_digit()).then_some(text)?.parse().ok()
         };
-        lengths.map(number).collect()
+        self.values("Content-Length").into_iter().map(number).collect()
     }
 
     /// Whether the fields say the same, and no more than this server understands.
@@ -175,7 +173,7 @@ impl<'b> Reading<'b> {
         hosts.len() <= 1
             && hosts.iter().all(|host| is_authority(host))
             && (hosts.len() == 1 || !is_http_11)
-            && lengths.iter().all(|length| *length == lengths[0])
+            && lengths.len() <= 1
             && (!coded || (is_http_11 && lengths.is_empty() && codings == [b"chunked"]))
             && (!is_http_11 || self.list("Expect").iter().all(|what| what == b"100-continue"))
     }
