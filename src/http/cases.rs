@@ -193,6 +193,13 @@ pub(crate) const CASES: &[Case] = &[
     case("RFC 9110 section 4.2.1", b"GET http:/a HTTP/1.1\r\nHost: a\r\n\r\n", "400 TargetForm closed"),
     case("RFC 9110 section 4.2.4", b"GET http://u@a/ HTTP/1.1\r\nHost: a\r\n\r\n", "400 TargetForm closed"),
     case("RFC 3986 section 3", b"GET http://a:b/ HTTP/1.1\r\nHost: a\r\n\r\n", "400 TargetForm closed"),
+    // Its port is one that TCP has: the number counts, and not how many digits it has. It may be empty.
+    case("RFC 9110 section 4.2.1", b"GET http://a:65535/ HTTP/1.1\r\nHost: a\r\n\r\n", "200 open"),
+    case("RFC 9110 section 4.2.1", b"GET http://a:0000065535/ HTTP/1.1\r\nHost: a\r\n\r\n", "200 open"),
+    case("RFC 9110 section 4.2.1", b"GET http://a:/ HTTP/1.1\r\nHost: a\r\n\r\n", "200 open"),
+    case("RFC 9110 section 4.2.1", b"GET http://a:65536/ HTTP/1.1\r\nHost: a\r\n\r\n", "400 TargetForm closed"),
+    case("RFC 9110 section 4.2.1", b"GET http://[::1]:99999/ HTTP/1.1\r\nHost: a\r\n\r\n", "400 TargetForm closed"),
+    case("RFC 9110 section 4.2.1", b"GET http://:/ HTTP/1.1\r\nHost: a\r\n\r\n", "400 TargetForm closed"),
     // A host and a port alone go with CONNECT only.
     case("RFC 9112 section 3.2.3", b"GET localhost:9000 HTTP/1.1\r\nHost: a\r\n\r\n", "400 TargetForm closed"),
     // RFC 9112 section 3.2.4: the server itself, with OPTIONS only.
@@ -207,6 +214,14 @@ pub(crate) const CASES: &[Case] = &[
     case("RFC 9112 section 3.2", b"GET / HTTP/1.0\r\nHost: a b\r\n\r\n", "400 HostMalformed closed"),
     case("RFC 9110 section 7.2", b"GET / HTTP/1.1\r\nHost:\r\n\r\n", "200 open"),
     case("RFC 9110 section 7.2", b"GET / HTTP/1.1\r\nHost: localhost:9000\r\n\r\n", "200 open"),
+    // One rule for Host and for an http address: a host that is not empty, and a port that TCP has.
+    case("RFC 9110 section 7.2", b"GET / HTTP/1.1\r\nHost: :80\r\n\r\n", "400 HostMalformed closed"),
+    case("RFC 9110 section 7.2", b"GET / HTTP/1.1\r\nHost: :\r\n\r\n", "400 HostMalformed closed"),
+    case("RFC 9110 section 7.2", b"GET / HTTP/1.1\r\nHost: a:\r\n\r\n", "200 open"),
+    case("RFC 9110 section 7.2", b"GET / HTTP/1.1\r\nHost: a:65535\r\n\r\n", "200 open"),
+    case("RFC 9110 section 7.2", b"GET / HTTP/1.1\r\nHost: a:0000065535\r\n\r\n", "200 open"),
+    case("RFC 9110 section 7.2", b"GET / HTTP/1.1\r\nHost: a:65536\r\n\r\n", "400 HostMalformed closed"),
+    case("RFC 9110 section 7.2", b"GET / HTTP/1.1\r\nHost: [::1]:99999\r\n\r\n", "400 HostMalformed closed"),
     case("RFC 9110 section 7.2", b"GET / HTTP/1.1\r\nHost: [::1]\r\n\r\n", "200 open"),
     case("RFC 9110 section 7.2", b"GET / HTTP/1.1\r\nHost: [::ffff:127.0.0.1]:80\r\n\r\n", "200 open"),
     case("RFC 9110 section 7.2", b"GET / HTTP/1.1\r\nHost: a b\r\n\r\n", "400 HostMalformed closed"),

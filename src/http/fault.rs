@@ -263,7 +263,7 @@ impl Fault {
                 "RFC 9112 section 3.2",
             ),
             Fault::HostMalformed => (
-                "<code>Host</code> is a name or address and perhaps a port, as in <code>localhost:9000</code>.",
+                "<code>Host</code> is a name or address and perhaps a port (up to 65535), as in <code>localhost:9000</code>.",
                 "RFC 9110 section 7.2",
             ),
             Fault::ContentLength => (

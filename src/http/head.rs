@@ -4,7 +4,7 @@
 //! field lines are tokenised by `httparse`. Where the two RFCs leave a choice between lenient and strict, the choice is
 //! strict whenever two readers could disagree about where a message ends: that disagreement is request smuggling.
 
-use super::request::{check_method, is_host, parse_target};
+use super::request::{check_method, is_authority, parse_target};
 use super::{Fault, Framing, MAX_FIELDS, MAX_HEAD, MAX_METHOD, MAX_TARGET, Persistence, Request, Target};
 use super::{is_field_value, is_token};
 
@@ -256,7 +256,8 @@ fn read_fields(head: &mut Head<'_>, lines: &[u8]) -> Result<(), Fault> {
         Some(value) => {
             // The bytes of a malformed one need not be text.
             let value = std::str::from_utf8(value).map_err(|_| Fault::HostMalformed)?;
-            if !is_host(value) {
+            // An empty one is for an address without a host.
+            if !value.is_empty() && !is_authority(value) {
                 return Err(Fault::HostMalformed);
             }
         }

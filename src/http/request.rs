@@ -89,11 +89,7 @@ impl<'b> Request<'b> {
     /// The fields, in the order in which they came: each a name, in whatever case the client (or an engine that has read
     /// it) wrote it, and a value without the blanks around it. A value is bytes: nothing promises that it is text.
     pub fn fields(&self) -> impl Iterator<Item = (&'b str, &'b [u8])> + use<'b> {
-        let lines = self.lines.split(|&byte| byte == b'\n').filter_map(|line| {
-            let colon = line.iter().position(|&byte| byte == b':')?;
-            let name = std::str::from_utf8(&line[..colon]).ok()?;
-            Some((name, line[colon + 1..].trim_ascii()))
-        });
+        let lines = self.lines.split(|&byte| byte == b'\n').filter_map(split_field);
         lines.chain(self.pairs.iter().copied())
     }
 
@@ -101,6 +97,13 @@ impl<'b> Request<'b> {
     pub fn field(&self, name: &str) -> Option<&'b [u8]> {
         self.fields().find(|(other, _)| other.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
+}
+
+/// The name and the value of a field line that has no mistake; nothing, if it is empty.
+pub(super) fn split_field(line: &[u8]) -> Option<(&str, &[u8])> {
+    let colon = line.iter().position(|&byte| byte == b':')?;
+    let name = std::str::from_utf8(&line[..colon]).ok()?;
+    Some((name, line[colon + 1..].trim_ascii()))
 }
 
 /// Whether `method`, or as much of it as has come, is a token of a length that this server knows.
@@ -147,7 +150,7 @@ pub(super) fn parse_target<'b>(method: &str, target: &'b [u8]) -> Result<Target<
     }
     // RFC 9110 section 4.2: an http address has a host that is not empty, and no user before it.
     let authority = rest.split(['/', '?']).next().unwrap_or_default();
-    match !authority.is_empty() && !authority.starts_with(':') && is_host(authority) {
+    match is_authority(authority) {
         true => Ok(Target::Absolute(target)),
         false => Err(Fault::TargetForm),
     }
@@ -159,34 +162,35 @@ fn is_scheme(scheme: &str) -> bool {
         && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
 }
 
-/// Whether `host` is `uri-host [ ":" port ]` (RFC 9110 section 7.2; RFC 3986 section 3.2.2). An empty one is: clients
-/// send it when the address has no authority.
-pub(super) fn is_host(host: &str) -> bool {
-    let (name, port) = match host.strip_prefix('[') {
-        Some(rest) => {
-            let Some((address, port)) = rest.split_once(']') else {
-                return false;
-            };
+/// Whether `authority` is `uri-host [ ":" port ]`, as it stands in an `http` address and in `Host` (RFC 9110 sections 4.2.1 and
+/// 7.2; RFC 3986 section 3.2). The host is not empty, and the port is one of TCP, or empty.
+pub(super) fn is_authority(authority: &str) -> bool {
+    let (host_fits, port) = match authority.strip_prefix('[') {
+        Some(rest) => match rest.split_once(']') {
             // IPvFuture ("v1.x") is a form without a use, and no client sends it.
-            if address.parse::<Ipv6Addr>().is_err() {
-                return false;
-            }
-            ("", port)
-        }
-        None => match host.find(':') {
-            Some(colon) => host.split_at(colon),
-            None => (host, ""),
+            Some((address, port)) => (address.parse::<Ipv6Addr>().is_ok(), port),
+            None => (false, ""),
         },
+        None => {
+            let (name, port) = authority.split_at(authority.find(':').unwrap_or(authority.len()));
+            (is_registered_name(name), port)
+        }
     };
-    // An IPv4 address is a registered name too, as far as its characters go.
-    let name_fits = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=%".contains(&byte));
+    let port_fits = match port.strip_prefix(':') {
+        Some(digits) => {
+            digits.bytes().all(|byte| byte.is_ascii_digit()) && (digits.is_empty() || digits.parse::<u16>().is_ok())
+        }
+        None => port.is_empty(),
+    };
+    host_fits && port_fits
+}
+
+/// Whether `name` is a registered name that is not empty, or an IPv4 address: as far as characters go, there is no difference.
+fn is_registered_name(name: &str) -> bool {
     let escapes_fit = name
         .split('%')
         .skip(1)
         .all(|rest| matches!(rest.as_bytes(), [high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit()));
-    let port_fits = match port.strip_prefix(':') {
-        Some(digits) => digits.bytes().all(|byte| byte.is_ascii_digit()),
-        None => port.is_empty(),
-    };
-    name_fits && escapes_fit && port_fits
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=%".contains(&byte);
+    !name.is_empty() && name.bytes().all(fits) && escapes_fit
 }

@@ -78,10 +78,7 @@ impl<'b> Evidence<'b> {
     pub(crate) fn has_target_form(&self) -> bool {
         static HTTP: LazyLock<Regex> = LazyLock::new(|| Regex::new("^(?i:http)://([^/?]+)").expect("an expression"));
         let target = str::from_utf8(self.target).unwrap_or_default();
-        let is_http = || {
-            HTTP.captures(target)
-                .is_some_and(|parts| !parts[1].starts_with(':') && is_host_and_port(parts[1].as_bytes()))
-        };
+        let is_http = || HTTP.captures(target).is_some_and(|parts| is_host_and_port(parts[1].as_bytes()));
         target.starts_with('/') || (self.method, target) == (b"OPTIONS", "*") || is_http()
     }
 
@@ -117,12 +114,17 @@ pub(crate) fn is_size_line_with_extensions(line: &[u8]) -> bool {
     LINE.is_match(&characters)
 }
 
-/// Whether `host` is `uri-host [ ":" port ]` by the grammar of RFC 3986 section 3.2, but for the addresses of the future.
+/// Whether `host` is `uri-host [ ":" port ]` by the grammar of RFC 3986 section 3.2, but for the addresses of the future; and
+/// neither without a host nor with a port that TCP does not have.
 pub(crate) fn is_host_and_port(host: &[u8]) -> bool {
     static HOST: LazyLock<Regex> = LazyLock::new(|| {
-        let name = r"(?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*";
-        Regex::new(&format!(r"^(?:\[([^\]]*)\]|{name})(?::[0-9]*)?$")).expect("an expression")
+        let name = r"(?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+";
+        Regex::new(&format!(r"^(?:\[([^\]]*)\]|{name})(?::0*([0-9]{{0,5}}))?$")).expect("an expression")
     });
     let host = str::from_utf8(host).ok().and_then(|host| HOST.captures(host));
-    host.is_some_and(|parts| parts.get(1).is_none_or(|address| address.as_str().parse::<Ipv6Addr>().is_ok()))
+    host.is_some_and(|parts| {
+        let part = |number: usize| parts.get(number).map(|part| part.as_str());
+        part(1).is_none_or(|address| address.parse::<Ipv6Addr>().is_ok())
+            && part(2).is_none_or(|port| port.is_empty() || port.parse::<u32>().is_ok_and(|port| port < 65_536))
+    })
 }

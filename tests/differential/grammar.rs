@@ -162,6 +162,7 @@ impl Writer<'_> {
                 b"HTTP://A/b?c",
                 b"http://[::1]:8080/b",
                 b"http://a?b/c",
+                b"http://a:00065535",
             ],
             &[
                 b"*",
@@ -177,6 +178,7 @@ impl Writer<'_> {
                 b"urn:isbn:1",
                 b"http://u@a/",
                 b"http://:80/",
+                b"http://a:65536/",
                 b"http:/a",
                 b"http://a:b/",
                 b"http:///",
@@ -328,8 +330,35 @@ impl Writer<'_> {
 
     fn host(&mut self) -> Vec<u8> {
         let value = self.choose(
-            &[b"a", b"a", b"localhost:9000", b"127.0.0.1", b"[::1]", b"[::ffff:127.0.0.1]:80", b"", b"a:", b"a%20b"],
-            &[b"a b", b"u@a", b"a/", b"http://a", b"a:http", b"::1", b"[::1%25lo]", b"a%2", b"\xff", b"a, b", b"a#b"],
+            &[
+                b"a",
+                b"a",
+                b"localhost:9000",
+                b"127.0.0.1",
+                b"[::1]",
+                b"[::ffff:127.0.0.1]:80",
+                b"",
+                b"a:",
+                b"a:00065535",
+                b"a%20b",
+            ],
+            &[
+                b":80",
+                b":",
+                b"a:65536",
+                b"[::1]:99999",
+                b"a b",
+                b"u@a",
+                b"a/",
+                b"http://a",
+                b"a:http",
+                b"::1",
+                b"[::1%25lo]",
+                b"a%2",
+                b"\xff",
+                b"a, b",
+                b"a#b",
+            ],
         );
         self.field(b"Host", value)
     }

@@ -123,7 +123,9 @@ fn stricter(fault: Fault, message: &Evidence<'_>) -> Option<Reason> {
         Fault::TooManyFields => (Reason::TooManyFields, message.fields.len() > MAX_FIELDS),
         Fault::HostMissing => (Reason::HostMissing, hosts.is_empty() && message.version != b"HTTP/1.0"),
         Fault::HostRepeated => (Reason::HostRepeated, hosts.len() > 1),
-        Fault::HostMalformed => (Reason::HostMalformed, hosts.iter().any(|host| !is_host_and_port(host))),
+        Fault::HostMalformed => {
+            (Reason::HostMalformed, hosts.iter().any(|host| !host.is_empty() && !is_host_and_port(host)))
+        }
         // With a coding, hyper does not look at the length, whatever it says.
         Fault::LengthAndCoding | Fault::ContentLength | Fault::ContentLengthRepeated if is_chunked => {
             (Reason::LengthAndCoding, !lengths.is_empty())

@@ -171,7 +171,7 @@ impl<'b> Reading<'b> {
         let (codings, coded) = (self.list("Transfer-Encoding"), !self.values("Transfer-Encoding").is_empty());
         let Some(lengths) = self.lengths() else { return false };
         hosts.len() <= 1
-            && hosts.iter().all(|host| is_authority(host))
+            && hosts.iter().all(|host| host.is_empty() || is_authority(host))
             && (hosts.len() == 1 || !is_http_11)
             && lengths.len() <= 1
             && (!coded || (is_http_11 && lengths.is_empty() && codings == [b"chunked"]))
@@ -239,7 +239,7 @@ fn is_target(target: &[u8], method: &[u8]) -> bool {
         _ => {
             let Some((scheme, rest)) = target.split_at_checked(7) else { return false };
             let authority = rest.split(|byte| b"/?".contains(byte)).next().unwrap_or_default();
-            scheme.eq_ignore_ascii_case(b"http://") && !matches!(authority, [] | [b':', ..]) && is_authority(authority)
+            scheme.eq_ignore_ascii_case(b"http://") && is_authority(authority)
         }
     }
 }
@@ -251,7 +251,9 @@ fn is_authority(authority: &[u8]) -> bool {
         Some(colon) if !authority[colon..].contains(']') => (&authority[..colon], &authority[colon + 1..]),
         _ => (authority, ""),
     };
-    if !port.bytes().all(|byte| byte.is_ascii_digit()) {
+    // Zeros before a number are not a part of it.
+    let port = port.trim_start_matches('0');
+    if !port.bytes().all(|byte| byte.is_ascii_digit()) || port.len() > 5 || (port.len() == 5 && port > "65535") {
         return false;
     }
     if let Some(address) = host.strip_prefix('[') {
@@ -267,7 +269,7 @@ fn is_authority(authority: &[u8]) -> bool {
             return false;
         }
     }
-    true
+    !host.is_empty()
 }
 
 /// Nothing that was sent can forge a line of what is told about it, or end one of its strings.
