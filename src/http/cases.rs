@@ -59,6 +59,10 @@ static HEAD_16384: [u8; 16384] = long(BEFORE_VALUE, b"v", b"\r\n\r\n");
 static HEAD_16385: [u8; 16385] = long(BEFORE_VALUE, b"v", b"\r\n\r\n");
 static HEAD_UNENDING: [u8; 16385] = long(BEFORE_VALUE, b"v", b"");
 static FIELDS_100: [u8; BEFORE_FIELDS.len() + 99 * 6 + 2] = long(BEFORE_FIELDS, b"X: y\r\n", b"\r\n");
+static FIELDS_101_SO_FAR: [u8; BEFORE_FIELDS.len() + 100 * 6] = long(BEFORE_FIELDS, b"X: y\r\n", b"");
+// A line with a mistake that ends with the last byte that a head may have, and with one behind it.
+static FIELD_WITHIN_16384: [u8; 16385] = long(BEFORE_VALUE, b"v", b"\r\nX\n\n");
+static FIELD_BEHIND_16384: [u8; 16386] = long(BEFORE_VALUE, b"v", b"\r\nX\n\n");
 static FIELDS_101: [u8; BEFORE_FIELDS.len() + 100 * 6 + 2] = long(BEFORE_FIELDS, b"X: y\r\n", b"\r\n");
 
 static BODY_MEBIBYTE: [u8; BEFORE_MEBIBYTE.len() + 1_048_576] = long(BEFORE_MEBIBYTE, b"\n", b"");
@@ -246,6 +250,19 @@ pub(crate) const CASES: &[Case] = &[
     case("RFC 9112 section 5.2", b"GET / HTTP/1.1\r\nHost: a\r\nX: y\r\n z\r\n\r\n", "400 ObsoleteFold closed"),
     case("RFC 9110 section 5.5", b"GET / HTTP/1.1\r\nHost: a\r\nX: a\x00b\r\n\r\n", "400 FieldValue closed"),
     case("RFC 9110 section 5.5", b"GET / HTTP/1.1\r\nHost: a\r\nX: a\x7fb\r\n\r\n", "400 FieldValue closed"),
+    // RFC 9112 section 2.2: what does not match the grammar gets a 400, at the end of the line that has the mistake. Of two
+    // mistakes the one in the earlier line counts.
+    case("RFC 9112 section 2.2", b"GET / HTTP/1.1\r\nHost localhost\r\n", "400 FieldName closed"),
+    case("RFC 9112 section 2.2", b"GET / HTTP/1.1\r\nHost localhost\r", "open"),
+    case("RFC 9112 section 2.2", b"GET / HTTP/1.1\nHost : localhost\n", "400 BlankBeforeColon closed"),
+    case("RFC 9112 section 2.2", b"GET / HTTP/1.1\r\nHost: a\r\nX: y\r\n z\r\n", "400 ObsoleteFold closed"),
+    case("RFC 9112 section 2.2", b"GET / HTTP/1.1\r\nHost: a\r\nX: a\x00b\r\n", "400 FieldValue closed"),
+    case("RFC 9112 section 2.2", b"GET / HTTP/1.1\r\nHost: a\r\nX: a\rb\r\n", "400 BareCarriageReturn closed"),
+    case("RFC 9112 section 2.2", b"GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n", "400 HostRepeated closed"),
+    case("RFC 9112 section 2.2", b"GET / HTTP/1.1\r\nHost: a b\r\n", "400 HostMalformed closed"),
+    case("RFC 9112 section 2.2", b"GET / HTTP/1.1\r\nHost: a b\r\nHost: a\r\n\r\n", "400 HostMalformed closed"),
+    case("RFC 9112 section 2.2", b"GET / HTTP/1.1\r\nContent-Length: 5x\r\nHost\r\n\r\n", "400 ContentLength closed"),
+    case("RFC 9112 section 2.2", b"GET / HTTP/1.1\r\nHost\r\nContent-Length: 5x\r\n\r\n", "400 FieldName closed"),
     // Fields that ask for something this server need not do.
     case(
         "RFC 9110 section 7.8",
@@ -784,7 +801,7 @@ pub(crate) const CASES: &[Case] = &[
     ),
     case(
         "RFC 9112 section 11.2",
-        b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nContent-Length: 5\r\n 6\r\n\r\n\
+        b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n 6\r\n\r\n\
           hello",
         "400 ObsoleteFold closed",
     ),
@@ -877,6 +894,9 @@ pub(crate) const CASES: &[Case] = &[
     case("RFC 6585 section 5", &HEAD_UNENDING, "431 HeadTooLong closed"),
     case("RFC 6585 section 5", &FIELDS_100, "200 open"),
     case("RFC 6585 section 5", &FIELDS_101, "431 TooManyFields closed"),
+    case("RFC 6585 section 5", &FIELDS_101_SO_FAR, "431 TooManyFields closed"),
+    case("RFC 6585 section 5", &FIELD_BEHIND_16384, "431 HeadTooLong closed"),
+    case("RFC 6585 section 5", &FIELD_WITHIN_16384, "400 FieldName closed"),
     // RFC 8446 section 5.1: somebody typed https. A handshake has no line that could end, so its first byte has to do.
     case("RFC 8446 section 5.1", b"\x16", "400 Tls closed"),
     case("RFC 8446 section 5.1", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", "400 Tls closed"),

@@ -4,9 +4,8 @@
 //! field lines are tokenised by `httparse`. Where the two RFCs leave a choice between lenient and strict, the choice is
 //! strict whenever two readers could disagree about where a message ends: that disagreement is request smuggling.
 
-use super::request::{check_method, is_authority, parse_target};
-use super::{Fault, Framing, MAX_FIELDS, MAX_HEAD, MAX_METHOD, MAX_TARGET, Persistence, Request, Target};
-use super::{is_field_value, is_token};
+use super::request::{check_method, is_authority, parse_target, split_field};
+use super::{Fault, Framing, MAX_FIELDS, MAX_HEAD, MAX_METHOD, MAX_TARGET, Persistence, Request, Target, is_token};
 
 /// The head of a request: what is asked, and what is about the message and not about the question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +22,20 @@ pub struct Head<'b> {
     pub expects_continue: bool,
     /// What becomes of the connection after the reply.
     pub persistence: Persistence,
+}
+
+impl<'b> Head<'b> {
+    /// The head of this request, which came with this request line and these fields.
+    fn new(request: Request<'b>, line: &'b [u8], fields: &Fields) -> Result<Self, Fault> {
+        Ok(Head {
+            request,
+            version: fields.version,
+            line,
+            framing: fields.framing()?,
+            expects_continue: fields.expects_continue,
+            persistence: fields.persistence(),
+        })
+    }
 }
 
 /// The version of a request. A higher minor version is handled as 1.1 (RFC 9110 section 2.5).
@@ -43,57 +56,120 @@ pub enum Parsed<'b> {
     Incomplete,
 }
 
-/// Takes the head of one request from the beginning of `bytes`.
-///
-/// `seen` is how many of these bytes an earlier call has already called incomplete, so that a head that comes byte by
-/// byte is not searched and checked from its beginning each time; 0 is always right.
+/// Takes the head of one request from the beginning of `bytes`. [`Progress::parse`] is for a head that comes in pieces.
 ///
 /// # Errors
-/// What is wrong: a mistake in the request line as soon as that line has ended, the others when the head has.
+/// What is wrong, as soon as it can be seen: a mistake in a line when that line has ended, and what only the whole head shows
+/// (no `Host`, no end of the body) when the head has. Of two mistakes the one that can be seen first counts.
 ///
 /// ```
 /// use hello_server::http::{Fault, Parsed, parse};
 ///
 /// let bytes = b"GET /romeo.txt?act=2 HTTP/1.1\r\nHost: localhost\r\n\r\nwhat comes next";
-/// let Ok(Parsed::Complete(head, length)) = parse(bytes, 0) else { unreachable!() };
+/// let Ok(Parsed::Complete(head, length)) = parse(bytes) else { unreachable!() };
 /// assert_eq!((head.request.method, head.request.path()), ("GET", "/romeo.txt"));
 /// assert_eq!(head.request.field("host"), Some(&b"localhost"[..]));
 /// assert_eq!(&bytes[length..], b"what comes next");
 ///
-/// assert_eq!(parse(b"GET / HT", 0), Ok(Parsed::Incomplete));
-/// assert_eq!(parse(b"GET /\r\n", 0), Err(Fault::VersionMissing));
+/// assert_eq!(parse(b"GET / HT"), Ok(Parsed::Incomplete));
+/// assert_eq!(parse(b"GET /\r\n"), Err(Fault::VersionMissing));
+/// assert_eq!(parse(b"GET / HTTP/1.1\r\nHost : localhost\r\n"), Err(Fault::BlankBeforeColon));
 /// ```
-pub fn parse(bytes: &[u8], seen: usize) -> Result<Parsed<'_>, Fault> {
-    // RFC 9112 section 2.2: at least one empty line before a request is ignored. Exactly one is, here.
-    let start = match bytes {
-        [b'\r', b'\n', ..] => 2,
-        [b'\n', ..] => 1,
-        [b'\r'] => return Ok(Parsed::Incomplete),
-        _ => 0,
-    };
-    let Some(end) = end_of_head(bytes, start, seen) else {
-        check_incomplete(&bytes[start..], seen.saturating_sub(start))?;
-        return Ok(Parsed::Incomplete);
-    };
-    if end - start > MAX_HEAD {
-        check_incomplete(&bytes[start..end], 0)?;
-    }
-    let head = &bytes[start..end];
-    let line_end = position(head, b'\n').unwrap_or(head.len() - 1);
-    let line = without_line_end(&head[..=line_end]);
-    let (method, target, version) = request_line(line)?;
+pub fn parse(bytes: &[u8]) -> Result<Parsed<'_>, Fault> {
+    Progress::default().parse(bytes)
+}
 
-    let lines = &head[line_end + 1..];
-    let mut head = Head {
-        request: Request::from_lines(method, target, lines),
-        version,
-        line,
-        framing: Framing::Length(0),
-        expects_continue: false,
-        persistence: Persistence::Keep,
-    };
-    read_fields(&mut head, lines)?;
-    Ok(Parsed::Complete(head, end))
+/// How far the head of a request has been read that comes in pieces. No byte is looked at again before its line has ended, so
+/// the work grows with the length of the head, even if it comes byte by byte.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Progress {
+    /// How many bytes of the head were searched for the end of a line.
+    searched: usize,
+    /// Where the line begins that has not ended. The lines before it have been read.
+    line: usize,
+    /// Where the field lines begin, and what they have said so far; nothing, if the request line has not ended.
+    fields: Option<(usize, Fields)>,
+}
+
+impl Progress {
+    /// Takes the head of one request from the beginning of `bytes`: those of the last call, which were incomplete, and more
+    /// behind them.
+    ///
+    /// # Errors
+    /// What is wrong, as with [`parse`]. It does not depend on the pieces in which the head came.
+    pub fn parse<'b>(&mut self, bytes: &'b [u8]) -> Result<Parsed<'b>, Fault> {
+        // RFC 9112 section 2.2: at least one empty line before a request is ignored. Exactly one is, here.
+        let start = match bytes {
+            [b'\r', b'\n', ..] => 2,
+            [b'\n', ..] => 1,
+            [b'\r'] => return Ok(Parsed::Incomplete),
+            _ => 0,
+        };
+        let head = &bytes[start..];
+        // Most heads come whole and have no mistake. Everything else is read line by line, so that the first mistake is found.
+        let whole = if self.searched == 0 { read_at_once(head) } else { None };
+        let read = if whole.is_some() { whole } else { self.read_lines(head)? };
+        Ok(read.map_or(Parsed::Incomplete, |(head, length)| Parsed::Complete(head, start + length)))
+    }
+
+    /// Reads the lines that have ended since the last call, perhaps to the end of the head, whose length it returns, too. A client
+    /// that sends a TLS handshake, a line that is too long, or a line with a mistake, is answered before the head has ended.
+    fn read_lines<'b>(&mut self, head: &'b [u8]) -> Result<Option<(Head<'b>, usize)>, Fault> {
+        let within = &head[..head.len().min(MAX_HEAD)];
+        while let Some(length) = position(&within[self.searched..], b'\n') {
+            let end = self.searched + length + 1;
+            let line = &within[self.line..end];
+            let is_empty = without_line_end(line).is_empty();
+            match &mut self.fields {
+                None => {
+                    let (_, _, version) = request_line(without_line_end(line))?;
+                    self.fields = Some((end, Fields::new(version)));
+                }
+                Some((lines, fields)) if is_empty => {
+                    let line = without_line_end(&head[..*lines]);
+                    let (method, target, _) = request_line(line)?;
+                    let request = Request::from_lines(method, target, &head[*lines..end]);
+                    return Ok(Some((Head::new(request, line, fields)?, end)));
+                }
+                Some((_, fields)) => fields.add_line(line)?,
+            }
+            (self.line, self.searched) = (end, end);
+        }
+        if self.fields.is_none() {
+            check_beginning(within, self.searched)?;
+        }
+        self.searched = within.len();
+        if head.len() > MAX_HEAD { Err(Fault::HeadTooLong) } else { Ok(None) }
+    }
+}
+
+/// How many fields most requests have at the most: a browser sends 15.
+const FEW_FIELDS: usize = 16;
+
+/// Reads a head that has come whole and has no mistake, and says how long it is. `httparse` takes less time for all field lines
+/// together than for one after another, but it does not say which mistake is the first.
+fn read_at_once(head: &[u8]) -> Option<(Head<'_>, usize)> {
+    let line_end = position(head, b'\n')? + 1;
+    let line = without_line_end(&head[..line_end]);
+    let (method, target, version) = request_line(line).ok()?;
+    let lines = &head[line_end..];
+    // To clear room for all the fields that there may be would take longer than to read those that there mostly are.
+    let (mut few, mut many);
+    few = [httparse::EMPTY_HEADER; FEW_FIELDS];
+    let mut parsed = httparse::parse_headers(lines, &mut few);
+    if let Err(httparse::Error::TooManyHeaders) = parsed {
+        many = [httparse::EMPTY_HEADER; MAX_FIELDS];
+        parsed = httparse::parse_headers(lines, &mut many);
+    }
+    let Ok(httparse::Status::Complete((length, found))) = parsed else { return None };
+    let mut fields = Fields::new(version);
+    for field in found {
+        fields.add(field.name, field.value).ok()?;
+    }
+    let request = Request::from_lines(method, target, &lines[..length]);
+    let length = line_end + length;
+    let head = Head::new(request, line, &fields).ok()?;
+    (length <= MAX_HEAD).then_some((head, length))
 }
 
 /// Whether `bytes` are no request yet: nothing at all, or the one empty line before a request that is ignored, or a part
@@ -102,43 +178,16 @@ pub fn is_silence(bytes: &[u8]) -> bool {
     matches!(bytes, b"" | b"\r" | b"\n" | b"\r\n")
 }
 
-/// Where the head ends: behind the first empty line. Only lines that end at or behind `seen` are looked at.
-fn end_of_head(bytes: &[u8], start: usize, seen: usize) -> Option<usize> {
-    // An empty line is at most three bytes with the line feed before it; all but the last may have been seen.
-    let mut at = start.max(seen.saturating_sub(3));
-    if bytes.get(start) == Some(&b'\n') || bytes[start..].starts_with(b"\r\n") {
-        return Some(start + position(&bytes[start..], b'\n')? + 1);
+/// What is already wrong with a request line that has not ended. The first `searched` bytes have been checked.
+fn check_beginning(line: &[u8], searched: usize) -> Result<(), Fault> {
+    // What may be said of the last byte, if it is a carriage return, depends on the next one.
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    match position(line, b' ') {
+        None if line.is_empty() => {}
+        None => check_method(line)?,
+        Some(end) => check_method(&line[..end])?,
     }
-    loop {
-        let line_end = at + position(&bytes[at..], b'\n')?;
-        match &bytes[line_end + 1..] {
-            [b'\n', ..] => return Some(line_end + 2),
-            [b'\r', b'\n', ..] => return Some(line_end + 3),
-            _ => at = line_end + 1,
-        }
-    }
-}
-
-/// What is already wrong with a head that has not ended, or is too long: nobody has to wait for the end of a TLS
-/// handshake, or of a line that is too long. A request line that ended before `seen` has been checked.
-fn check_incomplete(head: &[u8], seen: usize) -> Result<(), Fault> {
-    let Some(line_end) = position(head, b'\n') else {
-        let line = head.strip_suffix(b"\r").unwrap_or(head);
-        return match position(line, b' ') {
-            None if line.is_empty() => Ok(()),
-            None => check_method(line),
-            Some(end) => check_method(&line[..end]),
-        }
-        // The last byte that was seen may have been a carriage return of which nothing could be said.
-        .and(check_line(line, seen.saturating_sub(1)));
-    };
-    if line_end >= seen {
-        request_line(without_line_end(&head[..=line_end]))?;
-    }
-    match head.len() {
-        length if length > MAX_HEAD => Err(Fault::HeadTooLong),
-        _ => Ok(()),
-    }
+    check_line(line, searched.saturating_sub(1))
 }
 
 /// Takes the request line apart: method SP request-target SP HTTP-version (RFC 9112 section 3).
@@ -191,117 +240,145 @@ fn parse_version(version: &[u8]) -> Result<Version, Fault> {
     }
 }
 
-/// How many fields most requests have at the most: a browser sends 15.
-const FEW_FIELDS: usize = 16;
+/// What the field lines of a head say about this message, as far as they have come: how long the body is, whether the
+/// connection stays open, whether the client waits for a word before it sends the body.
+#[derive(Debug, Clone, Copy)]
+struct Fields {
+    version: Version,
+    /// How many there are.
+    count: usize,
+    has_host: bool,
+    length: Option<u64>,
+    codings: Option<Codings>,
+    expects_continue: bool,
+    close: bool,
+    keep_alive: bool,
+}
 
-/// Reads the field lines and fills in what they say about this message: how long the body is, whether the connection
-/// stays open, whether the client waits for a word before it sends the body.
-fn read_fields(head: &mut Head<'_>, lines: &[u8]) -> Result<(), Fault> {
-    // To clear room for all the fields that there may be would take longer than to read those that there mostly are.
-    let (mut few, mut many);
-    few = [httparse::EMPTY_HEADER; FEW_FIELDS];
-    let mut parsed = httparse::parse_headers(lines, &mut few);
-    if let Err(httparse::Error::TooManyHeaders) = parsed {
-        many = [httparse::EMPTY_HEADER; MAX_FIELDS];
-        parsed = httparse::parse_headers(lines, &mut many);
+impl Fields {
+    /// None yet, in a message of this version.
+    fn new(version: Version) -> Self {
+        Fields {
+            version,
+            count: 0,
+            has_host: false,
+            length: None,
+            codings: None,
+            expects_continue: false,
+            close: false,
+            keep_alive: false,
+        }
     }
-    let fields = match parsed {
-        Ok(httparse::Status::Complete((_, fields))) => fields,
-        Err(httparse::Error::TooManyHeaders) => return Err(Fault::TooManyFields),
-        Ok(httparse::Status::Partial) | Err(_) => return Err(field_fault(lines)),
-    };
-    let mut host = None;
-    let mut length: Option<u64> = None;
-    let mut codings: Option<Codings> = None;
-    let (mut close, mut keep_alive) = (false, false);
-    for field in fields {
-        let is = |name: &str| field.name.eq_ignore_ascii_case(name);
+
+    /// Reads one line, which has ended.
+    fn add_line(&mut self, line: &[u8]) -> Result<(), Fault> {
+        // A line without a mistake is the beginning of a head, and no more.
+        httparse::parse_headers(line, &mut [httparse::EMPTY_HEADER]).map_err(|_| field_fault(line))?;
+        let (name, value) = split_field(line).ok_or(Fault::FieldName)?;
+        self.add(name, value)
+    }
+
+    /// Takes one more field.
+    fn add(&mut self, name: &str, value: &[u8]) -> Result<(), Fault> {
+        self.count += 1;
+        if self.count > MAX_FIELDS {
+            return Err(Fault::TooManyFields);
+        }
+        let is = |other: &str| name.eq_ignore_ascii_case(other);
         // By length first: most fields are none of these.
-        match field.name.len() {
+        match name.len() {
             4 if is("host") => {
-                let repeated = host.replace(field.value).is_some();
-                if repeated {
+                if self.has_host {
                     return Err(Fault::HostRepeated);
+                }
+                self.has_host = true;
+                // The bytes of a malformed one need not be text. An empty one is for an address without a host.
+                let host = std::str::from_utf8(value).map_err(|_| Fault::HostMalformed)?;
+                if !host.is_empty() && !is_authority(host) {
+                    return Err(Fault::HostMalformed);
                 }
             }
             // RFC 9110 section 10.1.1: an expectation in HTTP/1.0 is ignored.
-            6 if is("expect") && head.version == Version::Http11 => {
-                for expectation in list(field.value) {
+            6 if is("expect") && self.version == Version::Http11 => {
+                for expectation in list(value) {
                     if !expectation.eq_ignore_ascii_case(b"100-continue") {
                         return Err(Fault::Expectation);
                     }
-                    head.expects_continue = true;
+                    self.expects_continue = true;
                 }
             }
             10 if is("connection") => {
-                for option in list(field.value) {
-                    close |= option.eq_ignore_ascii_case(b"close");
-                    keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
+                for option in list(value) {
+                    self.close |= option.eq_ignore_ascii_case(b"close");
+                    self.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
                 }
             }
             14 if is("content-length") => {
-                let repeated = length.replace(content_length(field.value)?).is_some();
+                let repeated = self.length.replace(content_length(value)?).is_some();
                 if repeated {
                     return Err(Fault::ContentLengthRepeated);
                 }
             }
             17 if is("transfer-encoding") => {
-                let codings = codings.get_or_insert_default();
-                list(field.value).for_each(|coding| codings.add(coding));
+                if self.version == Version::Http10 {
+                    return Err(Fault::CodingInHttp10);
+                }
+                let codings = self.codings.get_or_insert_default();
+                list(value).try_for_each(|coding| codings.add(coding))?;
             }
-            _ => {}
+            _ => return Ok(()),
+        }
+        match (self.codings, self.length) {
+            (Some(_), Some(_)) => Err(Fault::LengthAndCoding),
+            _ => Ok(()),
         }
     }
-    match host {
-        Some(value) => {
-            // The bytes of a malformed one need not be text.
-            let value = std::str::from_utf8(value).map_err(|_| Fault::HostMalformed)?;
-            // An empty one is for an address without a host.
-            if !value.is_empty() && !is_authority(value) {
-                return Err(Fault::HostMalformed);
-            }
+
+    /// How long the body is, once there are no more fields.
+    fn framing(&self) -> Result<Framing, Fault> {
+        match (self.version, self.has_host, self.codings) {
+            (Version::Http11, false, _) => Err(Fault::HostMissing),
+            (_, _, Some(codings)) => codings.framing(),
+            _ => Ok(Framing::Length(self.length.unwrap_or(0))),
         }
-        None if head.version == Version::Http11 => return Err(Fault::HostMissing),
-        None => {}
     }
-    head.framing = match (codings, length) {
-        (Some(_), _) if head.version == Version::Http10 => return Err(Fault::CodingInHttp10),
-        (Some(_), Some(_)) => return Err(Fault::LengthAndCoding),
-        (Some(codings), None) => codings.framing()?,
-        (None, length) => Framing::Length(length.unwrap_or(0)),
-    };
-    head.persistence = match (head.version, close, keep_alive) {
-        (_, true, _) | (Version::Http10, _, false) => Persistence::Close,
-        (Version::Http11, ..) => Persistence::Keep,
-        (Version::Http10, _, true) => Persistence::KeepAndSay,
-    };
-    Ok(())
+
+    /// What becomes of the connection, once there are no more fields.
+    fn persistence(&self) -> Persistence {
+        match (self.version, self.close, self.keep_alive) {
+            (_, true, _) | (Version::Http10, _, false) => Persistence::Close,
+            (Version::Http11, ..) => Persistence::Keep,
+            (Version::Http10, _, true) => Persistence::KeepAndSay,
+        }
+    }
 }
 
 /// What the `Transfer-Encoding` lines of a request say, all together (RFC 9112 section 6.1).
-#[derive(Default)]
+#[derive(Debug, Clone, Copy, Default)]
 struct Codings {
-    chunked: usize,
-    chunked_is_last: bool,
-    others: usize,
+    /// The last one is `chunked`.
+    chunked: bool,
+    /// There are others.
+    others: bool,
 }
 
 impl Codings {
-    fn add(&mut self, coding: &[u8]) {
-        self.chunked_is_last = coding.eq_ignore_ascii_case(b"chunked");
-        match self.chunked_is_last {
-            true => self.chunked += 1,
-            false => self.others += 1,
+    /// Takes one more. RFC 9112 section 6.1: `chunked` is the last one, and there once.
+    fn add(&mut self, coding: &[u8]) -> Result<(), Fault> {
+        if self.chunked {
+            return Err(Fault::ChunkedNotLast);
         }
+        self.chunked = coding.eq_ignore_ascii_case(b"chunked");
+        self.others |= !self.chunked;
+        Ok(())
     }
 
     /// RFC 9112 section 6.3, item 4: a request that does not end in `chunked` has no end that can be known.
-    fn framing(&self) -> Result<Framing, Fault> {
-        match self {
-            Codings { chunked_is_last: false, .. } => Err(Fault::ChunkedNotLast),
-            Codings { chunked: 2.., .. } => Err(Fault::ChunkedNotLast),
-            Codings { others: 1.., .. } => Err(Fault::CodingUnknown),
-            _ => Ok(Framing::Chunked),
+    fn framing(self) -> Result<Framing, Fault> {
+        match (self.chunked, self.others) {
+            (false, _) => Err(Fault::ChunkedNotLast),
+            (true, true) => Err(Fault::CodingUnknown),
+            (true, false) => Ok(Framing::Chunked),
         }
     }
 }
@@ -324,32 +401,22 @@ fn content_length(value: &[u8]) -> Result<u64, Fault> {
     })
 }
 
-/// Which mistake made `httparse` refuse these field lines: it tells where, the learner needs to know what.
-fn field_fault(fields: &[u8]) -> Fault {
-    for line in fields.split_inclusive(|&byte| byte == b'\n') {
-        let line = without_line_end(line);
-        if line.starts_with(b" ") || line.starts_with(b"\t") {
-            return Fault::ObsoleteFold;
-        }
-        if line.contains(&b'\r') {
-            return Fault::BareCarriageReturn;
-        }
-        let name_end = position(line, b':').unwrap_or(line.len());
-        let (name, value) = line.split_at(name_end);
-        if name.ends_with(b" ") || name.ends_with(b"\t") {
-            return Fault::BlankBeforeColon;
-        }
-        if !line.is_empty() && (name.is_empty() || value.is_empty()) {
-            return Fault::FieldName;
-        }
-        if !name.iter().copied().all(is_token) {
-            return Fault::FieldName;
-        }
-        if !value.iter().copied().all(is_field_value) {
-            return Fault::FieldValue;
-        }
+/// Which mistake made `httparse` refuse this field line: it tells where, the learner needs to know what.
+fn field_fault(line: &[u8]) -> Fault {
+    let line = without_line_end(line);
+    if line.starts_with(b" ") || line.starts_with(b"\t") {
+        return Fault::ObsoleteFold;
     }
-    Fault::FieldName
+    if line.contains(&b'\r') {
+        return Fault::BareCarriageReturn;
+    }
+    let name_end = position(line, b':').unwrap_or(line.len());
+    let (name, value) = line.split_at(name_end);
+    if name.ends_with(b" ") || name.ends_with(b"\t") {
+        return Fault::BlankBeforeColon;
+    }
+    let is_field = !value.is_empty() && !name.is_empty() && name.iter().copied().all(is_token);
+    if is_field { Fault::FieldValue } else { Fault::FieldName }
 }
 
 /// `line` without the line feed at its end, and the carriage return before it.

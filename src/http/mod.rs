@@ -24,7 +24,7 @@ mod tests;
 
 pub use body::{Body, Content, Framing};
 pub use fault::Fault;
-pub use head::{Head, Parsed, Version, is_silence, parse};
+pub use head::{Head, Parsed, Progress, Version, is_silence, parse};
 pub use request::{Request, Target};
 pub use response::{Persistence, Response, escape_html};
 

@@ -12,7 +12,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, SystemTime};
 
 use super::cases::{CASES, Case};
-use super::{Content, Fault, Head, MAX_BODY, MAX_TARGET, Parsed, Persistence, Request, Response, parse};
+use super::{Content, Fault, Head, MAX_BODY, MAX_TARGET, Parsed, Persistence, Progress, Request, Response, parse};
 use crate::server::places::Places;
 use crate::server::{Caller, Event, Gone, Limits, Observer, Runtime, Server, Stream, connection};
 use crate::site::Site;
@@ -231,6 +231,116 @@ fn what_follows_a_request_is_the_next_one() {
     }
 }
 
+/// What comes of a head that comes in these pieces.
+fn parse_pieces<'b>(head: &'b [u8], ends: impl IntoIterator<Item = usize>) -> (Result<Parsed<'b>, Fault>, usize) {
+    let mut progress = Progress::default();
+    for end in ends {
+        let found = progress.parse(&head[..end]);
+        if found != Ok(Parsed::Incomplete) {
+            return (found, end);
+        }
+    }
+    (Ok(Parsed::Incomplete), head.len())
+}
+
+/// Field lines with a mistake that their end shows, whatever comes behind them; the last ones need a line before.
+const MISTAKES: [(&str, Fault); 19] = [
+    (" X: y", Fault::ObsoleteFold),
+    ("\tX: y", Fault::ObsoleteFold),
+    ("Host", Fault::FieldName),
+    (": y", Fault::FieldName),
+    ("X(: y", Fault::FieldName),
+    ("\u{e9}: y", Fault::FieldName),
+    ("X : y", Fault::BlankBeforeColon),
+    ("X: \u{1}", Fault::FieldValue),
+    ("X: a\rb", Fault::BareCarriageReturn),
+    ("\r\r", Fault::BareCarriageReturn),
+    ("Host: a b", Fault::HostMalformed),
+    ("Content-Length: 5, 5", Fault::ContentLength),
+    ("Expect: much", Fault::Expectation),
+    ("Transfer-Encoding: chunked, gzip", Fault::ChunkedNotLast),
+    ("Host: a\r\nhost: a", Fault::HostRepeated),
+    ("Content-Length: 5\r\nContent-Length: 5", Fault::ContentLengthRepeated),
+    ("Content-Length: 5\r\nTransfer-Encoding: chunked", Fault::LengthAndCoding),
+    ("Transfer-Encoding: chunked\r\nContent-Length: 5", Fault::LengthAndCoding),
+    ("Transfer-Encoding: chunked\r\nTransfer-Encoding: x", Fault::ChunkedNotLast),
+];
+
+#[test]
+fn a_mistake_in_a_field_line_is_told_at_the_end_of_that_line() {
+    for line_end in ["\r\n", "\n"] {
+        for (lines, fault) in MISTAKES {
+            let head = format!("POST / HTTP/1.1\r\nX: y\r\n{lines}{line_end}");
+            let pieces = [vec![head.len()], (1..=head.len()).collect(), vec![20, head.len() - 1, head.len()]];
+            for ends in pieces {
+                assert_eq!(
+                    parse_pieces(head.as_bytes(), ends.clone()),
+                    (Err(fault), head.len()),
+                    "{lines:?} in {ends:?}"
+                );
+            }
+        }
+    }
+    // In HTTP/1.0 a coding is a mistake by itself, and an expectation is none.
+    assert_eq!(parse(b"GET / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n"), Err(Fault::CodingInHttp10));
+    assert_eq!(parse(b"GET / HTTP/1.0\r\nExpect: much\r\n"), Ok(Parsed::Incomplete));
+}
+
+#[test]
+fn of_two_mistakes_the_first_counts_however_the_head_comes() {
+    const RIGHT: [&str; 4] = ["X: y", "Accept: */*", "Connection: close", "X:"];
+    let mut random = fastrand::Rng::with_seed(14);
+    for _ in 0..3_000 {
+        let mut head = "POST / HTTP/1.1\r\n".to_owned();
+        let mut first = None;
+        for _ in 0..random.usize(1..6) {
+            let (lines, fault) = match random.bool() {
+                true => (RIGHT[random.usize(..RIGHT.len())], None),
+                false => {
+                    let (lines, fault) = MISTAKES[random.usize(..MISTAKES.len())];
+                    (lines, Some(fault))
+                }
+            };
+            head += &format!("{lines}\r\n");
+            first = first.or(fault);
+        }
+        head += "\r\nwhat comes next";
+        let expected = Err(first.unwrap_or(Fault::HostMissing));
+        assert_eq!(parse(head.as_bytes()), expected, "{head}");
+        assert_eq!(parse_pieces(head.as_bytes(), 1..=head.len()).0, expected, "{head}, byte by byte");
+        let cut = random.usize(1..head.len());
+        assert_eq!(parse_pieces(head.as_bytes(), [cut, head.len()]).0, expected, "{head}, cut at {cut}");
+    }
+}
+
+#[test]
+fn no_byte_of_a_head_that_comes_byte_by_byte_is_looked_at_again_before_its_line_ends() {
+    let head = format!(
+        "\r\nPOST /{} HTTP/1.1\r\nHost: a\r\n{}Content-Length: 5\r\n\r\n",
+        "a".repeat(500),
+        format!("X: {}\r\n", "y".repeat(500)).repeat(5)
+    );
+    let head = head.as_bytes();
+    // All that was there before becomes what would be the end of the head, or a mistake, if somebody looked at it.
+    for spoiler in [b'\n', b'\r'] {
+        let (mut progress, mut line) = (Progress::default(), 0);
+        for end in 1..head.len() {
+            let ends_line = head[end - 1] == b'\n';
+            let seen = if ends_line { line } else { end.saturating_sub(2) };
+            let mut spoilt = head[..end].to_vec();
+            // The first bytes, of which there are few, say each time whether the request has a method.
+            spoilt[8.min(seen)..seen].fill(spoiler);
+            assert_eq!(progress.parse(&spoilt), Ok(Parsed::Incomplete), "at {end}");
+            if ends_line {
+                line = end;
+            }
+        }
+        // At the end it is read once more, as a whole.
+        assert_eq!(progress.parse(head), parse(head));
+    }
+    assert!(matches!(parse(head), Ok(Parsed::Complete(_, length)) if length == head.len()));
+}
+
 /// Says what it has seen of the body, of which it wants to see so much.
 fn echo(most: usize) -> Site {
     Site { answer: |request| Response::new(200, "application/octet-stream", request.body.to_vec()), body: most }
@@ -298,7 +408,7 @@ fn without_a_word_of_hello_rs_its_answer_sees_no_body() {
 #[test]
 fn a_request_that_somebody_else_has_read_is_like_one_from_the_wire() {
     let bytes = b"OPTIONS /a?b HTTP/1.1\r\nHost: localhost\r\nx:\t1 \r\nX: 2\r\n\r\n";
-    let Ok(Parsed::Complete(Head { request: read, .. }, _)) = parse(bytes, 0) else { panic!("complete") };
+    let Ok(Parsed::Complete(Head { request: read, .. }, _)) = parse(bytes) else { panic!("complete") };
     let pairs: &[(&str, &[u8])] = &[("Host", b"localhost"), ("x", b"1"), ("X", b"2")];
     let given = Request::new("OPTIONS", "/a?b", pairs).expect("a request").with_body(b"body");
     assert_eq!((given.method, given.target, given.path()), (read.method, read.target, read.path()));
@@ -326,7 +436,7 @@ fn what_the_wire_refuses_of_method_and_target_is_refused_whoever_has_read_it() {
         assert_eq!(Request::new(method, target, &[]), Err(fault), "{method} {target}");
         let line = format!("{method} {target} HTTP/1.1\r\nHost: a\r\n\r\n");
         if !target.is_empty() && method != "GE T" {
-            assert_eq!(parse(line.as_bytes(), 0), Err(fault), "{line}");
+            assert_eq!(parse(line.as_bytes()), Err(fault), "{line}");
         }
     }
     assert_eq!(Request::new("OPTIONS", "*", &[]).map(|request| request.path()), Ok("*"));
@@ -379,7 +489,7 @@ fn a_path_is_a_target_without_scheme_authority_and_query() {
         ("*", "*"),
     ] {
         let bytes = format!("OPTIONS {target} HTTP/1.0\r\nX: 1\r\nx: 2\r\n\r\n");
-        let Ok(Parsed::Complete(Head { request, .. }, length)) = parse(bytes.as_bytes(), 0) else {
+        let Ok(Parsed::Complete(Head { request, .. }, length)) = parse(bytes.as_bytes()) else {
             panic!("{target}");
         };
         assert_eq!((request.path(), length), (path, bytes.len()));

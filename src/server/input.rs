@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-use crate::http::{Fault, Parsed, is_silence, parse};
+use crate::http::{Fault, Parsed, Progress, is_silence};
 
 /// Bytes as they came: the rest of one request, the beginning of another, several of them.
 #[derive(Debug, Default)]
@@ -10,8 +10,8 @@ pub struct Input {
     bytes: Vec<u8>,
     /// Where the next request begins.
     start: usize,
-    /// How many bytes from there on are known to be no whole head.
-    seen: usize,
+    /// How far its head has been read.
+    progress: Cell<Progress>,
     /// How many of them were reported to the observer.
     told: Cell<usize>,
 }
@@ -28,12 +28,15 @@ impl Input {
         &self.unread()[told..length]
     }
 
-    /// Takes the head of the next request; see [`parse`].
+    /// Takes the head of the next request; see [`Progress::parse`].
     ///
     /// # Errors
     /// What is wrong with it.
     pub fn parse(&self) -> Result<Parsed<'_>, Fault> {
-        parse(self.unread(), self.seen)
+        let mut progress = self.progress.get();
+        let parsed = progress.parse(self.unread());
+        self.progress.set(progress);
+        parsed
     }
 
     /// Whether the next request has not begun.
@@ -44,14 +47,13 @@ impl Input {
     /// The first `length` bytes have been used.
     pub fn consume(&mut self, length: usize) {
         self.start += length;
-        self.seen = 0;
+        self.progress.take();
         self.told.set(0);
     }
 
     /// More has come, behind what was no whole head.
     pub fn add(&mut self, bytes: Vec<u8>) {
-        self.seen = self.unread().len();
-        match self.seen {
+        match self.unread().len() {
             // What was read for us is ours.
             0 => self.bytes = bytes,
             _ => {

@@ -92,7 +92,7 @@ impl<'b> Evidence<'b> {
 
     /// Where the body could not be read on: what stands before that, and what from there on, which is not nothing.
     pub(crate) fn stumbling_block(&self) -> Option<(&'b [u8], &'b [u8])> {
-        let Ok(Parsed::Complete(request, head)) = parse(self.bytes, 0) else {
+        let Ok(Parsed::Complete(request, head)) = parse(self.bytes) else {
             return None;
         };
         let mut body = Body::new(request.framing).ok()?;

@@ -128,6 +128,10 @@ fn a_mistake_is_explained_as_soon_as_it_can_be_seen() {
     assert!(reply.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{reply}");
     assert!(reply.contains("GET / HTTP/1.1") && reply.contains("RFC 9112 section 3"), "{reply}");
     assert!(reply.contains("\r\nConnection: close\r\n"), "{reply}");
+    // And so it is with every other line.
+    let reply = server.ask(b"GET / HTTP/1.1\r\nHost localhost\r\n");
+    assert!(reply.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{reply}");
+    assert!(reply.contains("Host: localhost") && reply.contains("RFC 9112 section 5"), "{reply}");
 }
 
 #[test]

@@ -306,7 +306,7 @@ mod tests {
 
     #[test]
     fn it_replies_byte_for_byte_as_the_component_does() {
-        let Ok(hello_server::http::Parsed::Complete(head, _)) = hello_server::http::parse(REQUEST.as_bytes(), 0) else {
+        let Ok(hello_server::http::Parsed::Complete(head, _)) = hello_server::http::parse(REQUEST.as_bytes()) else {
             panic!("it is a request")
         };
         let date = httpdate::fmt_http_date(UNIX_EPOCH);

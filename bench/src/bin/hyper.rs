@@ -84,7 +84,7 @@ mod tests {
 
     /// What the component says, at the time `date`.
     fn of_the_component(date: &str) -> String {
-        let Ok(Parsed::Complete(head, _)) = parse(REQUEST, 0) else { panic!("it is a request") };
+        let Ok(Parsed::Complete(head, _)) = parse(REQUEST) else { panic!("it is a request") };
         let mut reply = Vec::new();
         hello_server::hello::answer(&head.request).encode(&mut reply, false, Persistence::Keep, date);
         String::from_utf8(reply).unwrap()

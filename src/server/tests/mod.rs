@@ -205,6 +205,23 @@ fn a_refused_head_gets_no_page_either() {
 }
 
 #[test]
+fn a_mistake_in_a_field_line_is_answered_at_the_end_of_that_line() {
+    play(Limits::default(), |scene| async move {
+        // Typed by hand, with a pause in the middle of the line.
+        let peer = scene.call();
+        for part in ["GET / HTTP/1.1\n", "Accept: */*\n", "Host loc"] {
+            peer.send(part.as_bytes());
+            scene.sleep(seconds(5)).await;
+        }
+        peer.send(b"alhost\n");
+        let (reply, time) = scene.timed(peer.receive_all()).await;
+        assert!(reply.starts_with("HTTP/1.1 400 "), "{reply}");
+        assert!(reply.contains("a name, a colon and a value"), "{reply}");
+        assert_eq!(time, Duration::ZERO, "the rest of the head is not waited for");
+    });
+}
+
+#[test]
 fn who_speaks_http_10_and_stays_is_told_that_it_may() {
     play(Limits::default(), |scene| async move {
         let peer = scene.call();

@@ -157,7 +157,7 @@ impl Listener<'_> {
         let mut deadline = None;
         let (Head { request, line, framing, expects_continue, persistence, .. }, head) = loop {
             let rest = &said.bytes[self.start..self.heard];
-            match parse(rest, 0)? {
+            match parse(rest)? {
                 Parsed::Complete(read, head) => break (read, head),
                 // Nothing puts off the end of a head that has begun.
                 Parsed::Incomplete if is_silence(rest) => {

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
 use hello_server::http::{
-    Fault, Framing, Head, MAX_FIELDS, MAX_HEAD, MAX_METHOD, MAX_TARGET, Parsed, Persistence, Target, Version,
+    Fault, Framing, Head, MAX_FIELDS, MAX_HEAD, MAX_METHOD, MAX_TARGET, Parsed, Persistence, Progress, Target, Version,
     is_silence, parse,
 };
 use hello_server::observers::explain::Explainer;
@@ -21,7 +21,7 @@ use super::notation;
 pub(crate) fn hold(data: &[u8]) {
     let pieces = notation::pieces(data, MAX_HEAD + 1024);
     let bytes = pieces.concat();
-    let whole = parse(&bytes, 0);
+    let whole = parse(&bytes);
 
     let is_short = bytes.len() <= 1024;
     assert_eq!(in_pieces(&bytes, pieces.iter().map(Vec::len), is_short || pieces.len() < 16), whole);
@@ -30,10 +30,11 @@ pub(crate) fn hold(data: &[u8]) {
         lines_stay_lines(&pieces, bytes.split(|&byte| byte == b'\n').next().unwrap_or_default());
     }
 
-    match (whole, read(&bytes)) {
+    let reading = read(&bytes);
+    match (whole, reading.filter(Reading::is_whole)) {
         (Ok(Parsed::Complete(head, length)), Some(reading)) => {
-            assert_eq!(parse(&bytes[..length], 0), whole, "what follows does not count");
-            assert_eq!(parse(&bytes[..length - 1], 0), Ok(Parsed::Incomplete), "and no byte less would do");
+            assert_eq!(parse(&bytes[..length]), whole, "what follows does not count");
+            assert_eq!(parse(&bytes[..length - 1]), Ok(Parsed::Incomplete), "and no byte less would do");
             reading.check(&head, length, &bytes);
         }
         (Ok(Parsed::Complete(head, _)), None) => panic!("this is no request: {head:?}"),
@@ -51,26 +52,26 @@ pub(crate) fn hold(data: &[u8]) {
 /// What comes of `bytes` in pieces of these lengths: what ends the head, or makes it a fault, does so whatever follows. With
 /// `again`, what is known to be incomplete is also looked at once more.
 fn in_pieces(bytes: &[u8], lengths: impl Iterator<Item = usize>, again: bool) -> Result<Parsed<'_>, Fault> {
-    let (mut seen, mut length) = (0, 0);
+    let (mut progress, mut length) = (Progress::default(), 0);
     for piece in lengths {
         length += piece;
-        let found = parse(&bytes[..length], seen);
+        let before = progress;
+        let found = progress.parse(&bytes[..length]);
         if again {
-            assert_eq!(found, parse(&bytes[..length], 0), "the same as from the beginning: {length}, seen {seen}");
+            assert_eq!(found, parse(&bytes[..length]), "the same as from the beginning: {length}, {before:?}");
         }
         if found != Ok(Parsed::Incomplete) {
             return found;
         }
-        seen = length;
     }
     Ok(Parsed::Incomplete)
 }
 
-/// A head, as its lines tell it.
+/// A head, as its lines tell it, as far as they have ended.
 struct Reading<'b> {
-    /// Where it begins, behind an empty line, and ends.
+    /// Where it begins, behind an empty line, and ends, if it has.
     start: usize,
-    end: usize,
+    end: Option<usize>,
     line: &'b [u8],
     method: &'b [u8],
     target: &'b [u8],
@@ -78,7 +79,7 @@ struct Reading<'b> {
     fields: Vec<(&'b [u8], &'b [u8])>,
 }
 
-/// Reads a head line by line, all at once, and gives up on everything that is odd.
+/// Reads the lines of a head that have ended, the first one at least, and gives up on everything that is odd.
 fn read(bytes: &[u8]) -> Option<Reading<'_>> {
     let mut rest = bytes;
     let mut next_line = move || {
@@ -95,10 +96,14 @@ fn read(bytes: &[u8]) -> Option<Reading<'_>> {
     }
     let (method, target, version) = read_request_line(line)?;
     let mut fields = Vec::new();
-    let end = loop {
-        let (line, behind) = next_line()?;
+    let mut end = None;
+    while let (None, Some((line, behind))) = (end, next_line()) {
+        if behind - start > MAX_HEAD {
+            break;
+        }
         if line.is_empty() {
-            break behind;
+            end = Some(behind);
+            continue;
         }
         let colon = line.iter().position(|&byte| byte == b':')?;
         let (name, value) = (&line[..colon], &line[colon + 1..]);
@@ -106,9 +111,9 @@ fn read(bytes: &[u8]) -> Option<Reading<'_>> {
             return None;
         }
         fields.push((name, value.trim_ascii()));
-    };
+    }
     let reading = Reading { start, end, line, method, target, version, fields };
-    (end - start <= MAX_HEAD && reading.fields.len() <= MAX_FIELDS && reading.is_sound()).then_some(reading)
+    reading.is_sound().then_some(reading)
 }
 
 fn read_request_line(line: &[u8]) -> Option<(&[u8], &[u8], Version)> {
@@ -124,21 +129,20 @@ fn read_request_line(line: &[u8]) -> Option<(&[u8], &[u8], Version)> {
 }
 
 /// Whether bytes that are no whole head may become one, as far as a client should not have to send the rest first: nothing
-/// is wrong with the request line, if it has ended, or with the method, no line is ended by a carriage return alone, and
+/// is wrong with the lines that have ended, or with the method, the request line is not ended by a carriage return alone, and
 /// nothing is too long.
 fn may_become_one(bytes: &[u8]) -> bool {
     if is_silence(bytes) {
         return true;
     }
     let head = bytes.strip_prefix(b"\r\n").or(bytes.strip_prefix(b"\n")).unwrap_or(bytes);
-    let Some(end) = head.iter().position(|&byte| byte == b'\n') else {
+    if !head.contains(&b'\n') {
         let line = head.strip_suffix(b"\r").unwrap_or(head);
         let method = line.split(|&byte| byte == b' ').next().unwrap_or_default();
         let is_short = line.len() <= MAX_METHOD + MAX_TARGET + "  HTTP/1.1".len();
         return is_short && !line.contains(&b'\r') && (line.is_empty() || is_method(method));
-    };
-    let line = head[..end].strip_suffix(b"\r").unwrap_or(&head[..end]);
-    head.len() <= MAX_HEAD && read_request_line(line).is_some()
+    }
+    head.len() <= MAX_HEAD && read(bytes).is_some_and(|reading| reading.end.is_none())
 }
 
 impl<'b> Reading<'b> {
@@ -164,24 +168,32 @@ impl<'b> Reading<'b> {
         self.values("Content-Length").into_iter().map(number).collect()
     }
 
-    /// Whether the fields say the same, and no more than this server understands.
+    /// Whether the fields say the same, and no more than this server understands, as far as they have come.
     fn is_sound(&self) -> bool {
         let is_http_11 = self.version == Version::Http11;
         let hosts = self.values("Host");
         let (codings, coded) = (self.list("Transfer-Encoding"), !self.values("Transfer-Encoding").is_empty());
         let Some(lengths) = self.lengths() else { return false };
-        hosts.len() <= 1
+        self.fields.len() <= MAX_FIELDS
+            && hosts.len() <= 1
             && hosts.iter().all(|host| host.is_empty() || is_authority(host))
-            && (hosts.len() == 1 || !is_http_11)
             && lengths.len() <= 1
-            && (!coded || (is_http_11 && lengths.is_empty() && codings == [b"chunked"]))
+            && (!coded || (is_http_11 && lengths.is_empty()))
+            && codings.iter().position(|coding| coding == b"chunked").is_none_or(|at| at + 1 == codings.len())
             && (!is_http_11 || self.list("Expect").iter().all(|what| what == b"100-continue"))
+    }
+
+    /// Whether the head has ended, and nothing is missing.
+    fn is_whole(&self) -> bool {
+        let has_host = self.version == Version::Http10 || !self.values("Host").is_empty();
+        let coded = !self.values("Transfer-Encoding").is_empty();
+        self.end.is_some() && has_host && (!coded || self.list("Transfer-Encoding") == [b"chunked"])
     }
 
     /// Whether `head` says just that.
     fn check(&self, head: &Head<'_>, length: usize, bytes: &[u8]) {
         let request = head.request;
-        assert_eq!(length, self.end);
+        assert_eq!(Some(length), self.end);
         assert_eq!(head.line.as_ptr(), bytes[self.start..].as_ptr(), "it is borrowed");
         assert_eq!(head.line, self.line);
         assert_eq!(request.method.as_bytes(), self.method);
