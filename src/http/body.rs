@@ -76,7 +76,7 @@ pub struct Body {
 enum State {
     /// Content, of which so many bytes are left.
     Length(u64),
-    /// A digit of a chunk's size, or what ends it; `digits` have been read.
+    /// A digit of a chunk's size, or what ends it; `digits` have been read, or more if those are 255.
     Size {
         size: u64,
         digits: u8,
@@ -149,8 +149,9 @@ impl Part {
     }
 }
 
-/// As many hexadecimal digits as a size may have: leading zeros beyond that serve nobody.
-const MAX_SIZE_DIGITS: u8 = 16;
+/// As many hexadecimal digits as the largest size has that can be counted. Zeros before a size may be more, but those count as
+/// overhead.
+const SIZE_DIGITS: u8 = 16;
 
 impl Body {
     /// A body that has not begun, and will be thrown away. A length beyond [`MAX_BODY`] is refused at once, before anybody
@@ -215,9 +216,11 @@ impl Body {
                 return Ok(taken as usize);
             }
             State::Size { size, digits } => match (byte, char::from(byte).to_digit(16)) {
-                (_, Some(digit)) if digits < MAX_SIZE_DIGITS => {
-                    State::Size { size: size << 4 | u64::from(digit), digits: digits + 1 }
-                }
+                // A size that cannot be counted is too long, whatever follows (RFC 9112 section 7.1).
+                (_, Some(digit)) => State::Size {
+                    size: size.checked_mul(16).ok_or(Fault::BodyTooLong)? | u64::from(digit),
+                    digits: digits.saturating_add(1),
+                },
                 _ if digits == 0 => return Err(Fault::Chunk),
                 (b'\r', _) => State::SizeLineFeed { size },
                 (b';', _) => State::Extension { size, part: Part::Start },
@@ -275,14 +278,16 @@ impl Body {
             State::End => return Ok(0),
         };
         // Everything that is neither content nor a bare size line can be piled up without an end.
-        if matches!(
-            self.state,
+        let is_overhead = match self.state {
+            State::Size { digits, .. } => digits > SIZE_DIGITS,
             State::BlankAfterSize { .. }
-                | State::Extension { .. }
-                | State::TrailerName
-                | State::TrailerValue
-                | State::TrailerLineFeed
-        ) {
+            | State::Extension { .. }
+            | State::TrailerName
+            | State::TrailerValue
+            | State::TrailerLineFeed => true,
+            _ => false,
+        };
+        if is_overhead {
             self.overhead += 1;
             if self.overhead > MAX_CHUNK_OVERHEAD {
                 return Err(Fault::ChunkOverheadTooLong);

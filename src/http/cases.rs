@@ -44,6 +44,7 @@ const BEFORE_FIELDS: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n";
 const BEFORE_VALUE: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\nX: ";
 /// What stands before a chunked body that is put together.
 const BEFORE_MEBIBYTE: &[u8] = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1048576\r\n\r\n";
+const BEFORE_CHUNKS: &[u8] = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
 const BEFORE_LAST_CHUNKS: &[u8] = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n10000\r\n";
 
 static METHOD_32: [u8; 32 + 24] = long(b"", b"M", b" / HTTP/1.1\r\nHost: a\r\n\r\n");
@@ -68,6 +69,13 @@ static FIELDS_101: [u8; BEFORE_FIELDS.len() + 100 * 6 + 2] = long(BEFORE_FIELDS,
 static BODY_MEBIBYTE: [u8; BEFORE_MEBIBYTE.len() + 1_048_576] = long(BEFORE_MEBIBYTE, b"\n", b"");
 static CHUNK_65536: [u8; BEFORE_LAST_CHUNKS.len() + 65_536 + 7] =
     long(BEFORE_LAST_CHUNKS, b"0\r\n\r\n", b"\r\n0\r\n\r\n");
+// 16 digits of a size come for nothing.
+static ZEROS_BEFORE_SIZE: [u8; BEFORE_CHUNKS.len() + 16 + 16384 + 14] =
+    long(BEFORE_CHUNKS, b"0", b"5\r\nhello\r\n0\r\n\r\n");
+static ONE_ZERO_MORE_BEFORE_SIZE: [u8; ZEROS_BEFORE_SIZE.len() + 1] =
+    long(BEFORE_CHUNKS, b"0", b"5\r\nhello\r\n0\r\n\r\n");
+static ZEROS_OF_LAST_CHUNK: [u8; BEFORE_CHUNKS.len() + 16 + 16384 + 4] = long(BEFORE_CHUNKS, b"0", b"\r\n\r\n");
+static ZEROS_UNENDING: [u8; 20_000] = long(BEFORE_CHUNKS, b"0", b"");
 static EXTENSION_UNENDING: [u8; 20_000] =
     long(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5;", b"x", b"");
 static TRAILERS_UNENDING: [u8; 30_000] =
@@ -493,12 +501,35 @@ pub(crate) const CASES: &[Case] = &[
         b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\n",
         "400 Trailer closed",
     ),
-    // A size has at most 16 digits, and no more than the limit is taken.
+    // The number counts, and not how many digits it has: zeros before it may be as many as there may be bytes of extensions.
     case(
         "RFC 9112 section 7.1",
         b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n\
-          00000000000000005\r\nhello\r\n0\r\n\r\n",
-        "400 Chunk closed",
+          00000000000000005\r\nhello\r\n000000000000000000000000000000000;last\r\n\r\n",
+        "200 open",
+    ),
+    case("RFC 9112 section 7.1", &ZEROS_BEFORE_SIZE, "200 open"),
+    case("RFC 9112 section 7.1", &ONE_ZERO_MORE_BEFORE_SIZE, "431 ChunkOverheadTooLong closed"),
+    case("RFC 9112 section 7.1", &ZEROS_OF_LAST_CHUNK, "200 open"),
+    case("RFC 9112 section 7.1", &ZEROS_UNENDING, "431 ChunkOverheadTooLong closed"),
+    // A number that does not fit into 64 bits is no other number, and no more than the limit is taken.
+    case(
+        "RFC 9112 section 7.1",
+        b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n\
+          10000000000000005\r\nhello\r\n0\r\n\r\n",
+        "413 BodyTooLong closed",
+    ),
+    case(
+        "RFC 9112 section 7.1",
+        b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n\
+          000000010000000000000005\r\nhello\r\n0\r\n\r\n",
+        "413 BodyTooLong closed",
+    ),
+    case(
+        "RFC 9112 section 7.1",
+        b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n\
+          0000000fffffffffffffffff",
+        "413 BodyTooLong closed",
     ),
     case(
         "RFC 9110 section 15.5.14",

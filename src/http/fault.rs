@@ -77,7 +77,7 @@ pub enum Fault {
     Chunk,
     /// A trailer field line that is malformed.
     Trailer,
-    /// More chunk extensions and trailers than [`super::MAX_CHUNK_OVERHEAD`].
+    /// More chunk extensions, trailers and zeros before sizes than [`super::MAX_CHUNK_OVERHEAD`].
     ChunkOverheadTooLong,
     /// The client stopped in the middle of its request and waited too long.
     Timeout,
@@ -310,7 +310,7 @@ impl Fault {
                 "RFC 9112 section 7.1.2",
             ),
             Fault::ChunkOverheadTooLong => (
-                "The chunks carry more than 16 KiB of extensions and trailers. Send fewer, or none.",
+                "The chunks carry more than 16 KiB of extensions, trailers and zeros before their sizes. Send fewer, or none.",
                 "RFC 9112 section 7.1.1",
             ),
             Fault::Timeout => (

@@ -48,8 +48,8 @@ pub const MAX_METHOD: usize = 32;
 /// ([`crate::site::BODY`]).
 pub const MAX_BODY: u64 = 1024 * 1024;
 
-/// The most bytes of chunk extensions and trailer fields a chunked body may carry around its content.
-/// More is answered with 431. Default is 16 KiB, as for a head.
+/// The most bytes of chunk extensions, trailer fields, and digits of a size beyond its 16th that a chunked body may carry around
+/// its content. More is answered with 431. Default is 16 KiB, as for a head.
 pub const MAX_CHUNK_OVERHEAD: usize = 16 * 1024;
 
 /// The methods that the reply to OPTIONS, and a 405, name in `Allow` (RFC 9110 section 10.2.1).

@@ -20,7 +20,7 @@ pub(crate) fn requests(rng: &mut Rng) -> Vec<u8> {
 }
 
 /// How many requests there are [at a limit](at_a_limit).
-pub(crate) const LIMITS: usize = 16;
+pub(crate) const LIMITS: usize = 18;
 
 /// A request that reaches a limit, or goes beyond it by one, and another one behind it.
 pub(crate) fn at_a_limit(which: usize) -> Vec<u8> {
@@ -40,6 +40,8 @@ pub(crate) fn at_a_limit(which: usize) -> Vec<u8> {
             [POST, CHUNKED, format!("{:x}\r\n", body + beyond).as_bytes(), &many(b"b", body), b"\r\n0\r\n\r\n"].concat()
         }
         6 => [POST, CHUNKED, b"1;", &many(b"e", MAX_CHUNK_OVERHEAD - 1), b"\r\nb\r\n0\r\n\r\n"].concat(),
+        // 16 digits of a size come for nothing.
+        7 => [POST, CHUNKED, &many(b"0", MAX_CHUNK_OVERHEAD + 15), b"1\r\nb\r\n0\r\n\r\n"].concat(),
         // A name and a colon before each, and a carriage return behind it.
         _ => [POST, CHUNKED, b"0\r\nX:", &many(b"t", MAX_CHUNK_OVERHEAD - 3), b"\r\n\r\n"].concat(),
     };
@@ -487,10 +489,11 @@ impl Writer<'_> {
                 0 => format!("{size:X}"),
                 1 => format!("{size:04x}"),
                 2 => format!("{size:016x}"),
+                3 => format!("{size:023x}"),
                 _ => format!("{size:x}"),
             },
             true => match self.rng.u32(..13) {
-                0 => format!("{size:017x}"),
+                0 => format!("{:017x}", 1u128 << 64 | size as u128),
                 1 => format!("{size:#x}"),
                 2 => format!("+{size:x}"),
                 3 => format!("-{size:x}"),

@@ -33,7 +33,7 @@ use verdict::{Reason, Verdict, compare};
 const CASES: u64 = 50_000;
 
 /// So many cases lie between two that are about a limit: those are long.
-const BETWEEN_LIMITS: u64 = 3_000;
+const BETWEEN_LIMITS: u64 = 2_500;
 
 /// What a case looks like: its bytes, and where they are cut into pieces.
 fn case(number: u64) -> (Vec<u8>, Vec<usize>) {

@@ -44,7 +44,6 @@ reasons! {
     Expectation,
     BodyTooLong,
     ChunkSizeBlank,
-    ChunkSizeDigits,
     ChunkExtension,
     TrailerLineFeed,
     ChunkOverheadTooLong,
@@ -171,7 +170,6 @@ fn stricter_body(fault: Fault, message: &Evidence<'_>) -> Option<Reason> {
             (Reason::ChunkExtension, size > 0 && !is_size_line_with_extensions(&line))
         }
         (Fault::Chunk, b'\r') => (Reason::ChunkSizeBlank, size > 0 && line[size..].trim_ascii().is_empty()),
-        (Fault::Chunk, _) => (Reason::ChunkSizeDigits, byte.is_ascii_hexdigit() && size == 16 && line.len() == 16),
         (Fault::Trailer, b'\n') => (Reason::TrailerLineFeed, !before.ends_with(b"\r")),
         (Fault::ChunkOverheadTooLong, _) => (Reason::ChunkOverheadTooLong, before.len() > MAX_CHUNK_OVERHEAD),
         _ => return None,

@@ -104,11 +104,16 @@ impl<'b> Decoder<'b> {
         Ok((self.at, content))
     }
 
-    /// `1*HEXDIG *( BWS ";" BWS token [ BWS "=" BWS ( token / quoted-string ) ] ) CRLF`, at most 16 digits.
+    /// `1*HEXDIG *( BWS ";" BWS token [ BWS "=" BWS ( token / quoted-string ) ] ) CRLF`, at most 16 digits behind any number of
+    /// zeros; but only the first 16 digits come for nothing.
     fn size(&mut self) -> Result<u128, Stop> {
         let mut digits = String::new();
-        while digits.len() < 16 && self.peek()?.is_ascii_hexdigit() {
-            digits.push(char::from(self.next()?));
+        while self.peek()?.is_ascii_hexdigit() {
+            digits.push(char::from(self.peek()?));
+            if digits.trim_start_matches('0').len() > 16 {
+                return Err(Stop::Fault(Fault::BodyTooLong));
+            }
+            if digits.len() > 16 { self.extra()? } else { _ = self.next()? }
         }
         if digits.is_empty() {
             return Err(Stop::Fault(Fault::Chunk));
@@ -134,7 +139,8 @@ impl<'b> Decoder<'b> {
             }
         }
         self.expect(b"\r\n", Fault::Chunk)?;
-        Ok(u128::from_str_radix(&digits, 16).expect("at most 16 digits"))
+        let number = digits.trim_start_matches('0');
+        Ok(if number.is_empty() { 0 } else { u128::from_str_radix(number, 16).expect("at most 16 digits") })
     }
 
     /// `token ":" anything CRLF`.
