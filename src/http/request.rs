@@ -1,7 +1,10 @@
 //! A request: what is asked, whichever way it came here (RFC 9110). How it looks on the wire is for [`head`](super::head)
 //! to know.
 
+use std::borrow::Cow;
 use std::net::Ipv6Addr;
+
+use percent_encoding::percent_decode_str;
 
 use super::{Fault, MAX_METHOD, MAX_TARGET, is_token};
 
@@ -68,7 +71,8 @@ impl<'b> Request<'b> {
         Request { body, ..self }
     }
 
-    /// The path of the target, without its query: `/romeo.txt`. For `OPTIONS *` it is `*`.
+    /// The path of the target, without its query: `/romeo.txt`. For `OPTIONS *` it is `*`. Nothing in it is decoded: what the
+    /// client wrote as `%C3%A9` is `%C3%A9` here, and `é` in [`decoded_path`](Request::decoded_path).
     pub fn path(&self) -> &'b str {
         let target = match self.target {
             Target::Asterisk => return "*",
@@ -84,6 +88,26 @@ impl<'b> Request<'b> {
             }
         };
         target.split('?').next().unwrap_or(target)
+    }
+
+    /// The path as people read it: `/hello/José`, if [`path`](Request::path) is `/hello/Jos%C3%A9` (RFC 3986 section 2.1).
+    ///
+    /// A `%` without two hexadecimal digits behind it stays as it is, and bytes that are not UTF-8 become `\u{FFFD}`, so there
+    /// is always an answer. It may have any character in it, a control character or `<`, too: [`escape_html`](super::escape_html)
+    /// is for pages.
+    ///
+    /// `%2F` becomes `/`, and `%2E%2E` becomes `..`. Where a part of the path decides something, such as which file is meant or
+    /// who may read it, take [`path`](Request::path) apart first, and decode the parts.
+    ///
+    /// ```
+    /// # use hello_server::http::{Fault, Request};
+    /// let request = Request::new("GET", "/hello/Jos%C3%A9?a=b", &[])?;
+    /// assert_eq!((request.path(), &*request.decoded_path()), ("/hello/Jos%C3%A9", "/hello/José"));
+    /// assert_eq!(Request::new("GET", "/100%/%41%FF", &[])?.decoded_path(), "/100%/A\u{FFFD}");
+    /// # Ok::<(), Fault>(())
+    /// ```
+    pub fn decoded_path(&self) -> Cow<'b, str> {
+        percent_decode_str(self.path()).decode_utf8_lossy()
     }
 
     /// The fields, in the order in which they came: each a name, in whatever case the client (or an engine that has read

@@ -413,6 +413,7 @@ fn a_request_that_somebody_else_has_read_is_like_one_from_the_wire() {
     let given = Request::new("OPTIONS", "/a?b", pairs).expect("a request").with_body(b"body");
     assert_eq!((given.method, given.target, given.path()), (read.method, read.target, read.path()));
     assert!(given.fields().eq(read.fields()), "{given:?}");
+    assert_eq!(given.decoded_path(), read.decoded_path());
     assert_eq!((given.field("X"), given.field("y")), (read.field("X"), None));
     assert_eq!(given.body, b"body");
     assert_eq!(Site::HELLO.answer(&given), Site::HELLO.answer(&read));
@@ -440,6 +441,35 @@ fn what_the_wire_refuses_of_method_and_target_is_refused_whoever_has_read_it() {
         }
     }
     assert_eq!(Request::new("OPTIONS", "*", &[]).map(|request| request.path()), Ok("*"));
+}
+
+#[test]
+fn a_path_is_decoded_once_and_whatever_is_in_it() {
+    for (path, decoded) in [
+        ("/hello/Jos%C3%A9", "/hello/Jos\u{e9}"),
+        ("/hello/Jos%c3%a9?name=%41", "/hello/Jos\u{e9}"),
+        ("http://a/%E2%82%AC", "/\u{20ac}"),
+        ("*", "*"),
+        ("/a+b", "/a+b"),
+        // What is no escape stays.
+        ("/100%", "/100%"),
+        ("/%4", "/%4"),
+        ("/%zz%%41", "/%zz%A"),
+        // What was decoded is not decoded again.
+        ("/%2541", "/%41"),
+        // Bytes that are not UTF-8: one alone, a character that breaks off, an overlong slash, half of a pair.
+        ("/%FF", "/\u{fffd}"),
+        ("/%E2%82", "/\u{fffd}"),
+        ("/%C3/%A9", "/\u{fffd}/\u{fffd}"),
+        ("/%C0%AF", "/\u{fffd}\u{fffd}"),
+        ("/%ED%A0%80", "/\u{fffd}\u{fffd}\u{fffd}"),
+        // Characters that mean something elsewhere.
+        ("/a%2F..%2f%3Cb%3E%00%0D%0A", "/a/../<b>\0\r\n"),
+    ] {
+        let bytes = format!("OPTIONS {path} HTTP/1.0\r\n\r\n");
+        let Ok(Parsed::Complete(Head { request, .. }, _)) = parse(bytes.as_bytes()) else { panic!("{path}") };
+        assert_eq!(request.decoded_path(), decoded, "{path}");
+    }
 }
 
 /// A reply on the wire, as text.

@@ -97,6 +97,7 @@ pub fn answer(request: &Request<'_>) -> Response {
         "/unchanged" => Response::text(304, said).with_field("ETag", "\"1\""),
         "/teapot" => Response::text(418, said),
         "/mistake" => panic!("no such thing"),
+        path if path.starts_with("/hello/") => Response::text(200, request.decoded_path().into_owned()),
         _ => {
             let name = text(request.field("x-name").unwrap_or_default());
             Response::text(200, said).with_field("X-Name", name).with_field("Upgrade", "h2c")
@@ -122,6 +123,14 @@ pub(crate) const ECHOED: &[Row] = &[
         200,
         "content-length: 31\ncontent-type: text/plain; charset=utf-8\nx-name: Zo\u{eb}",
         Text("GET /a\nx-b=1\nx-b=2\nx-name=Zo\u{eb}\n"),
+    ),
+    row(
+        "GET /hello/Jos%C3%A9%2F%zz%ff?%41",
+        "",
+        "",
+        200,
+        "content-length: 19\ncontent-type: text/plain; charset=utf-8",
+        Text("/hello/Jos\u{e9}/%zz\u{fffd}"),
     ),
     row("GET /nothing", "", "", 204, "", Text("")),
     row("GET /unchanged", "", "", 304, "content-type: text/plain; charset=utf-8\netag: \"1\"", Text("")),
