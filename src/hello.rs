@@ -1,12 +1,14 @@
 //! What this server says. **To make it say something else, edit this file and no other.**
 //!
 //! A request comes in, a response goes out. Everything else (who called, how the bytes are framed, when to hang up) is
-//! done by the time [`answer`] is asked, or after it. So another answer is another body of that function:
+//! done by the time [`answer`] is asked, or after it. So another answer is another function of that name. Write this below
+//! these lines, for example, in the place of what is there:
 //!
 //! ```
 //! use hello_server::http::{Request, Response, escape_html};
 //!
-//! fn answer(request: &Request<'_>) -> Response {
+//! /// The answer to `request`.
+//! pub fn answer(request: &Request<'_>) -> Response {
 //!     match request.path() {
 //!         "/" => Response::html(200, "<h1>Welcome</h1>"),
 //!         "/you" => {
@@ -14,8 +16,11 @@
 //!             let browser = request.field("user-agent").unwrap_or(b"nobody I know");
 //!             Response::text(200, format!("You are {}", String::from_utf8_lossy(browser)))
 //!         }
-//!         // What a stranger wrote is escaped before it becomes a part of a page.
-//!         path => Response::html(404, format!("<p>There is no {} here</p>", escape_html(path))),
+//!         // What a stranger wrote is decoded, so that people can read it, and escaped before it becomes a part of a page.
+//!         _ => {
+//!             let path = request.decoded_path();
+//!             Response::html(404, format!("<p>There is no {} here</p>", escape_html(&path)))
+//!         }
 //!     }
 //! }
 //! ```
@@ -26,9 +31,11 @@
 //! ```
 //! use hello_server::http::{Request, Response};
 //!
+//! /// The most bytes of a body.
 //! pub const BODY: usize = 16 * 1024;
 //!
-//! fn answer(request: &Request<'_>) -> Response {
+//! /// The answer to `request`.
+//! pub fn answer(request: &Request<'_>) -> Response {
 //!     Response::text(200, format!("You say: {}", String::from_utf8_lossy(request.body)))
 //! }
 //! ```

@@ -16,6 +16,9 @@
 //!
 //! The second door, `src/bin/hello-http.rs`, has [`site`] and [`http`], and an engine with `wasi:http` for everything else.
 
+// So that what `hello.rs` shows can stand in that file, too.
+extern crate self as hello_server;
+
 pub mod hello;
 pub mod http;
 pub mod observers;
