@@ -223,7 +223,8 @@ impl Fault {
             ),
             Fault::HeadTooLong => (
                 "The request line and the fields (also called headers) are together longer than the 16 KiB that this \
-                 server reads. Send fewer, or shorter ones.",
+                 server reads. Send fewer, or shorter ones. If a browser sent them to <code>localhost</code>, delete its \
+                 cookies for that name: they go to every port, so each program that ever ran there may have left some.",
                 "RFC 6585 section 5",
             ),
             Fault::TooManyFields => {

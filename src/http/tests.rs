@@ -185,6 +185,14 @@ fn every_fault_has_a_page_of_its_own_that_names_its_status_and_section() {
 }
 
 #[test]
+fn the_page_about_a_head_that_is_too_long_says_what_fills_heads_on_localhost() {
+    // RFC 6265 section 8.5: a cookie does not know the port of the server that set it.
+    let page = String::from_utf8_lossy(Fault::HeadTooLong.response().body()).into_owned();
+    assert!(page.contains("delete its cookies") && page.contains("every port"), "{page}");
+    assert!(page.len() < 700, "the page is small: {}", page.len());
+}
+
+#[test]
 fn there_are_at_least_150_cases() {
     assert!(CASES.len() >= 150, "{}", CASES.len());
 }
