@@ -216,9 +216,9 @@ impl Body {
                 return Ok(taken as usize);
             }
             State::Size { size, digits } => match (byte, char::from(byte).to_digit(16)) {
-                // A size that cannot be counted is too long, whatever follows (RFC 9112 section 7.1).
+                // RFC 9112 section 7.1: a size that cannot be counted is refused, and never taken for another number.
                 (_, Some(digit)) => State::Size {
-                    size: size.checked_mul(16).ok_or(Fault::BodyTooLong)? | u64::from(digit),
+                    size: size.checked_mul(16).ok_or(Fault::Chunk)? | u64::from(digit),
                     digits: digits.saturating_add(1),
                 },
                 _ if digits == 0 => return Err(Fault::Chunk),

@@ -111,7 +111,7 @@ impl<'b> Decoder<'b> {
         while self.peek()?.is_ascii_hexdigit() {
             digits.push(char::from(self.peek()?));
             if digits.trim_start_matches('0').len() > 16 {
-                return Err(Stop::Fault(Fault::BodyTooLong));
+                return Err(Stop::Fault(Fault::Chunk));
             }
             if digits.len() > 16 { self.extra()? } else { _ = self.next()? }
         }
