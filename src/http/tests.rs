@@ -329,7 +329,7 @@ fn no_byte_of_a_head_that_comes_byte_by_byte_is_looked_at_again_before_its_line_
         format!("X: {}\r\n", "y".repeat(500)).repeat(5)
     );
     let head = head.as_bytes();
-    // All that was there before becomes what would be the end of the head, or a mistake, if somebody looked at it.
+    // All that was there before becomes the end of a head, or a mistake, for a parser that looks at it again.
     for spoiler in [b'\n', b'\r'] {
         let (mut progress, mut line) = (Progress::default(), 0);
         for end in 1..head.len() {

@@ -210,6 +210,7 @@ impl<'b> Reading<'b> {
         let path = request.path();
         assert!(path == "*" || (path.starts_with('/') && !path.contains('?')), "{path}");
         assert!(path == "/" || target.contains(path), "{path}");
+        assert!(path.contains('%') || request.decoded_path() == path, "{path}");
         let fields: Vec<_> = request.fields().map(|(name, value)| (name.as_bytes(), value)).collect();
         assert_eq!(fields, self.fields);
         assert_eq!(request.field("HOST"), self.values("host").first().copied());
