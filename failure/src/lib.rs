@@ -25,13 +25,20 @@ use std::fmt;
 pub struct Failure {
     cause: String,
     advice: String,
+    details: String,
     code: u8,
 }
 
 impl Failure {
     /// Something went wrong: what, and what to do about it, in one line each. The exit code is 1.
     pub fn new(cause: impl Into<String>, advice: impl Into<String>) -> Self {
-        Failure { cause: cause.into(), advice: advice.into(), code: 1 }
+        Failure { cause: cause.into(), advice: advice.into(), details: String::new(), code: 1 }
+    }
+
+    /// The failure, with lines to be printed below its advice: more than the reader has to know, such as where in the code it
+    /// happened.
+    pub fn with_details(self, details: impl Into<String>) -> Self {
+        Failure { details: details.into(), ..self }
     }
 
     /// The command line has a mistake. The exit code is 2. `advice` may be empty: then the cause is all that is printed.
@@ -57,11 +64,15 @@ pub struct Report {
     pub code: u8,
 }
 
-/// The last words of `program`: the causes of `error` in one line, the advice of the [`Failure`] in it, and the exit code.
+/// The last words of `program`: the causes of `error` in one line, the advice and the details of the [`Failure`] in it, and the
+/// exit code.
 pub fn report(program: &str, error: &anyhow::Error) -> Report {
-    let failure = error.downcast_ref::<Failure>();
-    let advice = failure.map_or("", |failure| &failure.advice);
-    Report { text: lines(program, &format!("{error:#}"), advice), code: failure.map_or(1, |failure| failure.code) }
+    let cause = format!("{error:#}");
+    let Some(Failure { advice, details, code, .. }) = error.downcast_ref() else {
+        return Report { text: lines(program, &cause, ""), code: 1 };
+    };
+    let details: String = details.split_terminator('\n').map(|line| escape(line) + "\n").collect();
+    Report { text: lines(program, &cause, advice) + &details, code: *code }
 }
 
 /// A message of two lines: who says it and what, then what to do about it. Without advice it is one line. Both are
@@ -117,6 +128,8 @@ mod tests {
         assert_eq!(said(Failure::new("cause", "advice").into()), ("program: cause\n  advice\n".into(), 1));
         assert_eq!(said(Failure::usage("cause", "").into()), ("program: cause\n".into(), 2));
         assert_eq!(said(anyhow::anyhow!("cause")), ("program: cause\n".into(), 1));
+        let detailed = Failure::new("cause", "advice").with_details("one\r\n  t\x1bwo\n");
+        assert_eq!(said(detailed.into()), ("program: cause\n  advice\none\\r\n  t\\u{1b}wo\n".into(), 1));
     }
 
     #[test]
