@@ -136,8 +136,9 @@ impl Watch {
         let deadline = Instant::now() + LAST_WILL;
         let mut looks = Looks::default();
         while Instant::now() < deadline {
-            if let Ok(signal) = timeout(LAST_TURN / LOOKS, signals.next()).await {
-                self.exit(|| exit_code(signal));
+            match timeout(LAST_TURN / LOOKS, signals.next()).await {
+                Ok(signal) if signal != SIGHUP => self.exit(|| exit_code(signal)),
+                _ => {}
             }
             // It is in the middle of a turn, and will not notice.
             if looks.found(self.turn()) > LOOKS && self.traps.get().is_none() {
@@ -206,20 +207,25 @@ impl Watch {
         self.stop.send_replace(true);
         let deadline = Instant::now() + grace;
         let mut looks = Looks::default();
+        // A terminal that closes sends SIGHUP more than once, and some programs send SIGTERM to what was started in it. Only the
+        // second of the other signals is from a person in a hurry.
+        let mut asked = signal != SIGHUP;
         let end = loop {
             match timeout(LAST_TURN / LOOKS, signals.next()).await {
+                Ok(SIGHUP) => {}
                 // At once is at once.
-                Ok(signal) => self.exit(|| exit_code(signal)),
+                Ok(signal) if asked => self.exit(|| exit_code(signal)),
+                Ok(_) => asked = true,
                 Err(_) => {
                     let turn = self.turn();
                     let most = if turn == busy { LOOKS } else { CLOSING * LOOKS };
                     if looks.found(turn) >= most {
                         break End::Hostage;
                     }
-                    if Instant::now() >= deadline {
-                        break End::Grace(grace);
-                    }
                 }
+            }
+            if Instant::now() >= deadline {
+                break End::Grace(grace);
             }
         };
         self.end(end, signals, last_words).await;
@@ -246,12 +252,15 @@ impl Looks {
     }
 }
 
-/// The signals that ask a program to end: Ctrl-C, and on Unix SIGTERM.
+/// The signals that ask a program to end: Ctrl-C, and on Unix SIGTERM and SIGHUP.
 struct Signals {
     #[cfg(unix)]
     interrupt: tokio::signal::unix::Signal,
     #[cfg(unix)]
     terminate: tokio::signal::unix::Signal,
+    /// None, if this process was started to outlive its terminal.
+    #[cfg(unix)]
+    hangup: Option<tokio::signal::unix::Signal>,
 }
 
 /// What a shell calls the end by a signal.
@@ -259,27 +268,76 @@ pub(crate) fn exit_code(signal: i32) -> u8 {
     u8::try_from(128 + signal).unwrap_or(1)
 }
 
-/// What Ctrl-C sends.
+/// What a terminal sends when it closes, and what Ctrl-C sends.
+const SIGHUP: i32 = 1;
 const SIGINT: i32 = 2;
 
 #[cfg(unix)]
 impl Signals {
     fn new() -> std::io::Result<Self> {
+        use rustix::process::Signal;
         use tokio::signal::unix::{SignalKind, signal};
-        // Who writes to a file that has grown as large as files may be (`ulimit -f`) is ended by this, unless it is heard;
-        // then the write fails, as on a full disk.
-        let _ = signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?;
-        Ok(Signals { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+
+        // Each of these would end the process, unless it is heard.
+        // * XFSZ: a file has grown as large as files may be (`ulimit -f`). Now writing fails, as on a full disk.
+        // * USR1 and USR2: other servers open their log anew, or start anew. Here there is nothing to do.
+        for unheeded in [Signal::XFSZ, Signal::USR1, Signal::USR2] {
+            let _ = signal(SignalKind::from_raw(unheeded.as_raw()))?;
+        }
+        let hangup = match ignores_hangup() {
+            Some(false) => Some(signal(SignalKind::hangup())?),
+            // It stays as it is: under nohup nothing happens, and else the process ends.
+            Some(true) | None => None,
+        };
+        Ok(Signals { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())?, hangup })
     }
 
     /// The number of the next one.
     async fn next(&mut self) -> i32 {
         const SIGTERM: i32 = 15;
-        poll_fn(|context| match self.interrupt.poll_recv(context) {
-            Poll::Ready(_) => Poll::Ready(SIGINT),
-            Poll::Pending => self.terminate.poll_recv(context).map(|_| SIGTERM),
+        poll_fn(|context| {
+            let heard = [
+                (SIGINT, Some(&mut self.interrupt)),
+                (SIGTERM, Some(&mut self.terminate)),
+                (SIGHUP, self.hangup.as_mut()),
+            ];
+            let mut heard = heard.into_iter().filter_map(|(number, signal)| Some((number, signal?)));
+            let first = heard.find_map(|(number, signal)| signal.poll_recv(context).is_ready().then_some(number));
+            first.map_or(Poll::Pending, Poll::Ready)
         })
         .await
+    }
+}
+
+/// Whether this process was started so that it ignores SIGHUP, as `nohup` starts it. Nothing, if that cannot be known.
+#[cfg(unix)]
+fn ignores_hangup() -> Option<bool> {
+    listed_as_ignored().or_else(found_out_by_a_shell)
+}
+
+/// As Linux lists it: a number in which each signal is a bit.
+#[cfg(unix)]
+fn listed_as_ignored() -> Option<bool> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"))?;
+    let ignored = u64::from_str_radix(ignored.trim(), 16).ok()?;
+    Some(ignored >> (SIGHUP - 1) & 1 == 1)
+}
+
+/// As it is found out elsewhere: what a process ignores, the programs that it starts ignore, too. (To ask the system itself takes
+/// `unsafe` code.)
+#[cfg(unix)]
+fn found_out_by_a_shell() -> Option<bool> {
+    use std::os::unix::process::ExitStatusExt as _;
+    use std::process::{Command, Stdio};
+
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-c", "kill -s HUP $$"]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let status = shell.status().ok()?;
+    match (status.success(), status.signal()) {
+        (true, _) => Some(true),
+        (_, Some(SIGHUP)) => Some(false),
+        _ => None,
     }
 }
 
@@ -306,6 +364,14 @@ mod tests {
     fn how_the_process_ends_is_settled_once() {
         let watch = Watch::new();
         assert_eq!([watch.is_first(), watch.is_first(), watch.is_first()], [true, false, false]);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_shell_finds_out_the_same_as_linux_lists() {
+        let listed = listed_as_ignored();
+        assert!(listed.is_some());
+        assert_eq!(listed, found_out_by_a_shell());
     }
 
     #[test]

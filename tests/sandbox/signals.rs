@@ -1,4 +1,5 @@
-//! Ctrl-C and SIGTERM: who looks at standard input is asked to stop, and everybody else is ended; nobody can stay.
+//! Ctrl-C, SIGTERM and a terminal that closes: who looks at standard input is asked to stop, and everybody else is ended; nobody
+//! can stay.
 
 use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
@@ -8,15 +9,26 @@ use std::process::{Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::support::{GET, HELLO, component, connect, read_all, read_reply};
+use super::support::{GET, HELLO, LAST_GET, component, connect, read_all, read_reply};
 use super::{Program, assert_failed, by, probe, sandbox, server, wasmtime, works};
 
 /// The signals that ask a program to end, and the exit code of who does not end by itself.
-const SIGNALS: [(Signal, i32); 2] = [(Signal::INT, 130), (Signal::TERM, 143)];
+const SIGNALS: [(Signal, i32); 3] = [(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 129)];
+
+/// Those of them by which a person says that it shall be at once.
+const URGENT: [(Signal, i32); 2] = [SIGNALS[0], SIGNALS[1]];
+
+/// What starts a program that ends with its terminal, also if these tests are started to outlive theirs.
+fn hearing() -> &'static [&'static str] {
+    // Not every `env` can do that.
+    const HEARING: &[&str] = &["env", "--default-signal=HUP"];
+    let can = Command::new(HEARING[0]).args(&HEARING[1..]).arg("true").output();
+    if can.is_ok_and(|output| output.status.success()) { HEARING } else { &HEARING[..1] }
+}
 
 /// Starts a probe that prints a line once it can be asked to stop, and reads this line.
 fn start(options: &[&str], arguments: &[&str], line: &str) -> Program {
-    let program = Program::start(&mut probe(options, arguments));
+    let program = Program::start(&mut by(hearing(), &probe(options, arguments)));
     assert_eq!(program.line(), line);
     program
 }
@@ -59,7 +71,7 @@ fn reading(name: &str, starter: &[&str]) -> (Program, fs::File) {
 #[test]
 fn before_anything_runs_a_signal_ends_the_sandbox_at_once() {
     for (signal, code) in SIGNALS {
-        let (program, _silent) = reading(&format!("pipe-{code}"), &["env"]);
+        let (program, _silent) = reading(&format!("pipe-{code}"), hearing());
         program.signal(signal);
         let output = program.wait();
         assert_eq!((output.stdout.as_str(), output.stderr.as_str(), output.status.code()), ("", "", Some(code)));
@@ -69,12 +81,12 @@ fn before_anything_runs_a_signal_ends_the_sandbox_at_once() {
 /// Without a handler the kernel keeps signals from process 1.
 #[test]
 fn process_1_of_a_container_hears_a_signal_before_anything_runs() {
-    const CONTAINER: [&str; 4] = ["unshare", "--user", "--pid", "--fork"];
-    if !works(&CONTAINER) {
+    let container = [hearing(), &["unshare", "--user", "--pid", "--fork"]].concat();
+    if !works(&container) {
         return;
     }
     for (signal, code) in SIGNALS {
-        let (program, _silent) = reading(&format!("pipe-1-{code}"), &CONTAINER);
+        let (program, _silent) = reading(&format!("pipe-1-{code}"), &container);
         let unshare = program.child.id();
         let children = fs::read_to_string(format!("/proc/{unshare}/task/{unshare}/children")).expect("children");
         let pid = children.trim().parse().ok().and_then(Pid::from_raw).expect("one child");
@@ -119,7 +131,7 @@ fn who_was_asked_and_goes_on_is_ended_after_its_grace() {
 
 #[test]
 fn a_second_signal_does_not_wait_for_the_grace() {
-    for (signal, code) in SIGNALS {
+    for (signal, code) in URGENT {
         let program = start(&["--grace", "86400"], &["ignore-stop"], "waiting");
         program.signal(Signal::INT);
         assert_eq!(program.line(), "ignored: ok");
@@ -127,6 +139,64 @@ fn a_second_signal_does_not_wait_for_the_grace() {
         let output = program.wait();
         assert_eq!((output.stdout.as_str(), output.stderr.as_str(), output.status.code()), ("", "", Some(code)));
     }
+}
+
+/// Shells and the system both send SIGHUP when a terminal closes, and some programs send SIGTERM, too.
+#[test]
+fn a_terminal_that_closes_is_not_in_a_hurry() {
+    assert_stops_gracefully(Program::start(&mut by(hearing(), &server(&[]))), |program| {
+        program.signal(Signal::HUP);
+        // It has heard the first one when it says so.
+        let mut said = program.line() + "\n";
+        while !said.ends_with("Shutting down...\n") {
+            said += &(program.line() + "\n");
+        }
+        program.signal(Signal::HUP);
+        program.signal(Signal::TERM);
+        said
+    });
+    // Nor does that keep a person from being in one.
+    let mut program = start(&["--grace", "86400"], &["ignore-stop"], "waiting");
+    program.signal(Signal::HUP);
+    assert_eq!(program.line(), "ignored: ok");
+    while program.is_running() {
+        program.signal(Signal::TERM);
+    }
+    assert_eq!(program.wait().status.code(), Some(143));
+}
+
+#[test]
+fn who_is_started_to_outlive_the_terminal_does() {
+    let program = Program::start(&mut by(&["sh", "-c", "trap '' HUP; exec \"$0\" \"$@\""], &server(&[])));
+    let address = program.address();
+    // It is ignored still, and not only until it has been heard.
+    if let Ok(status) = fs::read_to_string(format!("/proc/{}/status", program.child.id())) {
+        let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).expect("a list");
+        assert!(ignored.ends_with(['1', '3', '5', '7', '9', 'b', 'd', 'f']), "SIGHUP is the last bit of {ignored}");
+    }
+    program.signal(Signal::HUP);
+    let mut peer = connect(address);
+    peer.write_all(LAST_GET).expect("it reads");
+    assert!(read_all(&mut peer).ends_with(HELLO));
+    program.signal(Signal::TERM);
+    let output = program.wait();
+    assert!(output.stdout.ends_with("Shutting down...\nServed 1 request in 1 call.\n"), "{output:?}");
+    assert_eq!((output.stderr.as_str(), output.status.code()), ("", Some(0)));
+}
+
+/// Other servers open their log anew, or start anew.
+#[test]
+fn signals_that_ask_for_something_else_change_nothing() {
+    let program = Program::start(&mut server(&[]));
+    let address = program.address();
+    let mut peer = connect(address);
+    for signal in [Signal::USR1, Signal::USR2] {
+        program.signal(signal);
+        peer.write_all(GET).expect("it reads");
+        read_reply(&mut peer);
+    }
+    program.signal(Signal::TERM);
+    assert_eq!(program.wait().status.code(), Some(0));
 }
 
 #[test]
@@ -153,8 +223,8 @@ fn a_loop_that_would_have_to_be_asked_is_not_waited_for() {
 }
 
 /// Asks a server to stop by `stop` while it has half a request of one client, and another one is idle. The first is
-/// answered, the second is let go, and nobody else is picked up.
-fn assert_stops_gracefully(mut program: Program, stop: impl FnOnce(&mut Program)) {
+/// answered, the second is let go, and nobody else is picked up. `stop` returns what it has read of what the server says.
+fn assert_stops_gracefully(mut program: Program, stop: impl FnOnce(&mut Program) -> String) {
     let address = program.address();
     let mut idle = connect(address);
     idle.write_all(GET).expect("it reads");
@@ -167,7 +237,7 @@ fn assert_stops_gracefully(mut program: Program, stop: impl FnOnce(&mut Program)
     other.write_all(GET).expect("it reads");
     read_reply(&mut other);
 
-    stop(&mut program);
+    let said = stop(&mut program);
     assert_eq!(idle.read(&mut [0]).expect("an end"), 0, "the idle one is let go");
     assert_eq!(other.read(&mut [0]).expect("an end"), 0, "and so is the other one");
     let refused = TcpStream::connect(address).expect_err("nobody listens");
@@ -179,7 +249,7 @@ fn assert_stops_gracefully(mut program: Program, stop: impl FnOnce(&mut Program)
     assert!(reply.contains("Connection: close\r\n"), "{reply}");
     drop(half);
     let output = program.wait();
-    assert!(output.stdout.contains("Shutting down...\n"), "{output:?}");
+    assert!((said + &output.stdout).contains("Shutting down...\n"), "{output:?}");
     assert!(output.stdout.ends_with("Served 3 requests in 3 calls.\n"), "{output:?}");
     assert_eq!((output.stderr.as_str(), output.status.code()), ("", Some(0)));
 }
@@ -187,7 +257,11 @@ fn assert_stops_gracefully(mut program: Program, stop: impl FnOnce(&mut Program)
 #[test]
 fn the_server_finishes_what_is_under_way_and_ends_well() {
     for (signal, _) in SIGNALS {
-        assert_stops_gracefully(Program::start(&mut server(&[])), |program| program.signal(signal));
+        let program = Program::start(&mut by(hearing(), &server(&[])));
+        assert_stops_gracefully(program, |program| {
+            program.signal(signal);
+            String::new()
+        });
     }
 }
 
@@ -195,5 +269,8 @@ fn the_server_finishes_what_is_under_way_and_ends_well() {
 fn under_plain_wasmtime_the_end_of_standard_input_does_the_same() {
     let options = ["--listen", "127.0.0.1:0", "--stop-when-stdin-closes"];
     let mut command: Command = wasmtime(component::path(), &options);
-    assert_stops_gracefully(Program::start(command.stdin(Stdio::piped())), |program| drop(program.child.stdin.take()));
+    assert_stops_gracefully(Program::start(command.stdin(Stdio::piped())), |program| {
+        drop(program.child.stdin.take());
+        String::new()
+    });
 }
