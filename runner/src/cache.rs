@@ -9,8 +9,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use anyhow::{Context as _, anyhow, bail};
 use sha2::{Digest, Sha256};
 use wasmtime::{Cache, CacheConfig};
+
+use crate::limits::MIB;
+use crate::system::cause_of;
 
 /// How many components have their code kept: those that were compiled last.
 const MOST_KEPT: usize = 32;
@@ -30,20 +34,24 @@ impl Kept {
     ///
     /// # Errors
     /// Why nothing can be kept, or what is there cannot be used.
-    pub(crate) fn find(component: &[u8]) -> Result<Self, String> {
+    pub(crate) fn find(component: &[u8]) -> anyhow::Result<Self> {
         let all = place()?;
         own_folder(&all)?;
         let folder = all.join(text(&Sha256::digest(component)[..16]));
         own_folder(&folder)?;
         let is_whole = sum(&folder).is_ok_and(|sum| fs::read_to_string(folder.join(SUM)).is_ok_and(|kept| kept == sum));
-        if !is_whole && let Err(error) = remove(&folder.join(CODE)) {
-            return Err(format!("what is in {} is damaged, and cannot be removed: {error}", folder.display()));
+        if !is_whole {
+            let damaged = || format!("what is in {} is damaged, and cannot be removed", folder.display());
+            remove(&folder.join(CODE)).with_context(damaged)?;
         }
         let mut config = CacheConfig::new();
         config.with_directory(folder.join(CODE));
         // Wasmtime would pack often used code tighter later on, and the sum would not fit any more.
         config.with_optimized_compression_usage_counter_threshold(u64::MAX);
-        let cache = Cache::new(config).map_err(|error| format!("{error:#}"))?;
+        let cache = Cache::new(config).map_err(|error| match cause_of(&error) {
+            Some(error) => anyhow::Error::from(error),
+            None => anyhow!("{error:#}"),
+        })?;
         Ok(Kept { folder, cache })
     }
 
@@ -54,46 +62,62 @@ impl Kept {
 
     /// The component has been compiled, or its code was found. What is new is summed up; without a sum it will be compiled
     /// the next time, too.
-    pub(crate) fn seal(&self) {
-        if self.cache.cache_misses() == 0 {
-            return;
+    ///
+    /// # Errors
+    /// Why what is new is not kept.
+    pub(crate) fn seal(&self) -> anyhow::Result<()> {
+        if self.cache.cache_hits() > 0 {
+            return Ok(());
         }
-        let Ok(sum) = sum(&self.folder) else { return };
         let new = self.folder.join(format!("{}.{SUM}", std::process::id()));
-        if fs::write(&new, sum).and_then(|()| fs::rename(&new, self.folder.join(SUM))).is_err() {
-            // Whether that can be removed changes nothing.
+        let sealed = self.sum_of_the_new().and_then(|sum| fs::write(&new, sum));
+        let sealed = sealed.and_then(|()| fs::rename(&new, self.folder.join(SUM)));
+        if sealed.is_err() {
+            // What is half written is of no use. Whether it can be removed changes nothing.
             let _ = fs::remove_file(&new);
+            let _ = remove(&self.folder.join(CODE));
         }
         if let Some(all) = self.folder.parent() {
             forget_the_oldest(all);
         }
+        sealed.with_context(|| self.folder.display().to_string())
+    }
+
+    /// The sum over what wasmtime has written. If wasmtime could not write, it does not say why; another file of this size does.
+    fn sum_of_the_new(&self) -> io::Result<String> {
+        if self.cache.cache_misses() == 0 {
+            let code = self.folder.join(CODE);
+            fs::create_dir_all(&code).and_then(|()| fs::write(code.join("try"), vec![0; MIB]))?;
+            return Err(io::Error::other("it could not be written"));
+        }
+        sum(&self.folder)
     }
 }
 
 /// Where the folders of all components are.
-fn place() -> Result<PathBuf, String> {
+fn place() -> anyhow::Result<PathBuf> {
     let variable = |name| std::env::var_os(name).filter(|value: &OsString| Path::new(value).is_absolute());
     let caches = match (variable("XDG_CACHE_HOME"), variable("HOME")) {
         (Some(caches), _) => PathBuf::from(caches),
         (None, Some(home)) => PathBuf::from(home).join(".cache"),
-        (None, None) => return Err("neither XDG_CACHE_HOME nor HOME is set".into()),
+        (None, None) => bail!("neither XDG_CACHE_HOME nor HOME is set"),
     };
     Ok(caches.join("hello-runner"))
 }
 
 /// Makes the folder, if it is not there, and sees to it that nobody else can write to it. What root has put there may be
 /// used by everybody: a container has its code like that.
-fn own_folder(folder: &Path) -> Result<(), String> {
-    let problem = |error: io::Error| format!("{}: {error}", folder.display());
+fn own_folder(folder: &Path) -> anyhow::Result<()> {
+    let name = || folder.display().to_string();
     let mut builder = DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o755);
-    builder.create(folder).map_err(problem)?;
-    let found = fs::metadata(folder).map_err(problem)?;
+    builder.create(folder).with_context(name)?;
+    let found = fs::metadata(folder).with_context(name)?;
     match is_ours(&found) {
         true => Ok(()),
-        false => Err(format!("{} belongs to somebody else, or others can write to it", folder.display())),
+        false => bail!("{} belongs to somebody else, or others can write to it", folder.display()),
     }
 }
 

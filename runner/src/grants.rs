@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 use std::fmt::Display;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use wasmtime_wasi::sockets::SocketAddrUse;
@@ -51,6 +51,14 @@ impl Grants {
         }
     }
 
+    /// Where a browser on another machine finds the server, if it is granted every address of this one.
+    pub(crate) fn urls(&self) -> Vec<String> {
+        match self.listen.iter().any(|address| address.ip().is_unspecified()) {
+            true => urls(&self.listen, &own_addresses()),
+            false => Vec::new(),
+        }
+    }
+
     /// What is granted, as parts of a sentence: `listen on 127.0.0.1:9000 and [::1]:9000`.
     pub(crate) fn words(&self) -> Vec<String> {
         let places = [("listen on", &self.listen), ("connect to", &self.connect)];
@@ -67,6 +75,43 @@ fn is_same_place(one: &SocketAddr, other: &SocketAddr) -> bool {
         SocketAddr::V6(address) => address.scope_id(),
     };
     one.ip() == other.ip() && scope(one) == scope(other)
+}
+
+/// Whether a grant of this address could ever be used: WASI has no IPv4 address that is written as one of IPv6, and nobody
+/// can call a group, or no address. (A server that is to listen for a group says itself what is wrong with that.)
+pub(crate) fn can_be_used(ip: IpAddr, option: &str) -> bool {
+    let is_mapped = matches!(ip, IpAddr::V6(ip) if ip.to_ipv4_mapped().is_some());
+    !is_mapped && !(option == "--allow-connect" && (ip.is_multicast() || ip.is_unspecified()))
+}
+
+/// Whether `address` is of the kind that each network of this machine has anew (`fe80::1`, RFC 4291 section 2.5.6), and does not
+/// say which network it is in.
+pub(crate) fn lacks_scope(address: &SocketAddr) -> bool {
+    matches!(address, SocketAddr::V6(address) if address.ip().is_unicast_link_local() && address.scope_id() == 0)
+}
+
+/// Advice for an address that [lacks its scope](lacks_scope).
+pub(crate) const NAME_SCOPE: &str =
+    "an address that begins with fe80 needs the number of its network interface, such as [fe80::1%2]:9000";
+
+/// Where a browser on another machine finds a server that may listen at `granted`, on a machine with the addresses `own`: nothing
+/// unless it is granted every address of the machine.
+fn urls(granted: &[SocketAddr], own: &[IpAddr]) -> Vec<String> {
+    let everywhere = granted.iter().filter(|address| address.ip().is_unspecified() && address.port() != 0);
+    let urls = everywhere.flat_map(|granted| {
+        let own = own.iter().filter(|ip| ip.is_ipv4() == granted.is_ipv4());
+        own.map(|&ip| format!("http://{}", SocketAddr::new(ip, granted.port())))
+    });
+    urls.collect()
+}
+
+/// The addresses by which other machines know this one. None, if the system does not tell.
+fn own_addresses() -> Vec<IpAddr> {
+    let interfaces = if_addrs::get_if_addrs().unwrap_or_default();
+    let others = interfaces
+        .iter()
+        .filter(|interface| interface.is_oper_up() && !interface.is_loopback() && !interface.is_link_local());
+    others.map(if_addrs::Interface::ip).collect()
 }
 
 /// `a`, `a and b`, `a, b, and c`.
@@ -98,7 +143,12 @@ const NO_OPTION: &str = "there is no option that would allow it";
 
 impl Refusal {
     fn of(verb: &str, address: SocketAddr, option: &str) -> Self {
-        Refusal { tried: format!("{verb} {address}"), advice: format!("{option} {address} would allow it") }
+        let advice = match address {
+            _ if lacks_scope(&address) => NAME_SCOPE.into(),
+            _ if !can_be_used(address.ip(), option) => NO_OPTION.into(),
+            _ => format!("{option} {address} would allow it"),
+        };
+        Refusal { tried: format!("{verb} {address}"), advice }
     }
 
     /// To use UDP.
@@ -174,10 +224,11 @@ impl Guard {
             return;
         }
         if told.len() == MOST_REFUSALS {
-            self.stderr.say("hello-runner: it is refused more than that, which is not told any more\n");
+            self.stderr.say(["hello-runner: it is refused more than that, which is not told any more"]);
         } else {
             let Refusal { tried, advice } = &refusal;
-            self.stderr.say(&format!("hello-runner: refused: {} may not {tried}\n  {advice}\n", self.name));
+            let cause = format!("hello-runner: refused: {} may not {tried}", self.name);
+            self.stderr.say([cause.as_str(), &format!("  {advice}")]);
         }
         told.insert(refusal);
     }
@@ -239,12 +290,52 @@ mod tests {
             [(SocketAddrUse::TcpListen, "--allow-listen"), (SocketAddrUse::TcpConnect, "--allow-connect")]
         {
             assert_eq!(check(&grants, "[fe80::1%2]:9000", usage), Ok(()));
-            for other in ["[fe80::1]:9000", "[fe80::1%3]:9000"] {
-                let refusal = check(&grants, other, usage).expect_err(other);
-                assert_eq!(refusal.advice, format!("{option} {other} would allow it"));
-            }
+            let refusal = check(&grants, "[fe80::1%3]:9000", usage).expect_err("another network");
+            assert_eq!(refusal.advice, format!("{option} [fe80::1%3]:9000 would allow it"));
+            let refusal = check(&grants, "[fe80::1]:9000", usage).expect_err("no network");
+            assert!(refusal.advice.ends_with(NAME_SCOPE), "to grant it would not help: {}", refusal.advice);
             let flow = std::net::SocketAddrV6::new("fe80::1".parse().expect("an address"), 9000, 7, 2);
             assert_eq!(grants.check(flow.into(), usage), Ok(()));
+        }
+    }
+
+    #[test]
+    fn every_address_of_the_machine_is_named_as_others_can_open_it() {
+        let own = ["192.168.1.7", "10.8.0.2", "2001:db8::7"].map(|ip| ip.parse().expect("an address"));
+        for (granted, expected) in [
+            (&["0.0.0.0:9000"][..], &["http://192.168.1.7:9000", "http://10.8.0.2:9000"][..]),
+            (&["[::]:9001", "127.0.0.1:9001"], &["http://[2001:db8::7]:9001"]),
+            (&["127.0.0.1:9000", "[::1]:9000", "192.168.1.7:9000"], &[]),
+            // Which port it will be is not known yet.
+            (&["0.0.0.0:0"], &[]),
+        ] {
+            assert_eq!(urls(&addresses(granted), &own), expected, "{granted:?}");
+        }
+    }
+
+    #[test]
+    fn the_machine_has_addresses_that_others_know() {
+        for ip in own_addresses() {
+            assert!(!ip.is_loopback() && !ip.is_unspecified() && !lacks_scope(&(ip, 1).into()), "{ip}");
+        }
+    }
+
+    #[test]
+    fn what_is_advised_can_be_typed() {
+        use crate::options::{Command, parse};
+        let addresses = ["[::1]:1", "[fe80::1]:1", "[fe80::1%2]:1", "[::ffff:127.0.0.1]:1", "224.0.0.1:1", "0.0.0.0:1"];
+        for usage in [SocketAddrUse::TcpListen, SocketAddrUse::TcpConnect] {
+            for address in addresses {
+                let refusal = check(&Grants::default(), address, usage).expect_err(address);
+                let Some(advised) =
+                    refusal.advice.strip_suffix(" would allow it").filter(|_| refusal.advice != NO_OPTION)
+                else {
+                    continue;
+                };
+                let typed = parse(advised.split(' ').chain(["a.wasm"]));
+                let Ok(Command::Run(options)) = typed else { panic!("{advised}: {typed:?}") };
+                assert_eq!(check(&options.grants, address, usage), Ok(()), "{advised}");
+            }
         }
     }
 

@@ -116,6 +116,11 @@ impl ResourceLimiter for Limits {
         Ok(true)
     }
 
+    /// The system has no memory, although it would be granted. As for [`Limits::grow`].
+    fn memory_grow_failed(&mut self, error: wasmtime::Error) -> Result<()> {
+        Err(error)
+    }
+
     fn instances(&self) -> usize {
         MOST_PARTS
     }
@@ -129,37 +134,43 @@ impl ResourceLimiter for Limits {
     }
 }
 
-/// Sees to it that the process may have as many descriptors as `connections` need, as far as the system lets it. If that
-/// is not far enough, says how many connections there can be, and why.
+/// What may be open besides connections, at the most: standard streams, listeners, what the runtimes wait with.
 #[cfg(unix)]
-pub(crate) fn raise_descriptors(connections: u64) -> Option<String> {
+const OTHERS: u64 = 32;
+
+/// Sees to it that the process may have as many descriptors as `connections` need, as far as the system lets it.
+#[cfg(unix)]
+pub(crate) fn raise_descriptors(connections: u64) {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-    /// What is open besides connections: standard streams, listeners, what the runtime waits with.
-    const OTHERS: u64 = 32;
-
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
-    let needed = connections + OTHERS;
     // `None` is no limit.
-    let mut limit = current?;
-    if limit < needed {
-        let raised = Rlimit { current: maximum, maximum };
+    if current.is_some_and(|limit| limit < connections + OTHERS) {
         // macOS says "no limit", and refuses more than its own: then the limit stays as it is.
-        if setrlimit(Resource::Nofile, raised).is_ok() {
-            limit = maximum?;
-        }
+        let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
     }
-    (limit < needed).then(|| {
-        format!(
-            "the system grants {limit} file descriptors, so there can be {} connections at a time, not {connections}",
-            limit.saturating_sub(OTHERS)
-        )
-    })
+}
+
+/// For how many connections there are descriptors, now that everything else but these `listeners` is open; and how many
+/// descriptors there may be. Without a limit, nothing.
+#[cfg(unix)]
+pub(crate) fn room_for_connections(listeners: usize) -> Option<(u64, u64)> {
+    use rustix::process::{Resource, getrlimit};
+
+    let most = getrlimit(Resource::Nofile).current?;
+    let listed = ["/proc/self/fd", "/dev/fd"].iter().find_map(|folder| std::fs::read_dir(folder).ok());
+    // The folder is open, too, while it is read.
+    let open = listed.map_or(OTHERS, |entries| entries.count() as u64 - 1);
+    Some((most.saturating_sub(open + listeners as u64), most))
 }
 
 /// Where the system counts descriptors otherwise, there is nothing to raise.
 #[cfg(not(unix))]
-pub(crate) fn raise_descriptors(_connections: u64) -> Option<String> {
+pub(crate) fn raise_descriptors(_connections: u64) {}
+
+/// Where the system counts descriptors otherwise, there is no limit.
+#[cfg(not(unix))]
+pub(crate) fn room_for_connections(_listeners: usize) -> Option<(u64, u64)> {
     None
 }
 

@@ -11,6 +11,7 @@
 //! | `cache` | compiled code, kept for the next start |
 //! | `limits` | memory, handles, descriptors |
 //! | `stdio` | the standard streams; the end of standard input tells the component to stop |
+//! | `system` | what the system refuses, and the limit of this process that is behind it |
 //! | `watch` | signals, and code that never pauses |
 //! | `sandbox` | puts it all together and runs the component |
 
@@ -23,55 +24,22 @@ mod limits;
 mod options;
 mod sandbox;
 mod stdio;
+mod system;
 mod watch;
 
 use std::io::Write;
 use std::process::ExitCode;
 
-use options::{Command, HELP};
-use stdio::Output;
+use hello_failure::{Failure, report};
+
+use options::{Command, HELP, UsageError};
 
 /// The host allocates for every call of the component, and this is quicker at that than what the system has.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Why a component could not be run, or was ended: for the one who started it.
-struct Failure {
-    /// One line; none when there is nothing to say.
-    cause: String,
-    /// What to do about it.
-    advice: String,
-    /// Where in the component's code, if that was asked for.
-    place: Option<String>,
-    /// The exit code.
-    code: u8,
-}
-
-impl Failure {
-    fn new(cause: impl Into<String>, advice: impl Into<String>) -> Self {
-        Failure { cause: cause.into(), advice: advice.into(), place: None, code: 1 }
-    }
-
-    /// An end that was asked for.
-    fn silent(code: u8) -> Self {
-        Failure { cause: String::new(), advice: String::new(), place: None, code }
-    }
-
-    /// Says it, and returns the exit code.
-    fn tell(&self, stderr: &Output) -> u8 {
-        stderr.say(&self.words());
-        self.code
-    }
-
-    /// What there is to say.
-    fn words(&self) -> String {
-        if self.cause.is_empty() {
-            return String::new();
-        }
-        let place = self.place.iter().map(|place| format!("{}\n", place.trim_end())).collect::<String>();
-        format!("hello-runner: {}\n  {}\n{place}", self.cause, self.advice)
-    }
-}
+/// What this program calls itself.
+const NAME: &str = "hello-runner";
 
 /// Prints where nothing else does. Whether anybody reads it changes nothing.
 fn print(mut stream: impl Write, text: &str) {
@@ -81,19 +49,24 @@ fn print(mut stream: impl Write, text: &str) {
 /// Exit codes: the component's own; 1 when it failed or was ended, 2 for a mistake in the command line, 128 and the
 /// number of the signal when one ended it.
 fn main() -> ExitCode {
-    match options::parse(std::env::args_os().skip(1)) {
-        Ok(Command::Run(options)) => ExitCode::from(sandbox::run(&options)),
-        Ok(Command::Help) => {
-            print(std::io::stdout(), HELP);
-            ExitCode::SUCCESS
-        }
-        Ok(Command::Version) => {
-            print(std::io::stdout(), concat!("hello-runner ", env!("CARGO_PKG_VERSION"), "\n"));
-            ExitCode::SUCCESS
-        }
-        Err(error) => {
-            print(std::io::stderr(), &format!("hello-runner: {error}; see --help\n"));
-            ExitCode::from(2)
-        }
+    let code = run().unwrap_or_else(|error| {
+        let report = report(NAME, &error);
+        print(std::io::stderr(), &report.text);
+        report.code
+    });
+    ExitCode::from(code)
+}
+
+/// Does what the command line asks for. Returns the exit code.
+///
+/// # Errors
+/// What could not be told anywhere else.
+fn run() -> anyhow::Result<u8> {
+    let see_help = |error: UsageError| Failure::usage(format!("{error}; see --help"), "");
+    match options::parse(std::env::args_os().skip(1)).map_err(see_help)? {
+        Command::Run(options) => return sandbox::run(&options),
+        Command::Help => print(std::io::stdout(), HELP),
+        Command::Version => print(std::io::stdout(), concat!("hello-runner ", env!("CARGO_PKG_VERSION"), "\n")),
     }
+    Ok(0)
 }

@@ -2,12 +2,12 @@
 
 use std::ffi::OsString;
 use std::fmt::Display;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::grants::Grants;
+use crate::grants::{Grants, NAME_SCOPE, can_be_used, lacks_scope};
 use crate::limits::MIB;
 
 /// What `--help` prints.
@@ -159,6 +159,10 @@ fn address(grants: &mut Vec<SocketAddr>, option: &str, value: OsString, least_po
     let text = value.to_string_lossy();
     match text.parse::<SocketAddr>() {
         Ok(address) if !can_be_used(address.ip(), option) => Err(refuse(option, "an address of one machine", &text)),
+        // (A server that is to listen there says itself what is wrong with that.)
+        Ok(address) if option == "--allow-connect" && lacks_scope(&address) => {
+            Err(format!("{option} cannot grant {text}: {NAME_SCOPE}").into())
+        }
         Ok(address) if grants.contains(&address) => Ok(()),
         Ok(address) if address.port() >= least_port => {
             grants.push(address);
@@ -167,13 +171,6 @@ fn address(grants: &mut Vec<SocketAddr>, option: &str, value: OsString, least_po
         Ok(_) => Err(refuse(option, "a port from 1 to 65535", &text)),
         Err(_) => Err(refuse(option, "an address and a port, such as 127.0.0.1:9000 or [::1]:9000", &text)),
     }
-}
-
-/// Whether a grant of this address could ever be used: WASI has no IPv4 address that is written as one of IPv6, and nobody
-/// can call a group, or no address. (A server that is to listen for a group says itself what is wrong with that.)
-fn can_be_used(ip: IpAddr, option: &str) -> bool {
-    let is_mapped = matches!(ip, IpAddr::V6(ip) if ip.to_ipv4_mapped().is_some());
-    !is_mapped && !(option == "--allow-connect" && (ip.is_multicast() || ip.is_unspecified()))
 }
 
 fn number(option: &str, value: OsString, range: RangeInclusive<u64>) -> Result<u64, UsageError> {
@@ -249,6 +246,7 @@ mod tests {
             (&["--allow-connect", "224.0.0.1:9000", "a"], "--allow-connect takes an address of one machine"),
             (&["--allow-connect", "0.0.0.0:9000", "a"], "--allow-connect takes an address of one machine"),
             (&["--allow-connect", "127.0.0.1:0", "a"], "--allow-connect takes a port from 1 to 65535"),
+            (&["--allow-connect", "[fe80::1]:80", "a"], "--allow-connect cannot grant [fe80::1]:80: an address that"),
             (&["--max-memory", "0", "a"], "--max-memory takes a whole number from 1 to 4096"),
             (&["--max-turn", "soon", "a"], "--max-turn takes a whole number from 0 to 86400, not \"soon\""),
             (&["--allow-files", "a"], "--allow-files"),

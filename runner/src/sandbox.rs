@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use hello_failure::{Failure, report};
 use wasmtime::component::{Component, Linker, ResourceTable, ResourceTableError};
 use wasmtime::{Config, Engine, Store, Trap, WasmBacktrace, WasmBacktraceDetails};
 use wasmtime_wasi::p2::bindings::CommandPre;
@@ -21,7 +22,7 @@ use crate::limits::{self, Handles, Limits, MIB, MOST_ELEMENTS, MOST_HANDED_OVER,
 use crate::options::{MOST_MEMORY, Options};
 use crate::stdio::{Output, Stdout};
 use crate::watch::{End, Watch, exit_code};
-use crate::{Failure, print};
+use crate::{NAME, system};
 
 /// The packages and interfaces of WASI 0.2 that there is an answer for; what of them is allowed is another question.
 const OFFERED: [&str; 8] = [
@@ -86,27 +87,31 @@ impl HostWallClock for WallClock {
 }
 
 /// Runs a component as `options` say, to its end, and says what went wrong. Returns the exit code.
-pub(crate) fn run(options: &Options) -> u8 {
+///
+/// # Errors
+/// What cannot be said here, because there is no thread to write it.
+pub(crate) fn run(options: &Options) -> anyhow::Result<u8> {
+    system::has_address_space()?;
+    limits::raise_descriptors(options.max_connections);
     let name = options.component.file_name().unwrap_or(options.component.as_os_str()).to_string_lossy();
-    // A name may be anything, and shall not look like another line, or do something to a terminal.
-    let name = name.replace(char::is_control, "?");
     let outputs = Output::stdout().and_then(|stdout| Ok((stdout, Output::stderr()?)));
-    let (stdout, stderr) = match outputs {
-        Ok(outputs) => outputs,
-        Err(error) => {
-            // Nobody else is there to write it.
-            let failure = system(&error);
-            print(std::io::stderr(), &failure.words());
-            return failure.code;
-        }
-    };
+    let (stdout, stderr) = outputs.map_err(|error| system::refused(&error))?;
     let watch = Watch::new();
     let outcome = run_with(options, &name, &stdout, &stderr, &watch);
     watch.settle();
-    let code = outcome.unwrap_or_else(|failure| failure.tell(&stderr));
+    let code = code_of(outcome, &stderr);
     stdout.drain(LAST_WORDS);
     stderr.drain(LAST_WORDS);
-    code
+    Ok(code)
+}
+
+/// The exit code for this outcome. Says what went wrong.
+fn code_of(outcome: anyhow::Result<u8>, stderr: &Output) -> u8 {
+    outcome.unwrap_or_else(|error| {
+        let report = report(NAME, &error);
+        stderr.say(report.text.lines());
+        report.code
+    })
 }
 
 /// Runs it, and returns its own exit code.
@@ -119,24 +124,23 @@ fn run_with(
     stdout: &Arc<Output>,
     stderr: &Arc<Output>,
     watch: &Arc<Watch>,
-) -> Result<u8, Failure> {
+) -> anyhow::Result<u8> {
     let (title, last_stdout, last_stderr) = (name.to_owned(), Arc::clone(stdout), Arc::clone(stderr));
     let verbose = options.verbose;
     let last_words = move |end| {
-        let code = ended(end, &title, verbose).tell(&last_stderr);
+        let code = code_of(ended(end, &title, verbose).map_err(Into::into), &last_stderr);
         last_stdout.drain(LAST_WORDS);
         last_stderr.drain(LAST_WORDS);
         code
     };
     let (engine, component) = caught(|| {
-        watch.begin(options.max_turn, options.grace, last_words).map_err(|error| system(&error))?;
+        watch.begin(options.max_turn, options.grace, last_words).map_err(|error| system::refused(&error))?;
         load(options, stderr)
     })?;
     if options.verbose {
         watch.trap_in(&engine);
     }
     let asks = asks(&engine, &component, name)?;
-    let note = limits::raise_descriptors(options.max_connections);
 
     let guard = Guard::new(name, stderr);
     let mut wasi = WasiCtx::builder();
@@ -185,64 +189,64 @@ fn run_with(
     store.set_max_component_handles(2 * handles.most);
     store.set_epoch_deadline(1);
 
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| system::refused(&error))?;
+    // From here on nothing is opened but what the component asks for.
+    let note = descriptors(options)?;
     if !options.quiet {
-        stderr.say(&sentence(options, name, &asks));
-    }
-    if let Some(note) = note.filter(|_| !options.quiet) {
-        stderr.say(&format!(
-            "hello-runner: note: {note}\n  raise the limit (ulimit -n), or take a smaller --max-connections\n"
-        ));
+        stderr.say(sentences(options, name, &asks).iter().map(String::as_str));
+        if let Some(note) = note {
+            stderr.say([note.as_str(), "  raise the limit (ulimit -n), or take a smaller --max-connections"]);
+        }
     }
     // What the component prints on the other stream comes behind it, also where both go to one place.
     stderr.drain(FIRST_WORDS);
 
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| system(&error))?;
-    let outcome = runtime.block_on(watch.over(async {
+    let (outcome, end) = runtime.block_on(watch.over(async {
         let command = command.instantiate_async(&mut store).await?;
         command.wasi_cli_run().call_run(&mut store).await
     }));
-    let mut failure = match outcome {
+    let place = match &outcome {
+        Some(Err(error)) if options.verbose => error.downcast_ref().map(WasmBacktrace::to_string),
+        _ => None,
+    };
+    let ended = match (outcome, end) {
         (_, Some(end)) => ended(end, name, options.verbose),
-        (Some(Ok(Ok(()))), None) => return Ok(0),
-        (Some(Ok(Err(()))), None) => return Ok(1),
-        (Some(Err(ref error)), None) => match error.downcast_ref::<I32Exit>() {
-            Some(exit) => return Ok(u8::try_from(exit.0).unwrap_or(1)),
-            None => failed(error, options, name, handles),
+        (Some(Ok(ended)), None) => Ok(u8::from(ended.is_err())),
+        (Some(Err(error)), None) => match error.downcast_ref::<I32Exit>() {
+            Some(exit) => Ok(u8::try_from(exit.0).unwrap_or(1)),
+            None => Err(failed(&error, options, name, handles)),
         },
         (None, None) => unreachable!("it ends, or is ended"),
     };
-    if let (true, (Some(Err(error)), _)) = (options.verbose, &outcome) {
-        failure.place = error.downcast_ref().map(WasmBacktrace::to_string);
+    Ok(ended.map_err(|failure| failure.with_details(place.unwrap_or_default()))?)
+}
+
+/// What there is to say about the descriptors that are left for connections.
+///
+/// # Errors
+/// There are none.
+fn descriptors(options: &Options) -> Result<Option<String>, Failure> {
+    let wanted = options.max_connections;
+    match limits::room_for_connections(options.grants.listen.len()) {
+        Some((0, most)) => Err(Failure::new(
+            format!("this process may have {most} file descriptors (ulimit -n), which leaves none for a connection"),
+            system::RAISE,
+        )),
+        Some((room, most)) if room < wanted => Ok(Some(format!(
+            "{NAME}: note: the system grants {most} file descriptors, so there can be {room} connection{} at a time, not {wanted}",
+            if room == 1 { "" } else { "s" }
+        ))),
+        _ => Ok(None),
     }
-    Err(failure)
 }
 
 /// Advice where only whoever made this program can help.
 const BUG: &str = "this is a mistake in hello-runner: please report it";
 
-/// Advice where the machine has run out of something.
-const RESOURCES: &str = "it may have run out of memory, threads or file descriptors: end other programs, and try again";
-
-/// Why something could not be done for which the system is needed.
-fn system(error: &std::io::Error) -> Failure {
-    Failure::new(format!("the system refuses to help: {error}"), RESOURCES)
-}
-
-/// What the system said, if that is at the bottom of `error`.
-fn of_the_system(error: &wasmtime::Error) -> Option<std::io::Error> {
-    let cause = error.root_cause();
-    #[cfg(unix)]
-    if let Some(&number) = cause.downcast_ref::<rustix::io::Errno>() {
-        return Some(number.into());
-    }
-    let error = cause.downcast_ref::<std::io::Error>()?;
-    Some(error.raw_os_error().map_or_else(|| error.kind().into(), std::io::Error::from_raw_os_error))
-}
-
 /// What `set_up` comes to. What wasmtime is made of panics where the system has no thread or descriptor for it, and has
 /// no other way to say so.
-fn caught<T>(set_up: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
+fn caught<T>(set_up: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
     let hook = take_hook();
     set_hook(Box::new(|_| {}));
     let outcome = catch_unwind(AssertUnwindSafe(set_up));
@@ -250,8 +254,7 @@ fn caught<T>(set_up: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> 
     outcome.unwrap_or_else(|panic| {
         let words =
             panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
-        let words = words.and_then(|words| words.lines().next()).unwrap_or("it does not say why");
-        Err(Failure::new(format!("the sandbox cannot be set up: {words}"), RESOURCES))
+        Err(system::panicked(words.and_then(|words| words.lines().next()).unwrap_or("it does not say why")).into())
     })
 }
 
@@ -267,29 +270,31 @@ fn engine(options: &Options, kept: Option<&Kept>) -> Result<Engine, Failure> {
     config.concurrency_support(false);
     // WASI 0.2 has 32-bit addresses.
     config.wasm_memory64(false);
+    // There will be one instance only, so nothing is gained by a file of what its memory begins with; and files may be limited.
+    config.memory_init_cow(false);
     config.cache(kept.map(Kept::cache));
     Engine::new(&config).map_err(|error| Failure::new(format!("this machine cannot run WebAssembly: {error:#}"), BUG))
 }
 
 /// Reads the component at `path`, and compiles it, unless its code is there from an earlier time.
-fn load(options: &Options, stderr: &Output) -> Result<(Engine, Component), Failure> {
+fn load(options: &Options, stderr: &Output) -> anyhow::Result<(Engine, Component)> {
     let path = &options.component;
     let bytes = read(path)?;
-    let kept = match Kept::find(&bytes) {
-        Ok(kept) => Some(kept),
-        Err(_) if options.quiet => None,
-        Err(problem) => {
-            stderr.say(&format!(
-                "hello-runner: note: compiled code cannot be kept, so each start takes longer: {problem}\n  \
-                 set XDG_CACHE_HOME to a folder that only you can write to\n"
-            ));
-            None
-        }
-    };
-    let engine = engine(options, kept.as_ref())?;
+    let kept = Kept::find(&bytes);
+    let engine = engine(options, kept.as_ref().ok())?;
     let component = compile(&engine, path, &bytes)?;
-    if let Some(kept) = kept {
-        kept.seal();
+    if let (Err(problem), false) = (kept.and_then(|kept| kept.seal()), options.quiet) {
+        let limit = problem.root_cause().downcast_ref().and_then(system::behind);
+        let advice = match limit {
+            Some(_) => system::RAISE,
+            None => "set XDG_CACHE_HOME to a folder that only you can write to",
+        };
+        let limit = limit.map_or_else(String::new, |limit| format!("; {limit}"));
+        stderr.say([
+            format!("{NAME}: note: compiled code cannot be kept, so each start takes longer: {problem:#}{limit}")
+                .as_str(),
+            &format!("  {advice}"),
+        ]);
     }
     Ok((engine, component))
 }
@@ -298,7 +303,7 @@ fn load(options: &Options, stderr: &Output) -> Result<(Engine, Component), Failu
 fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     let give = "give the path of a component, a .wasm file; the server is built by: \
                 cargo build --release --locked --target wasm32-wasip2";
-    let unreadable = |error| Failure::new(format!("cannot read {}: {error}", path.display()), give);
+    let unreadable = |error| system::could_not(&format!("cannot read {}", path.display()), &error, give);
     let mut file = File::open(path).map_err(unreadable)?;
     let mut bytes = Vec::new();
     // The preamble: magic number, version, layer (0 a module, 1 a component). What has another one is not read further.
@@ -325,8 +330,8 @@ fn read(path: &Path) -> Result<Vec<u8>, Failure> {
 
 /// Compiles a component, whose file has this path.
 fn compile(engine: &Engine, path: &Path, bytes: &[u8]) -> Result<Component, Failure> {
-    Component::new(engine, bytes).map_err(|error| match of_the_system(&error) {
-        Some(error) if error.kind() != ErrorKind::PermissionDenied => system(&error),
+    Component::new(engine, bytes).map_err(|error| match system::cause_of(&error) {
+        Some(error) if error.kind() != ErrorKind::PermissionDenied => system::refused(&error),
         Some(error) => Failure::new(
             format!("the system does not let this program run what it has compiled: {error}"),
             "allow it memory that is executable: MemoryDenyWriteExecute of systemd must be off, and so must its like",
@@ -350,9 +355,21 @@ struct Asks {
 const OFFER: &str =
     "it has WASI 0.2: cli, clocks, io, random, sockets, http to send requests (and filesystem, without files)";
 
-/// What the component asks for. It is an error if there is no answer for the name of it.
+/// What a component exports that answers requests: in WASI 0.2, and in 0.3.
+const HANDLERS: [&str; 2] = ["wasi:http/incoming-handler@", "wasi:http/handler@"];
+
+/// What the component asks for. It is an error if there is no answer for the name of it, or if the component is for another kind
+/// of host.
 fn asks(engine: &Engine, component: &Component, name: &str) -> Result<Asks, Failure> {
     let contract = component.component_type();
+    if contract.exports(engine).any(|(export, _)| HANDLERS.iter().any(|handler| export.starts_with(handler))) {
+        return Err(Failure::new(
+            format!(
+                "{name} is for a host that speaks wasi:http, which listens and hands it each request; this sandbox does not"
+            ),
+            "run it with wasmtime serve -S cli; for the hello-http.wasm of this project, runner/serve --http does that",
+        ));
+    }
     let mut imports = contract.imports(engine).map(|(import, _)| import);
     let offered = |import: &str| OFFERED.iter().any(|package| import.starts_with(package)) && !import.contains("@0.3");
     if let Some(import) = imports.find(|import| !offered(import)) {
@@ -362,38 +379,48 @@ fn asks(engine: &Engine, component: &Component, name: &str) -> Result<Asks, Fail
     Ok(Asks { random: asks("wasi:random/"), requests: asks("wasi:http/") })
 }
 
-/// What the component may do, in a sentence that can be read out.
-fn sentence(options: &Options, name: &str, asks: &Asks) -> String {
+/// What the component may do, in sentences that can be read out.
+fn sentences(options: &Options, name: &str, asks: &Asks) -> Vec<String> {
     let mut may = options.grants.words();
     may.extend(["print".into(), "read the clock".into()]);
     if asks.random {
         may.push("draw random numbers".into());
     }
-    format!(
-        "The sandbox lets {name} {}.\n\
-         It can do nothing else: no files, no environment, no other connections, no looking up of names, and no more than {} MiB of memory.\n",
-        join(&may),
-        options.max_memory / MIB,
-    )
+    let mut sentences = vec![
+        format!("The sandbox lets {name} {}.", join(&may)),
+        format!(
+            "It can do nothing else: no files, no environment, no other connections, no looking up of names, and no more than {} MiB of memory.",
+            options.max_memory / MIB,
+        ),
+    ];
+    let urls = options.grants.urls();
+    if !urls.is_empty() {
+        sentences.push(format!("Other machines find it at {}.", join(&urls)));
+    }
+    sentences
 }
 
-/// Why the component was ended, and the exit code for that: of a signal as a shell has it.
-fn ended(end: End, name: &str, verbose: bool) -> Failure {
-    match end {
-        End::Signal(signal) => Failure::silent(exit_code(signal)),
-        End::Hostage => Failure::new(
+/// The exit code of a component that was ended by a signal, as a shell has it.
+///
+/// # Errors
+/// Why it was ended otherwise.
+fn ended(end: End, name: &str, verbose: bool) -> Result<u8, Failure> {
+    let (cause, advice) = match end {
+        End::Signal(signal) => return Ok(exit_code(signal)),
+        End::Hostage => (
             format!("{name} was busy and did not listen, so it was ended"),
             format!("its code is probably in a loop without an end{}", says_where(verbose)),
         ),
-        End::Turn(most) => Failure::new(
+        End::Turn(most) => (
             format!("{name} has been busy for {} without a pause, so it was ended", seconds(most)),
             format!("--max-turn allows more, but it is probably in a loop without an end{}", says_where(verbose)),
         ),
-        End::Grace(grace) => Failure::new(
+        End::Grace(grace) => (
             format!("{name} was asked to stop and did not within {}, so it was ended", seconds(grace)),
-            "--grace allows more",
+            "--grace allows more".into(),
         ),
-    }
+    };
+    Err(Failure::new(cause, advice))
 }
 
 /// The end of an advice: how to learn more, unless that follows anyway.
@@ -412,10 +439,11 @@ fn failed(error: &wasmtime::Error, options: &Options, name: &str, handles: Handl
     let in_its_code = error.downcast_ref::<WasmBacktrace>().is_some();
     if let Some(OutOfMemory { wanted }) = error.downcast_ref() {
         let wanted = wanted.div_ceil(MIB);
-        Failure::new(
-            format!("{name} needs {wanted} MiB of memory, and may have {}", options.max_memory / MIB),
-            format!("allow it more, such as --max-memory {}", (2 * wanted).min(MOST_MEMORY)),
-        )
+        let advice = match wanted <= MOST_MEMORY {
+            true => format!("allow it more, such as --max-memory {}", (2 * wanted).min(MOST_MEMORY)),
+            false => "no component can have more than that: it probably keeps what it does not need any more".into(),
+        };
+        Failure::new(format!("{name} needs {wanted} MiB of memory, and may have {}", options.max_memory / MIB), advice)
     } else if let Some(ResourceTableError::Full) = error.root_cause().downcast_ref() {
         Failure::new(
             format!("{name} holds more than {} handles of the host, such as sockets and streams", handles.most),
@@ -424,8 +452,8 @@ fn failed(error: &wasmtime::Error, options: &Options, name: &str, handles: Handl
                 handles.connections
             ),
         )
-    } else if let Some(error) = of_the_system(error) {
-        system(&error)
+    } else if let Some(error) = system::cause_of(error) {
+        system::refused(&error)
     } else if !in_its_code && error.downcast_ref::<Trap>().is_none() {
         // None of its code runs yet, and all that it asks for is there.
         Failure::new(

@@ -11,6 +11,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use hello_failure::escape;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Notify, watch};
 use wasmtime_wasi::cli::{IsTerminal, StdinStream, StdoutStream};
@@ -123,8 +124,10 @@ impl Output {
         }
     }
 
-    /// Prints a line of the host's own. There are few of them, so they wait in line whatever its length is.
-    pub(crate) fn say(&self, text: &str) {
+    /// Prints lines of the host's own, each [escaped](escape). There are few of them, so they wait to be written whatever their
+    /// length is.
+    pub(crate) fn say<'l>(&self, lines: impl IntoIterator<Item = &'l str>) {
+        let text: String = lines.into_iter().map(|line| escape(line) + "\n").collect();
         self.push(text.as_bytes());
     }
 
@@ -409,7 +412,7 @@ mod tests {
     #[test]
     fn where_the_system_does_not_wait_for_room_nothing_is_lost() {
         let (output, permits, written) = slow();
-        output.say("all of it");
+        output.push(b"all of it");
         for permit in [Err(ErrorKind::WouldBlock.into()), Err(ErrorKind::Interrupted.into()), Ok(())] {
             permits.send(permit).expect("it writes");
         }

@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::io::{ErrorKind, Read};
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::sync::atomic::{AtomicU16, Ordering};
 
 use super::support::{LAST_GET, Output, component, connect};
@@ -219,4 +219,36 @@ fn what_is_granted_is_said_at_the_start() {
                 It can do nothing else: no files, no environment, no other connections, no looking up of names, \
                 and no more than 32 MiB of memory.\n";
     assert_eq!(output.stderr, told);
+}
+
+#[test]
+fn a_server_that_is_granted_every_address_is_said_to_be_where_others_find_it() {
+    let said = |options: &[&str]| {
+        let mut command = std::process::Command::new(super::runner());
+        run(command.args(["--max-connections", "100"]).args(options).arg(component::probe()).arg("arguments")).stderr
+    };
+    let stderr = said(&["--allow-listen", "0.0.0.0:9005"]);
+    // The address that this machine would send from, if it has a network. (Nothing is sent: this only looks for the way.)
+    let socket = UdpSocket::bind("0.0.0.0:0").expect("a socket");
+    if let (Ok(()), Ok(SocketAddr::V4(own))) = (socket.connect("198.51.100.1:9"), socket.local_addr()) {
+        let line = stderr.lines().nth(2).expect("a third sentence");
+        assert!(line.starts_with("Other machines find it at http://") && line.ends_with(":9005."), "{line}");
+        assert!(line.contains(&format!("http://{}:9005", own.ip())), "{line}");
+        assert!(!line.contains("127.0.0.1") && !line.contains('['), "{line}");
+    }
+    for options in [&["--allow-listen", "127.0.0.1:9005"][..], &["--allow-listen", "0.0.0.0:0"]] {
+        assert_eq!(said(options).lines().count(), 2);
+    }
+    assert_eq!(said(&["--quiet", "--allow-listen", "0.0.0.0:9005"]), "");
+}
+
+#[test]
+fn an_address_that_needs_its_network_is_not_granted_by_advice_that_leaves_it_out() {
+    let output = run(&mut probe(&[], &["listen", "[fe80::1]:9000"]));
+    // A system without IPv6 has no such socket.
+    if output.stdout.contains("permission denied") {
+        let advice =
+            "an address that begins with fe80 needs the number of its network interface, such as [fe80::1%2]:9000";
+        assert_refused(&output, "listen on [fe80::1]:9000", advice);
+    }
 }

@@ -3,15 +3,15 @@
 use std::fs;
 use std::io::Write as _;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use hello_server::http::MAX_HEAD;
 use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
 
-use super::support::{GET, Output, Server, component, connect, read_reply, runner};
-use super::{Program, assert_failed, by, probe, run, sandbox, section};
+use super::support::{GET, Output, PATIENCE, Server, component, connect, read_reply, runner};
+use super::{Program, assert_failed, by, probe, run, sandbox, section, sections};
 
 #[test]
 fn more_memory_than_allowed_is_told_with_figures_and_the_advice_helps() {
@@ -193,13 +193,7 @@ fn to_wait_is_not_to_be_busy() {
 fn probe_with(name: &str, module: &[u8], times: u8) -> std::path::PathBuf {
     let mut bytes = fs::read(component::probe()).expect("a component");
     // How many modules it has: those are its sections 1.
-    let (mut modules, mut rest) = (0, &bytes[8..]);
-    while let Some((&id, behind)) = rest.split_first() {
-        let digits = 1 + behind.iter().take_while(|&&byte| byte >= 0x80).count();
-        let length = behind[..digits].iter().rev().fold(0, |length, &byte| length << 7 | usize::from(byte & 0x7f));
-        modules += u8::from(id == 1);
-        rest = &behind[digits + length..];
-    }
+    let modules = sections(&bytes).iter().filter(|(id, _)| *id == 1).count() as u8;
     bytes.extend(section(1, module));
     bytes.extend(section(2, &[&[times][..], &[0, modules, 0].repeat(times.into())].concat()));
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
@@ -258,9 +252,36 @@ fn descriptors_are_raised_as_far_as_the_system_lets_it() {
     }
     program.signal(Signal::TERM);
     assert!(!program.wait().stderr.contains("note"));
-    let hard = shell("ulimit -n 100");
-    let output = run(by(&["sh", "-c", &hard], &inner).arg("arguments"));
-    let note = "note: the system grants 100 file descriptors, so there can be 68 connections at a time, not 200\n";
-    assert!(output.stderr.contains(note) && output.stderr.contains("\n  raise the limit (ulimit -n)"), "{output:?}");
-    assert_eq!(output.stdout, "arguments: []\n");
+}
+
+/// As with `ulimit -n 40`. The connections that are said to be possible are, and one more is not.
+#[test]
+fn as_many_connections_as_are_said_to_be_possible_are() {
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -n 40 && exec \"$0\" \"$@\""]).arg(runner());
+    command.args(["--max-connections", "200", "--allow-listen", "127.0.0.1:0"]).arg(component::path());
+    let program = Program::start(command.args(["--listen", "127.0.0.1:0", "--log", "off"]).stdin(Stdio::null()));
+    let address = program.address();
+    let said: Vec<String> = (0..4).map(|_| program.stderr.recv_timeout(PATIENCE).expect("a line")).collect();
+    let note = "hello-runner: note: the system grants 40 file descriptors, so there can be ";
+    let room = said[2].strip_prefix(note).and_then(|rest| rest.strip_suffix(" connections at a time, not 200"));
+    let room: usize = room.and_then(|room| room.parse().ok()).unwrap_or_else(|| panic!("{said:?}"));
+    assert_eq!(said[3], "  raise the limit (ulimit -n), or take a smaller --max-connections");
+
+    let ask = || {
+        let mut peer = connect(address);
+        peer.write_all(GET).expect("it reads");
+        read_reply(&mut peer);
+        peer
+    };
+    let mut peers: Vec<_> = (0..room).map(|_| ask()).collect();
+    for peer in &mut peers {
+        peer.write_all(GET).expect("it is still there");
+        read_reply(peer);
+    }
+    assert_eq!(program.stderr.try_iter().collect::<Vec<_>>(), [""; 0], "there was room for each");
+    // One of the others has to make room for this one.
+    ask();
+    let told = program.stderr.recv_timeout(PATIENCE).expect("a line");
+    assert!(told.contains("the system has no room for another connection"), "{told}");
 }

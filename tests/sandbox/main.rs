@@ -4,6 +4,7 @@
 mod cache;
 mod grants;
 mod limits;
+mod messages;
 mod output;
 mod requests;
 mod signals;
@@ -161,9 +162,42 @@ fn by(starter: &[&str], command: &Command) -> Command {
 
 /// A section of a WebAssembly file.
 fn section(id: u8, content: &[u8]) -> Vec<u8> {
-    // The length in LEB128, which may have more bytes than it needs.
-    let length = content.len();
-    [&[id, length as u8 & 0x7f | 0x80, (length >> 7) as u8], content].concat()
+    [&[id], &leb128(content.len())[..], content].concat()
+}
+
+/// A number as WebAssembly writes it, in four bytes, which may be more than it needs.
+fn leb128(number: usize) -> [u8; 4] {
+    assert!(number < 1 << 28, "{number}");
+    [0, 7, 14, 21].map(|shift| (number >> shift) as u8 & 0x7f | if shift < 21 { 0x80 } else { 0 })
+}
+
+/// The sections of a WebAssembly file, with what is in each.
+fn sections(file: &[u8]) -> Vec<(u8, &[u8])> {
+    let (mut sections, mut rest) = (Vec::new(), &file[8..]);
+    while let Some((&id, behind)) = rest.split_first() {
+        let digits = 1 + behind.iter().take_while(|&&byte| byte >= 0x80).count();
+        let length = behind[..digits].iter().rev().fold(0, |length, &byte| length << 7 | usize::from(byte & 0x7f));
+        sections.push((id, &behind[digits..digits + length]));
+        rest = &behind[digits + length..];
+    }
+    sections
+}
+
+/// What is behind the eight bytes that each component begins with.
+fn component_of(sections: &[Vec<u8>]) -> Vec<u8> {
+    [&b"\0asm\x0d\0\x01\0"[..], &sections.concat()].concat()
+}
+
+/// The sections of a component that import this interface, as an instance with these declarations.
+fn import(interface: &str, declarations: &[u8]) -> [Vec<u8>; 2] {
+    let name = [&[0], &leb128(interface.len())[..], interface.as_bytes()].concat();
+    [section(7, &[&[1, 0x42], declarations].concat()), section(10, &[&[1], &name[..], &[5, 0]].concat())]
+}
+
+/// The section of a component that imports one instance, which exports this instance under another name.
+fn export(interface: &str) -> Vec<u8> {
+    let name = [&[0], &leb128(interface.len())[..], interface.as_bytes()].concat();
+    section(11, &[&[1], &name[..], &[5, 0, 0]].concat())
 }
 
 /// The sandbox said that it failed in exactly two lines, cause and advice; behind what the component said itself.

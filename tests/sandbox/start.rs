@@ -5,25 +5,24 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::support::{component, runner};
-use super::{assert_failed, by, probe, run, sandbox, section, works};
+use super::{assert_failed, by, component_of, export, import, probe, run, sandbox, works};
 
 /// A component that imports this interface, as an instance that has nothing in it.
 fn importing(interface: &str) -> Vec<u8> {
-    of_type(interface, &[0])
+    component_of(&import(interface, &[0]))
 }
 
 /// A component that imports this interface, as an instance that has a function of this name.
 fn importing_from(interface: &str, function: &str) -> Vec<u8> {
     // Two declarations: a type, which is a function without parameters and results, and an export of it.
     let declarations = [&[2, 1, 0x40, 0, 1, 0, 4, 0, function.len() as u8], function.as_bytes(), &[1, 0]].concat();
-    of_type(interface, &declarations)
+    component_of(&import(interface, &declarations))
 }
 
-/// A component that imports this interface, as an instance with these declarations.
-fn of_type(interface: &str, declarations: &[u8]) -> Vec<u8> {
-    let types = section(7, &[&[1, 0x42], declarations].concat());
-    let imports = section(10, &[&[1, 0, interface.len() as u8], interface.as_bytes(), &[5, 0]].concat());
-    [&b"\0asm\x0d\0\x01\0"[..], &types, &imports].concat()
+/// A component that exports this interface, as an instance that has nothing in it.
+fn exporting(interface: &str) -> Vec<u8> {
+    let [types, imports] = import("wasi:http/types@0.2.0", &[0]);
+    component_of(&[types, imports, export(interface)])
 }
 
 /// A file of this test with these bytes.
@@ -78,9 +77,20 @@ fn what_cannot_be_started_is_one_line_of_cause_and_one_of_advice() {
             "instance export `ring`",
             "it has WASI 0.2",
         ),
-        // What answers requests has no beginning of its own.
+        (component::http().into(), "hello-http.wasm is for a host that speaks wasi:http", "wasmtime serve -S cli"),
         (
-            file("handler.wasm", &importing("wasi:http/types@0.2.0")),
+            file("handler.wasm", &exporting("wasi:http/incoming-handler@0.2.0")),
+            "handler.wasm is for a host that speaks wasi:http",
+            "runner/serve --http",
+        ),
+        (
+            file("handler-3.wasm", &exporting("wasi:http/handler@0.3.0")),
+            "handler-3.wasm is for a host that speaks wasi:http",
+            "wasmtime serve -S cli",
+        ),
+        // What only sends requests has to begin by itself.
+        (
+            file("library.wasm", &importing("wasi:http/types@0.2.0")),
             "has nothing to start: it does not export wasi:cli/run",
             "not as a library or for wasmtime serve",
         ),
@@ -141,12 +151,22 @@ fn who_does_not_read_the_words_changes_nothing_about_the_exit_code() {
     }
 }
 
-/// The advice where the machine has too little of something.
-const RESOURCES: &str = "it may have run out of memory, threads or file descriptors";
+/// The advice where a limit of the process is in the way.
+const RAISE: &str = "raise that limit before you start this; where the shell may not, an administrator can";
+
+/// A fresh folder for compiled code, which every user can write to.
+fn cache(name: &str) -> PathBuf {
+    use std::os::unix::fs::PermissionsExt as _;
+    let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    // It is there when this test has run before; and with compiled code in it there is nothing to compile.
+    let _ = fs::remove_dir_all(&cache);
+    fs::create_dir_all(&cache).expect("a folder");
+    fs::set_permissions(&cache, fs::Permissions::from_mode(0o777)).expect("a folder");
+    cache
+}
 
 #[test]
 fn threads_that_cannot_be_made_are_one_line_of_cause_and_one_of_advice() {
-    use std::os::unix::fs::PermissionsExt as _;
     // As somebody who is not root, for whom this limit does not hold.
     const NOBODY: [&str; 3] = ["setpriv", "--reuid=65534", "--clear-groups"];
     if !works(&NOBODY) || !works(&["prlimit", "--nproc"]) {
@@ -154,28 +174,100 @@ fn threads_that_cannot_be_made_are_one_line_of_cause_and_one_of_advice() {
     }
     // One for each that is wanted: for what is printed, for the signals, for the code that is kept, for what is compiled.
     for threads in 1..=6 {
-        let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("threads-{threads}"));
-        // It is there when this test has run before; and with compiled code in it there is nothing to compile.
-        let _ = fs::remove_dir_all(&cache);
-        fs::create_dir_all(&cache).expect("a folder");
-        fs::set_permissions(&cache, fs::Permissions::from_mode(0o777)).expect("a folder");
         let limit = format!("--nproc={threads}");
         let mut command = by(&[&NOBODY[..], &["prlimit", &limit]].concat(), &probe(&[], &["arguments"]));
-        let output = run(command.env("XDG_CACHE_HOME", &cache));
+        let output = run(command.env("XDG_CACHE_HOME", cache(&format!("threads-{threads}"))));
         // The fewer processors there are, the fewer threads compile.
         if threads == 1 || output.status.code() != Some(0) {
-            assert_failed(&output, 1, "", RESOURCES);
+            let cause =
+                "the system refuses to help: Resource temporarily unavailable (os error 11); this process may have ";
+            assert_failed(&output, 1, cause, &format!("end other programs of this user, or {RAISE}"));
+            let limit = format!("{threads} threads, together with its user's other programs (ulimit -u)");
+            assert!(output.stderr.contains(&limit), "{output:?}");
             assert_eq!((output.stdout.as_str(), output.stderr.lines().count()), ("", 2));
         }
     }
 }
 
 #[test]
-fn memory_that_the_system_does_not_have_is_no_mistake_of_the_component() {
-    // Less than the addresses that a memory is given.
-    const LITTLE: [&str; 2] = ["prlimit", "--as=3000000000"];
+fn a_limit_of_address_space_is_named_whatever_it_is() {
+    // Less than a runtime needs, than any component needs, and than this one needs.
+    for (mib, cause) in [
+        (100_u64, "the sandbox reserves 4160 MiB of address space"),
+        (2900, "the sandbox reserves 4160 MiB of address space"),
+        (4161, "the system refuses to help: Cannot allocate memory (os error 12)"),
+    ] {
+        let limit = format!("--as={}", mib << 20);
+        if !works(&["prlimit", "--as=6442450944"]) {
+            return;
+        }
+        let output = run(&mut by(&["prlimit", &limit], &probe(&[], &["arguments"])));
+        let cause = format!("{cause}; this process may have {mib} MiB of address space (ulimit -v; 6291456 is enough)");
+        assert_failed(&output, 1, &cause, RAISE);
+        assert_eq!((output.stdout.as_str(), output.stderr.lines().count()), ("", 2));
+    }
+    let mut enough = by(&["prlimit", "--as=6442450944"], &probe(&[], &["arguments"]));
+    let output = run(enough.env("XDG_CACHE_HOME", cache("address-space")));
+    assert_eq!((output.stdout.as_str(), output.stderr.as_str()), ("arguments: []\n", ""));
+}
+
+#[test]
+fn memory_that_the_system_refuses_while_it_runs_is_no_mistake_of_the_component() {
+    // Enough for the sandbox, and too little for what the component is granted and takes.
+    const LITTLE: [&str; 2] = ["prlimit", "--data=100000000"];
     if works(&LITTLE) {
-        let output = run(&mut by(&LITTLE, &probe(&[], &["arguments"])));
-        assert_failed(&output, 1, "the system refuses to help: Cannot allocate memory", RESOURCES);
+        let output = run(&mut by(&LITTLE, &probe(&["--max-memory", "400"], &["memory", "300"])));
+        let cause = "Cannot allocate memory (os error 12); this process may have 95 MiB of memory (ulimit -d)";
+        assert_failed(&output, 1, cause, RAISE);
+        assert_eq!((output.stdout.as_str(), output.stderr.lines().count()), ("", 2));
+    }
+}
+
+#[test]
+fn without_large_files_the_component_runs_and_its_code_is_not_kept() {
+    // None at all, and one that is smaller than the code.
+    for bytes in [0, 4096] {
+        let limit = format!("--fsize={bytes}");
+        if !works(&["prlimit", &limit]) {
+            return;
+        }
+        let cache = cache(&format!("small-files-{bytes}"));
+        let mut command = Command::new(runner());
+        command.args(["--max-connections", "100"]).arg(component::probe()).arg("arguments");
+        let output = run(by(&["prlimit", &limit], &command).env("XDG_CACHE_HOME", &cache));
+        let mut lines = output.stderr.lines();
+        let note = lines.next().unwrap_or_default();
+        assert!(note.starts_with("hello-runner: note: compiled code cannot be kept, so each start takes longer: "));
+        let limit = format!("File too large (os error 27); this process may have files of {bytes} bytes (ulimit -f)");
+        assert!(note.ends_with(&limit), "{output:?}");
+        assert_eq!(lines.next(), Some(format!("  {RAISE}").as_str()));
+        assert_eq!((output.stdout.as_str(), output.status.code()), ("arguments: []\n", Some(0)));
+        // Without the limit it is, and nothing is in the way that was half written.
+        let kept = || run(probe(&[], &["arguments"]).env("XDG_CACHE_HOME", &cache));
+        assert_eq!((kept().stderr.as_str(), kept().stderr.as_str()), ("", ""));
+        let folder =
+            fs::read_dir(cache.join("hello-runner")).expect("a folder").next().expect("one").expect("a folder");
+        assert!(folder.path().join("sum.sha256").exists());
+    }
+}
+
+#[test]
+fn without_descriptors_the_limit_is_named_wherever_they_run_out() {
+    if !works(&["prlimit", "--nofile=64"]) {
+        return;
+    }
+    let cache = cache("descriptors");
+    // Below these, the system cannot even start a program that has libraries.
+    for descriptors in 5.. {
+        let limit = format!("--nofile={descriptors}");
+        let mut command = by(&["prlimit", &limit], &probe(&[], &["arguments"]));
+        let output = run(command.env("XDG_CACHE_HOME", &cache));
+        if output.status.success() {
+            assert!((10..32).contains(&descriptors), "{descriptors}");
+            return;
+        }
+        let limit = format!("this process may have {descriptors} file descriptors (ulimit -n)");
+        assert_failed(&output, 1, &limit, RAISE);
+        assert_eq!((output.stdout.as_str(), output.stderr.lines().count()), ("", 2), "{output:?}");
     }
 }
