@@ -3,6 +3,8 @@
 use wasmtime::component::ResourceTable;
 use wasmtime::{ResourceLimiter, Result};
 
+use crate::options::{MOST_CONNECTIONS, MOST_MEMORY};
+
 /// Bytes of a MiB.
 pub(crate) const MIB: usize = 1024 * 1024;
 
@@ -36,6 +38,8 @@ pub(crate) struct Handles {
     pub(crate) most: usize,
     /// The connections that these are for.
     pub(crate) connections: usize,
+    /// Whether the component sends requests.
+    sends: bool,
 }
 
 impl Handles {
@@ -44,10 +48,10 @@ impl Handles {
         let connections = max_connections as usize;
         if sends {
             let connections = connections.min(max_memory.div_ceil(MIB));
-            return Handles { most: connections * HANDLES_PER_REQUEST + HANDLES_OF_A_PROGRAM, connections };
+            return Handles { most: connections * HANDLES_PER_REQUEST + HANDLES_OF_A_PROGRAM, connections, sends };
         }
         let connections = connections.max(LEAST_CONNECTIONS);
-        Handles { most: connections * HANDLES_PER_CONNECTION, connections }
+        Handles { most: connections * HANDLES_PER_CONNECTION, connections, sends }
     }
 
     /// The table for them. A component that wants more ends with a trap.
@@ -55,6 +59,17 @@ impl Handles {
         let mut table = ResourceTable::new();
         table.set_max_capacity(self.most);
         table
+    }
+
+    /// What to do about a component that wants more.
+    pub(crate) fn advice(self) -> String {
+        let Handles { connections, sends, .. } = self;
+        let more = match sends {
+            true => format!("; if it does, a --max-connections and a --max-memory above {connections} allow more"),
+            false => format!("; if it does, a --max-connections above {connections} allows more"),
+        };
+        let most = if sends { MOST_MEMORY } else { MOST_CONNECTIONS };
+        format!("it probably does not let go of them{}", if connections < most { &more } else { "" })
     }
 }
 
@@ -71,6 +86,18 @@ pub(crate) struct Limits {
 pub(crate) struct OutOfMemory {
     /// How much it would have had, in bytes.
     pub(crate) wanted: usize,
+}
+
+impl OutOfMemory {
+    /// What to do about it.
+    pub(crate) fn advice(self) -> String {
+        match self.wanted.div_ceil(MIB) {
+            wanted @ 0..=MOST_MEMORY => {
+                format!("allow it more, such as --max-memory {}", (2 * wanted).min(MOST_MEMORY))
+            }
+            _ => "no component can have more than that: it probably keeps what it does not need any more".into(),
+        }
+    }
 }
 
 impl std::fmt::Display for OutOfMemory {
@@ -186,6 +213,31 @@ mod tests {
         assert!(limits.memory_growing(MIB, 2 * MIB, None).expect("just enough"));
         let error = limits.memory_growing(MIB, MIB + 1, None).expect_err("too much");
         assert_eq!(error.to_string(), "it needs 4 MiB of memory");
+    }
+
+    #[test]
+    fn more_is_advised_as_long_as_there_can_be_more() {
+        for (wanted, advice) in [
+            (MIB, Some("--max-memory 2")),
+            (3000 * MIB, Some("--max-memory 4096")),
+            (4096 * MIB, Some("--max-memory 4096")),
+            (4096 * MIB + 1, None),
+        ] {
+            let advised = OutOfMemory { wanted }.advice();
+            assert_eq!(advised.strip_prefix("allow it more, such as "), advice, "{advised}");
+        }
+        for (handles, advice) in [
+            (Handles::new(100, MIB, false), Some("a --max-connections above 20000 allows more")),
+            (Handles::new(1_000_000, MIB, false), None),
+            (
+                Handles::new(10_000, 633 * MIB, true),
+                Some("a --max-connections and a --max-memory above 633 allow more"),
+            ),
+            (Handles::new(10_000, 4096 * MIB, true), None),
+        ] {
+            let advised = handles.advice();
+            assert_eq!(advised.strip_prefix("it probably does not let go of them; if it does, "), advice, "{advised}");
+        }
     }
 
     #[test]

@@ -42,6 +42,9 @@ const DEFAULT_PORT: u16 = 9000;
 /// The most memory that there can be, in MiB: a component of WASI 0.2 has 32-bit addresses.
 pub(crate) const MOST_MEMORY: usize = 4096;
 
+/// The most connections that there can be.
+pub(crate) const MOST_CONNECTIONS: usize = 1_000_000;
+
 /// How much memory a component gets when nothing is said, in MiB, besides that of its connections.
 const MEMORY: usize = 8;
 
@@ -117,7 +120,7 @@ where
                 options.max_memory = number("--max-memory", parser.value()?, 1..=MOST_MEMORY as u64)? as usize * MIB;
             }
             Long("max-connections") => {
-                options.max_connections = number("--max-connections", parser.value()?, 1..=1_000_000)?;
+                options.max_connections = number("--max-connections", parser.value()?, 1..=MOST_CONNECTIONS as u64)?;
             }
             Long("max-turn") => {
                 let seconds = number("--max-turn", parser.value()?, 0..=86_400)?;

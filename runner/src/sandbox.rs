@@ -19,7 +19,7 @@ use crate::denied;
 use crate::grants::{Guard, join};
 use crate::http::{self, Http};
 use crate::limits::{self, Handles, Limits, MIB, MOST_ELEMENTS, MOST_HANDED_OVER, MOST_PARTS, OutOfMemory};
-use crate::options::{MOST_MEMORY, Options};
+use crate::options::Options;
 use crate::stdio::{Output, Stdout};
 use crate::watch::{End, Watch, exit_code};
 use crate::{NAME, system};
@@ -437,21 +437,13 @@ fn seconds(time: Duration) -> String {
 /// What went wrong when the component began, or while it ran.
 fn failed(error: &wasmtime::Error, options: &Options, name: &str, handles: Handles) -> Failure {
     let in_its_code = error.downcast_ref::<WasmBacktrace>().is_some();
-    if let Some(OutOfMemory { wanted }) = error.downcast_ref() {
-        let wanted = wanted.div_ceil(MIB);
-        let advice = match wanted <= MOST_MEMORY {
-            true => format!("allow it more, such as --max-memory {}", (2 * wanted).min(MOST_MEMORY)),
-            false => "no component can have more than that: it probably keeps what it does not need any more".into(),
-        };
-        Failure::new(format!("{name} needs {wanted} MiB of memory, and may have {}", options.max_memory / MIB), advice)
+    if let Some(error) = error.downcast_ref::<OutOfMemory>() {
+        let wanted = error.wanted.div_ceil(MIB);
+        let cause = format!("{name} needs {wanted} MiB of memory, and may have {}", options.max_memory / MIB);
+        Failure::new(cause, error.advice())
     } else if let Some(ResourceTableError::Full) = error.root_cause().downcast_ref() {
-        Failure::new(
-            format!("{name} holds more than {} handles of the host, such as sockets and streams", handles.most),
-            format!(
-                "it probably does not let go of them; if it does, a --max-connections above {} allows more",
-                handles.connections
-            ),
-        )
+        let cause = format!("{name} holds more than {} handles of the host, such as sockets and streams", handles.most);
+        Failure::new(cause, handles.advice())
     } else if let Some(error) = system::cause_of(error) {
         system::refused(&error)
     } else if !in_its_code && error.downcast_ref::<Trap>().is_none() {
