@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process_group};
 
-use crate::support::{HELLO, LAST_GET, PATIENCE, component, run};
+use crate::support::{HELLO, LAST_GET, PATIENCE, component, leftovers, run};
 
 /// The first line of what `program --version` says; without such a program it is told that it is not there.
 pub(crate) fn version(program: &str) -> Option<String> {
@@ -61,7 +61,7 @@ impl Engine {
     pub(crate) fn start(command: &mut Command, output: PathBuf) -> Self {
         let file = File::create(&output).expect("a file");
         command.stdin(Stdio::null()).stdout(file.try_clone().expect("a file")).stderr(file).process_group(0);
-        Engine { child: command.spawn().expect("it can be started"), output }
+        Engine { child: leftovers::spawn(command).expect("it can be started"), output }
     }
 
     /// Starts what answers at `address` like the lecture's server, and waits until it does.

@@ -14,7 +14,7 @@ use std::net::TcpListener;
 use std::process::Command;
 
 use page::Page;
-use support::{component, runner};
+use support::{component, leftovers, runner};
 
 /// Set for the tests that run in a network of their own.
 const ALONE: &str = "HELLO_LECTURE_ALONE";
@@ -50,8 +50,9 @@ fn alone(name: &str, lesson: impl FnOnce()) {
         return lesson();
     }
     let tests = std::env::current_exe().expect("a path");
-    let status = unshare(&[tests.to_str().expect("text"), "--exact", name, "--nocapture"]).env(ALONE, "1").status();
-    assert!(status.expect("it can be started").success(), "the output above says what differs");
+    let mut tests = unshare(&[tests.to_str().expect("text"), "--exact", name, "--nocapture"]);
+    let mut tests = leftovers::spawn(tests.env(ALONE, "1")).expect("it can be started");
+    assert!(tests.wait().expect("it was started").success(), "the output above says what differs");
 }
 
 #[test]

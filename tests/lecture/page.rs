@@ -19,7 +19,7 @@ use std::thread::spawn;
 use regex_lite::Regex;
 
 use super::chromium::{self, Browser};
-use super::support::{PATIENCE, component};
+use super::support::{PATIENCE, component, leftovers};
 
 /// A page that was read.
 pub(crate) struct Page {
@@ -264,7 +264,7 @@ impl Server {
         if root != component::root() {
             shell.env("CARGO_TARGET_DIR", Path::new(env!("CARGO_TARGET_TMPDIR")).join("lecture-target"));
         }
-        let mut child = shell.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("a shell");
+        let mut child = leftovers::spawn(shell.stdout(Stdio::piped()).stderr(Stdio::piped())).expect("a shell");
         let (sender, lines) = channel();
         pass_on(Stream::Output, child.stdout.take().expect("piped"), sender.clone());
         pass_on(Stream::Error, child.stderr.take().expect("piped"), sender);

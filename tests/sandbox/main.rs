@@ -20,7 +20,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread::spawn;
 
 use rustix::process::{Pid, Signal, kill_process};
-use support::{Output, PATIENCE, component, runner};
+use support::{Output, PATIENCE, component, leftovers, runner};
 
 /// The command that runs the probe with these arguments, in a sandbox with these options.
 fn probe(options: &[&str], arguments: &[&str]) -> Command {
@@ -68,7 +68,8 @@ struct Program {
 impl Program {
     /// Starts it.
     fn start(command: &mut Command) -> Self {
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it can be started");
+        let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = leftovers::spawn(command).expect("it can be started");
         let stdout = lines(child.stdout.take().expect("piped"));
         let stderr = lines(child.stderr.take().expect("piped"));
         Program { child, stdout, stderr }
@@ -109,9 +110,7 @@ impl Program {
 
 impl Drop for Program {
     fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        leftovers::end(&mut self.child);
     }
 }
 

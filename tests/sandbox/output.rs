@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use rustix::fs::{OFlags, fcntl_setfl};
 use rustix::process::Signal;
 
-use super::support::{GET, HELLO, component, connect, runner};
+use super::support::{GET, HELLO, component, connect, leftovers, runner};
 use super::{Program, probe, run, server};
 
 #[test]
@@ -35,7 +35,7 @@ fn a_component_starts_when_what_it_is_granted_is_said() {
 
     command.stdout(Stdio::piped()).stderr(writer);
     let began = Instant::now();
-    let mut child = command.spawn().expect("it can be started");
+    let mut child = leftovers::spawn(&mut command).expect("it can be started");
     let stdout = super::lines(child.stdout.take().expect("piped"));
     // Only on a machine that is very busy is this longer than the sandbox waits.
     let early = stdout.recv_timeout(Duration::from_millis(500));
@@ -52,7 +52,8 @@ fn a_component_starts_when_what_it_is_granted_is_said() {
 /// Starts a server whose standard output is for the caller to read, or not, and reads the first line of it.
 fn start() -> (Program, BufReader<std::process::ChildStdout>, std::net::SocketAddr) {
     let mut command = server(&[]);
-    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it can be started");
+    let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = leftovers::spawn(command).expect("it can be started");
     let mut stdout = BufReader::with_capacity(64, child.stdout.take().expect("piped"));
     let stderr = super::lines(child.stderr.take().expect("piped"));
     let program = Program { child, stdout: super::lines(std::io::empty()), stderr };

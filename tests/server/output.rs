@@ -7,7 +7,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use super::support::{GET, HELLO, LAST_GET, command, connect, is_wasmtime, read_all, read_reply};
+use super::support::{GET, HELLO, LAST_GET, command, connect, is_wasmtime, leftovers, read_all, read_reply};
 
 /// What is said when the log cannot be written, and when nobody reads it.
 const FULL: &str =
@@ -30,7 +30,7 @@ impl Server {
 
     /// Starts one by this command, and finds out where it listens without a word of it.
     fn started(command: &mut Command) -> Self {
-        let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        let child = leftovers::spawn(command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()));
         let mut child = child.expect("it can be started");
         let port = loop {
             match listening(child.id()) {
@@ -71,9 +71,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // It has ended, if all is well.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        leftovers::end(&mut self.child);
     }
 }
 

@@ -5,8 +5,8 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
-use super::support::component;
 use super::support::{GET, HELLO, Server, command, connect, is_wasmtime, read_all, read_reply, run, runner};
+use super::support::{component, leftovers};
 
 /// What the server printed about one call with one request, with `<client>` for the address of the caller and `<date>` for
 /// the time.
@@ -107,7 +107,6 @@ fn colours_are_for_terminals_that_want_them() {
         let words = std::iter::once(command.get_program()).chain(command.get_args());
         let words: Vec<String> = words.map(|word| format!("'{}'", word.to_str().expect("text"))).collect();
         let mut script = Command::new("script");
-        // When this is killed, what runs in its terminal is hung up on, by SIGHUP.
         script.args(["-qec", &format!("{environment} exec {}", words.join(" ")), "/dev/null"]);
         let server = Server::launch(&mut script);
         let mut stream = server.connect();
@@ -152,7 +151,7 @@ fn who_types_https_is_noted_in_a_sentence_and_once() {
 /// A server that was started by this command, its output, of which nobody reads more than where it listens, and a caller
 /// who has asked so many times for 8 kilobytes each, which are in the log.
 fn unread(command: &mut Command, requests: usize) -> (Child, BufReader<ChildStdout>, TcpStream) {
-    let mut server = command.stdout(Stdio::piped()).spawn().expect("it can be started");
+    let mut server = leftovers::spawn(command.stdout(Stdio::piped())).expect("it can be started");
     let mut stdout = BufReader::new(server.stdout.take().expect("piped"));
     let mut line = String::new();
     stdout.read_line(&mut line).expect("text");

@@ -14,7 +14,7 @@ use std::thread::spawn;
 
 use serde_json::{Value, json};
 
-use super::support::{PATIENCE, is_there};
+use super::support::{PATIENCE, is_there, leftovers};
 
 /// The names under which a Chromium is installed.
 const NAMES: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
@@ -88,7 +88,7 @@ impl Browser {
         // What it keeps beside its profile stays with it, too.
         command.env("HOME", &profile).env_remove("XDG_CONFIG_HOME").env_remove("XDG_CACHE_HOME");
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(complaints);
-        let mut child = command.spawn().expect("it can be started");
+        let mut child = leftovers::spawn(&mut command).expect("it can be started");
         let commands = child.stdin.take();
         let pipe = BufReader::new(child.stdout.take().expect("piped"));
         let (sender, messages) = channel();
@@ -197,8 +197,7 @@ impl Drop for Browser {
         // The end of its pipe ends it; and its last process that has the other one, that.
         self.commands = None;
         while self.messages.recv_timeout(PATIENCE).is_ok() {}
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        leftovers::end(&mut self.child);
         if std::thread::panicking() {
             eprintln!("the browser said: {}", fs::read_to_string(self.profile.join("stderr")).unwrap_or_default());
         }

@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "not every group of tests needs everything")]
 
 pub(crate) mod component;
+pub(crate) mod leftovers;
 pub(crate) mod process;
 
 use std::fs;
@@ -85,7 +86,9 @@ pub(crate) struct Output {
 
 /// Runs the component to its end.
 pub(crate) fn run(command: &mut Command) -> Output {
-    let output = command.output().expect("it can be started");
+    let command = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = leftovers::spawn(command).expect("it can be started");
+    let output = child.wait_with_output().expect("it was started");
     Output {
         stdout: String::from_utf8(output.stdout).expect("text"),
         stderr: String::from_utf8(output.stderr).expect("text"),
@@ -115,7 +118,7 @@ impl Server {
     /// Starts one by this command, and waits until it listens.
     pub(crate) fn launch(command: &mut Command) -> Self {
         let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().expect("it can be started");
+        let mut child = leftovers::spawn(command).expect("it can be started");
         // Both outputs are drained all the time: a full pipe would stop the server.
         let stdout = BufReader::new(child.stdout.take().expect("piped"));
         let (sender, lines) = channel();
@@ -225,7 +228,7 @@ impl Server {
 
     fn end(&mut self) -> Output {
         // It may have ended by itself, which is for the caller to judge.
-        let _ = self.child.kill();
+        leftovers::end(&mut self.child);
         let status = self.child.wait().expect("it was started");
         let stderr = self.stderr.take().map(|reader| reader.join().expect("it reads"));
         let stdout = self.lines.iter().map(|line| line + "\n").collect();
