@@ -165,6 +165,38 @@ fn a_terminal_that_closes_is_not_in_a_hurry() {
     assert_eq!(program.wait().status.code(), Some(143));
 }
 
+/// As when its window is closed.
+#[test]
+fn a_request_that_has_begun_is_answered_though_the_terminal_has_closed() {
+    // `script` is a terminal for the program that it starts.
+    let is_there = Command::new("script").args(["-qec", "true", "/dev/null"]).output();
+    if !is_there.is_ok_and(|output| output.status.success()) {
+        eprintln!("not tested: no `script` here that makes a terminal");
+        return;
+    }
+    let command = by(hearing(), &server(&[]));
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    let words: Vec<String> = words.map(|word| format!("'{}'", word.to_str().expect("text"))).collect();
+    let mut script = Command::new("script");
+    script.args(["-qec", &format!("exec {}", words.join(" ")), "/dev/null"]);
+    let terminal = Program::start(script.stdin(Stdio::piped()));
+    let address = terminal.address();
+    let mut half = connect(address);
+    let (first, second) = GET.split_at(20);
+    half.write_all(first).expect("it reads");
+    // Who calls after it is answered after it: by then the half is on the server's side.
+    let mut other = connect(address);
+    other.write_all(LAST_GET).expect("it reads");
+    read_all(&mut other);
+
+    terminal.signal(Signal::KILL);
+    // It lets callers in until it hears that.
+    while TcpStream::connect(address).is_ok() {}
+    half.write_all(second).expect("it still reads");
+    let reply = read_all(&mut half);
+    assert!(reply.starts_with("HTTP/1.1 200 OK\r\n") && reply.ends_with(HELLO), "{reply}");
+}
+
 #[test]
 fn who_is_started_to_outlive_the_terminal_does() {
     let program = Program::start(&mut by(&["sh", "-c", "trap '' HUP; exec \"$0\" \"$@\""], &server(&[])));
