@@ -18,7 +18,9 @@ use hello_failure::{Failure, Report, report};
 use shared::arguments::Arguments;
 use shared::response::Response;
 use shared::url::Url;
-use support::{HELLO, Output, PATIENCE, Server, component, is_wasmtime, launcher, nobody, run, runner};
+use support::{
+    HELLO, Output, PATIENCE, Server, component, is_wasmtime, launcher, nobody, run, runner, without_building,
+};
 
 /// The two of them.
 const CLIENTS: [&str; 2] = ["socket", "url"];
@@ -632,8 +634,7 @@ fn the_script_grants_a_client_one_address_and_nothing_else() {
 /// `runner/client` with these arguments. What it says about building is nothing to test.
 fn script(arguments: &[&str]) -> Output {
     let mut output = run(Command::new(component::root().join("runner/client")).args(arguments).stdin(Stdio::null()));
-    let lines = output.stderr.lines().filter(|line| !line.starts_with("Building "));
-    output.stderr = lines.map(|line| format!("{line}\n")).collect();
+    output.stderr = without_building(&output.stderr);
     output
 }
 

@@ -19,7 +19,7 @@ use std::thread::spawn;
 use regex_lite::Regex;
 
 use super::chromium::{self, Browser};
-use super::support::{PATIENCE, component, leftovers};
+use super::support::{PATIENCE, component, is_about_building, leftovers};
 
 /// A page that was read.
 pub(crate) struct Page {
@@ -210,11 +210,6 @@ fn follow(place: &str, expected: &[String], mut next: impl FnMut() -> Option<Str
         rest = others;
     }
     assert!(rest.is_empty(), "{place}: printed was more than the page has: {rest:#?}");
-}
-
-/// What the scripts say about what they build comes once, and the page says it once.
-fn is_about_building(line: &str) -> bool {
-    line.starts_with("Building ") || line.starts_with("Adding ")
 }
 
 /// Whether `printed` is what the page has.

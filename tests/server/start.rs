@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use hello_server::options::HELP;
 
 use super::support::component;
-use super::support::{HELLO, Output, Server, command, run};
+use super::support::{HELLO, Output, Server, command, run, without_building};
 
 /// It failed with exactly these two lines: cause, and advice.
 fn assert_fails_with(output: &Output, cause: &str, advice: &str) {
@@ -134,7 +134,8 @@ fn a_mistake_in_the_options_is_one_line_that_says_where_to_look() {
 /// `runner/serve` with these options, which it cannot follow. What it says about building is nothing to test.
 fn assert_script_refuses(options: &[&str], words: &str) {
     let output = run(Command::new(component::root().join("runner/serve")).args(options).stdin(Stdio::null()));
-    let said: Vec<&str> = output.stderr.lines().filter(|line| !line.starts_with("Building ")).collect();
+    let said = without_building(&output.stderr);
+    let said: Vec<&str> = said.lines().collect();
     assert!(said.len() == 1 && said[0].contains(words), "{options:?}: {output:?}");
     assert!(said[0].ends_with("; see --help"), "{options:?}: {output:?}");
     assert_eq!((output.stdout.as_str(), output.status.code()), ("", Some(2)), "{options:?}: {output:?}");

@@ -282,6 +282,17 @@ pub(crate) fn read_reply(stream: &mut TcpStream) -> String {
     String::from_utf8(reply).expect("text")
 }
 
+/// Whether a line is about building. It depends on what was built before, so there is nothing to test.
+pub(crate) fn is_about_building(line: &str) -> bool {
+    let words = ["Adding ", "Blocking ", "Building ", "Compiling ", "Finished ", "A wasmtime is on PATH"];
+    words.iter().any(|words| line.trim_start().starts_with(words))
+}
+
+/// What a script has said, without the lines about building.
+pub(crate) fn without_building(said: &str) -> String {
+    said.lines().filter(|line| !is_about_building(line)).map(|line| format!("{line}\n")).collect()
+}
+
 /// Whether a program can be run, so that a test can use it, or say that it did not.
 pub(crate) fn has(program: &str) -> bool {
     let there = is_there(program);

@@ -1,0 +1,436 @@
+//! What can be built, and how cargo is told to build it. Cargo knows what is up to date, and says where it has built; what a
+//! user has set for programs of this system does not reach a component, and the other way round.
+
+use std::fs;
+use std::io::{self, BufRead as _, BufReader, IsTerminal as _, Read, Write as _, stderr};
+use std::path::{Path, PathBuf};
+use std::process::{ChildStderr, Command, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{JoinHandle, spawn};
+
+use anyhow::Context as _;
+use hello_failure::Failure;
+use serde_json::Value;
+use shared_child::SharedChild;
+
+use crate::Told;
+use crate::host;
+use crate::process::cannot_start;
+
+/// Rust's target for components of WASI 0.2.
+const COMPONENT: &str = "wasm32-wasip2";
+
+/// What cargo calls the system that it runs on. Naming it overrides a `[build] target`.
+const THIS_SYSTEM: &str = "host-tuple";
+
+/// Something that cargo builds.
+#[derive(Debug)]
+pub(crate) struct Product {
+    /// The binary or example.
+    name: &'static str,
+    /// What it is called in a sentence.
+    title: &'static str,
+    /// What is said before it is built.
+    pub(crate) announcement: fn() -> String,
+    /// Whether it is a component. Everything else is for this system.
+    is_component: bool,
+    /// How cargo is told to build it.
+    options: &'static [&'static str],
+    /// Where it is in the folder that cargo builds in, unless cargo is told something else.
+    path: &'static str,
+}
+
+/// The server.
+pub(crate) const SERVER: Product = Product {
+    name: "hello-server",
+    title: "the server",
+    announcement: || "Building the server: about 10 seconds on 2 cores, the first time.".into(),
+    is_component: true,
+    options: &["--release", "--bin", "hello-server"],
+    path: "wasm32-wasip2/release/hello-server",
+};
+
+/// The server with line numbers.
+pub(crate) const VERBOSE_SERVER: Product = Product {
+    options: &["--profile", "verbose", "--bin", "hello-server"],
+    path: "wasm32-wasip2/verbose/hello-server",
+    ..SERVER
+};
+
+/// The server for `wasi:http`.
+pub(crate) const HTTP_SERVER: Product = Product {
+    name: "hello-http",
+    title: "the server for wasi:http",
+    announcement: || "Building the server for wasi:http: about 20 seconds on 2 cores, the first time.".into(),
+    options: &["--release", "--bin", "hello-http", "--features", "http"],
+    path: "wasm32-wasip2/release/hello-http",
+    ..SERVER
+};
+
+/// The sandbox.
+pub(crate) const SANDBOX: Product = Product {
+    name: "hello-runner",
+    title: "the sandbox",
+    announcement: || {
+        let hint = if host::has_wasmtime() {
+            "\nA wasmtime is on PATH: with --wasmtime this starts at once, but it grants TCP sockets on any address."
+        } else {
+            ""
+        };
+        format!("Building the sandbox: once, about 4 minutes on 2 cores.{hint}")
+    },
+    is_component: false,
+    options: &["--profile", "runner", "--package", "hello-runner"],
+    path: "runner/hello-runner",
+};
+
+/// A client: an example, whose name comes with these options.
+const CLIENT: Product = Product {
+    title: "the client",
+    announcement: || "Building the client: about 20 seconds on 2 cores, the first time.".into(),
+    ..SERVER
+};
+
+/// The client that speaks HTTP by hand.
+pub(crate) const SOCKET_CLIENT: Product = Product {
+    name: "socket_client",
+    options: &["--release", "--example", "socket_client"],
+    path: "wasm32-wasip2/release/examples/socket_client",
+    ..CLIENT
+};
+
+/// The client with the HTTP client of WASI.
+pub(crate) const URL_CLIENT: Product = Product {
+    name: "url_client",
+    options: &["--release", "--example", "url_client"],
+    path: "wasm32-wasip2/release/examples/url_client",
+    ..CLIENT
+};
+
+/// The one that tries what a sandbox forbids.
+pub(crate) const INTRUDER: Product = Product {
+    name: "intruder",
+    options: &["--release", "--example", "intruder"],
+    path: "wasm32-wasip2/release/examples/intruder",
+    ..CLIENT
+};
+
+/// Builds `product`, unless it is up to date. What cargo says is shown, behind a line that says what it is for; when there is
+/// nothing to do, nothing is said. Returns where it is.
+///
+/// # Errors
+/// Why it was not built; the reason of the compiler has been shown.
+pub(crate) fn build(product: &Product) -> anyhow::Result<PathBuf> {
+    match Build::start(product, product.announcement) {
+        Ok(build) => Ok(build.finish()?.path),
+        Err(error) => built_before(product, error),
+    }
+}
+
+/// What was built.
+pub(crate) struct Built {
+    /// Where it is.
+    pub(crate) path: PathBuf,
+    /// Whether it was up to date before.
+    pub(crate) is_fresh: bool,
+}
+
+/// The cargo that builds just now, and the signal that has ended it, if any.
+static UNDER_WAY: Mutex<(Option<Arc<SharedChild>>, Option<i32>)> = Mutex::new((None, None));
+
+fn under_way() -> MutexGuard<'static, (Option<Arc<SharedChild>>, Option<i32>)> {
+    UNDER_WAY.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Ends the build that is under way, because `signal` came; no other begins.
+pub(crate) fn cancel(signal: i32) {
+    let mut under_way = under_way();
+    under_way.1 = Some(signal);
+    if let Some(cargo) = &under_way.0 {
+        // It may have ended by itself.
+        let _ = cargo.kill();
+    }
+}
+
+/// Whether a signal has come that ends every build.
+pub(crate) fn is_cancelled() -> bool {
+    under_way().1.is_some()
+}
+
+/// Cargo, while it builds something.
+pub(crate) struct Build<'p> {
+    product: &'p Product,
+    cargo: Arc<SharedChild>,
+    shown: JoinHandle<()>,
+}
+
+impl<'p> Build<'p> {
+    /// Starts to build `product`. When there is something to do, that is announced first.
+    pub(crate) fn start(product: &'p Product, announcement: fn() -> String) -> anyhow::Result<Self> {
+        let mut command = command();
+        command.args(["build", "--locked", "--message-format", "json-render-diagnostics"]).args(product.options);
+        if product.is_component {
+            for_component(&mut command);
+        } else {
+            for_this_system(&mut command);
+        }
+        let is_terminal = stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|terminal| terminal != "dumb");
+        if is_terminal {
+            // Cargo writes to a pipe, behind which is the terminal.
+            command.envs([("CARGO_TERM_PROGRESS_WHEN", "always"), ("CARGO_TERM_PROGRESS_WIDTH", "70")]);
+            if std::env::var_os("NO_COLOR").is_none() && std::env::var_os("CARGO_TERM_COLOR").is_none() {
+                command.env("CARGO_TERM_COLOR", "always");
+            }
+        }
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut under_way = under_way();
+        if let Some(signal) = under_way.1 {
+            return Err(ended_by(signal));
+        }
+        let cargo = SharedChild::spawn(&mut command).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => no_cargo(),
+            _ => cannot_start(&command, &error),
+        })?;
+        let cargo = Arc::new(cargo);
+        under_way.0 = Some(Arc::clone(&cargo));
+        let said = cargo.take_stderr().expect("it is piped");
+        let shown = spawn(move || show(said, announcement));
+        Ok(Build { product, cargo, shown })
+    }
+
+    /// Waits until it is built. As [`build`].
+    pub(crate) fn finish(self) -> anyhow::Result<Built> {
+        let mut built = None;
+        let messages = BufReader::new(self.cargo.take_stdout().expect("it is piped"));
+        for line in messages.lines() {
+            let message: Value = serde_json::from_str(&line.context("cargo")?).unwrap_or_default();
+            if message["reason"] == "compiler-artifact" && message["target"]["name"] == self.product.name {
+                let is_fresh = message["fresh"] == true;
+                built = message["executable"].as_str().map(|path| Built { path: path.into(), is_fresh });
+            }
+        }
+        let status = self.cargo.wait().context("cargo")?;
+        // The thread does not panic, and has told what there was to tell.
+        let _ = self.shown.join();
+        let signal = {
+            let mut under_way = under_way();
+            under_way.0 = None;
+            under_way.1
+        };
+        match (built, signal) {
+            (Some(built), _) if status.success() => Ok(built),
+            (_, Some(signal)) => Err(ended_by(signal)),
+            _ => {
+                Err(Failure::new(format!("cargo has not built {}; it says above why", self.product.title), ADVICE)
+                    .into())
+            }
+        }
+    }
+}
+
+/// The end by a signal, of which there is nothing to tell.
+fn ended_by(signal: i32) -> anyhow::Error {
+    Told(u8::try_from(128 + signal).unwrap_or(1)).into()
+}
+
+impl Product {
+    /// The binary or example.
+    pub(crate) fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// What its file name ends with.
+    fn extension(&self) -> &'static str {
+        if self.is_component { "wasm" } else { std::env::consts::EXE_EXTENSION }
+    }
+}
+
+/// What building takes. (`runner/launch` says the same.)
+const ADVICE: &str = "unless the source has a mistake: that takes Rust 1.95 or newer, a C compiler, the internet once, and 3 GB that you \
+                      can write to (where CARGO_TARGET_DIR says)";
+
+/// Why nothing can be built.
+fn no_cargo() -> Failure {
+    Failure::new(
+        "there is no cargo on PATH, which builds this",
+        "install Rust from https://rustup.rs, and open a new terminal",
+    )
+}
+
+/// Cargo.
+fn command() -> Command {
+    Command::new("cargo")
+}
+
+/// Tells cargo to build a component. Flags for the compiler, such as those that choose a linker, are meant for programs of this
+/// system: here there are none.
+fn for_component(cargo: &mut Command) {
+    cargo.args(["--target", COMPONENT]).env("CARGO_ENCODED_RUSTFLAGS", "");
+}
+
+/// Tells cargo to build for this system, whatever it builds for otherwise.
+fn for_this_system(cargo: &mut Command) {
+    cargo.env_remove("CARGO_BUILD_TARGET");
+    // Not always: it is a folder of its own then, and what the tests have built is not used.
+    if is_target_configured() {
+        cargo.args(["--target", THIS_SYSTEM]);
+    }
+}
+
+/// Whether a configuration of cargo has a `[build] target`. Cargo itself does not tell.
+fn is_target_configured() -> bool {
+    let here = std::env::current_dir().unwrap_or_default();
+    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = home.or_else(|| Some(std::env::home_dir()?.join(".cargo")));
+    let folders = here.ancestors().map(|folder| folder.join(".cargo")).chain(home);
+    let files = folders.flat_map(|folder| ["config.toml", "config"].map(|name| folder.join(name)));
+    files.filter_map(|file| fs::read_to_string(file).ok()).any(|config| has_target(&config))
+}
+
+/// Whether this file has a `[build] target`.
+fn has_target(config: &str) -> bool {
+    let mut table = "";
+    config.lines().map(str::trim).any(|line| {
+        if line.starts_with('[') {
+            table = line;
+        }
+        let key = line.split('=').next().unwrap_or_default().trim();
+        key == "build.target" || key == "target" && table == "[build]"
+    })
+}
+
+/// Passes on what cargo says, behind the announcement. When there is nothing to do, and cargo only says that it has finished, nothing
+/// is said.
+fn show(mut said: ChildStderr, announcement: fn() -> String) {
+    let (mut held, mut piece) = (Vec::new(), [0; 4096]);
+    let mut is_announced = false;
+    while let Ok(read @ 1..) = said.read(&mut piece) {
+        held.extend_from_slice(&piece[..read]);
+        while let Some(end) = held.iter().position(|&byte| byte == b'\n').filter(|_| !is_announced) {
+            let line = &held[..=end];
+            let text = String::from_utf8_lossy(line);
+            match first_word(&text) {
+                "Finished" => {}
+                // It waits for another cargo that only looks something up.
+                "Blocking" if text.contains("package cache") => {}
+                // It waits for another cargo, and may have nothing to do after that.
+                "Blocking" => write(line),
+                _ => {
+                    is_announced = true;
+                    eprintln!("{}", announcement());
+                    continue;
+                }
+            }
+            held.drain(..=end);
+        }
+        // Behind the announcement everything is passed on at once, such as a progress bar, which ends no line.
+        if is_announced {
+            write(&held);
+            held.clear();
+        }
+    }
+}
+
+/// Writes to standard error. When nobody reads that, it is built all the same.
+fn write(bytes: &[u8]) {
+    let _ = stderr().write_all(bytes);
+}
+
+/// The first word of a line, as a person sees it on a terminal: what stands before a carriage return has been overwritten.
+fn first_word(line: &str) -> &str {
+    let mut visible = line.trim_end().rsplit('\r').next().unwrap_or_default().trim_start();
+    // To clear the line, or to change the colour.
+    while let Some(sequence) = visible.strip_prefix("\x1b[") {
+        let end = sequence.find(|character: char| character.is_ascii_alphabetic());
+        visible = end.map_or("", |end| sequence[end + 1..].trim_start());
+    }
+    visible.split(|character: char| !character.is_ascii_alphabetic()).next().unwrap_or_default()
+}
+
+/// Where `product` is, if it has been built at another time; without cargo nobody knows whether it is up to date.
+fn built_before(product: &Product, error: anyhow::Error) -> anyhow::Result<PathBuf> {
+    let target = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
+    let path = Path::new(&target).join(product.path);
+    let path = std::path::absolute(path.with_extension(product.extension())).unwrap_or_default();
+    if path.is_file() { Ok(path) } else { Err(error) }
+}
+
+/// Whether `product` has been built, up to date or not.
+pub(crate) fn has_built(product: &Product) -> bool {
+    let output =
+        command().args(["metadata", "--format-version", "1", "--no-deps", "--locked"]).stderr(Stdio::null()).output();
+    let metadata: Value =
+        output.ok().and_then(|output| serde_json::from_slice(&output.stdout).ok()).unwrap_or_default();
+    let target = metadata["target_directory"].as_str();
+    target.is_some_and(|target| Path::new(target).join(product.path).with_extension(product.extension()).is_file())
+}
+
+/// Adds Rust's target for components, if it is not there.
+///
+/// # Errors
+/// It cannot be added.
+pub(crate) fn add_target() -> anyhow::Result<()> {
+    if has_component_target() {
+        return Ok(());
+    }
+    eprintln!("Adding Rust's target {COMPONENT} (a download of about 20 MB).");
+    let added = Command::new("rustup").args(["target", "add", COMPONENT]).stdin(Stdio::null()).status();
+    match added {
+        _ if has_component_target() => Ok(()),
+        Err(_) => Err(Failure::new(
+            format!("Rust's target {COMPONENT} is missing, and there is no rustup on PATH that could add it"),
+            "install it as Rust was installed, or take Rust from https://rustup.rs",
+        )
+        .into()),
+        Ok(_) => Err(Failure::new(
+            format!("rustup has not added Rust's target {COMPONENT}"),
+            format!("see to it that the internet can be reached, and that this works: rustup target add {COMPONENT}"),
+        )
+        .into()),
+    }
+}
+
+/// Whether the compiler has the target. Where there is no compiler, that is for cargo to say.
+fn has_component_target() -> bool {
+    let mut rustc = Command::new("rustc");
+    rustc.args(["--print", "target-libdir", "--target", COMPONENT]).stdin(Stdio::null()).stderr(Stdio::null());
+    let Ok(output) = rustc.output() else { return true };
+    Path::new(String::from_utf8_lossy(&output.stdout).trim()).is_dir()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_word_is_what_a_person_sees_first() {
+        for (line, word) in [
+            ("    Finished `release` profile [optimized] target(s) in 0.05s\n", "Finished"),
+            ("\r\x1b[K\x1b[1m\x1b[92m    Finished\x1b[0m `release` profile\n", "Finished"),
+            ("    Building [=>   ] 3/10: httparse\r\x1b[K\x1b[1m   Compiling\x1b[0m hello-server\r\n", "Compiling"),
+            ("\x1b[1m\x1b[91merror\x1b[0m: no\n", "error"),
+            ("warning: unused\n", "warning"),
+            ("\n", ""),
+            ("\x1b[1", ""),
+        ] {
+            assert_eq!(first_word(line), word, "{line:?}");
+        }
+    }
+
+    #[test]
+    fn a_target_to_build_for_is_found_in_a_configuration() {
+        for config in
+            ["[build]\njobs = 2\n  target=\"wasm32-wasip2\"\n", "build.target = [\"x86_64-unknown-linux-musl\"]"]
+        {
+            assert!(has_target(config), "{config}");
+        }
+        for config in [
+            "",
+            "[build]\ntarget-dir = \"/tmp\"\n",
+            "[target.wasm32-wasip2]\nrunner = \"x\"\n",
+            "[other]\ntarget = 1\n",
+        ] {
+            assert!(!has_target(config), "{config}");
+        }
+    }
+}

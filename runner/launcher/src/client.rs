@@ -1,0 +1,138 @@
+//! `client`: builds a client, and becomes it, in the host that was asked for.
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::Command;
+
+use hello_failure::Failure;
+
+use crate::cargo::{self, INTRUDER, Product, SOCKET_CLIENT, URL_CLIENT};
+use crate::host::{self, Host};
+use crate::process::become_program;
+
+/// What `--help` prints.
+const HELP: &str = "\
+Builds a client and calls a server with it.
+
+  runner/client [--wasmtime] [--quiet] socket|url [URL]
+  runner/client [--wasmtime] [--quiet] intruder
+
+`socket` speaks HTTP by hand, as the lecture does; `url` leaves that to the HTTP client of WASI. Each runs in
+hello-runner, which lets it call the address of the URL and nothing else; with --wasmtime it is plain `wasmtime run`.
+`intruder` is no client: it tries what a sandbox is there to forbid. --quiet leaves out what the sandbox says at the start.
+Both options may stand anywhere. (Or: cargo client url, with the same words behind it.)
+";
+
+/// Where mistakes send people.
+const SEE_HELP: &str = "runner/client --help says more";
+
+/// A client, and how plain wasmtime runs it.
+struct Client {
+    name: &'static str,
+    product: &'static Product,
+    /// Whether it calls by `wasi:http`, and not by sockets.
+    sends_requests: bool,
+    /// Whether it says what it needs.
+    has_needs: bool,
+}
+
+const CLIENTS: [Client; 3] = [
+    Client { name: "socket", product: &SOCKET_CLIENT, sends_requests: false, has_needs: true },
+    Client { name: "url", product: &URL_CLIENT, sends_requests: true, has_needs: true },
+    Client { name: "intruder", product: &INTRUDER, sends_requests: false, has_needs: false },
+];
+
+/// Calls a server.
+///
+/// # Errors
+/// Why that cannot be.
+pub(crate) fn run(words: Vec<OsString>) -> anyhow::Result<u8> {
+    let (mut host, mut quiet, mut rest) = (Host::Sandbox, false, Vec::new());
+    for word in words {
+        match word.to_str() {
+            Some("--wasmtime") => host = Host::Wasmtime,
+            Some("--quiet") => quiet = true,
+            Some("--help" | "-h") => {
+                print!("{HELP}");
+                return Ok(0);
+            }
+            Some(text) if text.starts_with("--wasmtime=") || text.starts_with("--quiet=") => {
+                let name = text.split('=').next().unwrap_or_default();
+                return Err(Failure::usage(format!("{name} takes no value"), SEE_HELP).into());
+            }
+            _ => rest.push(word),
+        }
+    }
+    let client = choose(&rest)?;
+    rest.remove(0);
+    cargo::add_target()?;
+    let component = cargo::build(client.product)?;
+    become_program(match host {
+        Host::Sandbox => client.in_sandbox(&component, &rest, quiet)?,
+        _ => client.in_wasmtime(&component, &rest, quiet)?,
+    })
+}
+
+/// The client that the first of these words names.
+fn choose(words: &[OsString]) -> anyhow::Result<&'static Client> {
+    let advice = format!("say socket or url, and perhaps a URL; {SEE_HELP}");
+    let name = words.first().ok_or_else(|| Failure::usage("which client?", &advice))?.to_string_lossy();
+    let client = CLIENTS.iter().find(|client| client.name == name);
+    client.ok_or_else(|| Failure::usage(format!("there is no client called {name}"), advice).into())
+}
+
+impl Client {
+    /// What it needs, asked in `host`; nothing when it says nothing.
+    fn needs(&self, host: Command, component: &Path, words: &[OsString]) -> anyhow::Result<Vec<(String, String)>> {
+        if !self.has_needs {
+            return Ok(Vec::new());
+        }
+        let answer = host::ask(host, component, words)?;
+        if String::from_utf8_lossy(&answer.stderr).contains("Cannot enable wasi-http") {
+            return Err(Failure::new(
+                "this wasmtime was built without wasi:http, by which the url client sends requests",
+                "put one on PATH that has it (https://wasmtime.dev), or do without --wasmtime",
+            )
+            .into());
+        }
+        host::needs(&answer, self.product.name())
+    }
+
+    fn in_sandbox(&self, component: &Path, words: &[OsString], quiet: bool) -> anyhow::Result<Command> {
+        let sandbox = host::sandbox()?;
+        let mut asking = Command::new(&sandbox);
+        asking.arg("--quiet");
+        let needs = self.needs(asking, component, words)?;
+        let mut command = Command::new(sandbox);
+        command.args(quiet.then_some("--quiet")).args(host::grants(&needs));
+        command.args(["--max-connections", "10", "--max-memory", "64"]).arg(component).args(words);
+        Ok(command)
+    }
+
+    fn in_wasmtime(&self, component: &Path, words: &[OsString], quiet: bool) -> anyhow::Result<Command> {
+        let wasmtime = || {
+            let mut command = host::wasmtime();
+            match self.sends_requests {
+                true => command.args(["run", "-S", "http,tcp=n,udp=n"]),
+                // Plain wasmtime cannot grant fewer sockets than that.
+                false => command.args(host::socket_flags()),
+            };
+            command
+        };
+        self.needs(wasmtime(), component, words)?;
+        let mut command = wasmtime();
+        command.arg(component).args(words);
+        if !quiet {
+            let grants = match self.sends_requests {
+                true => "HTTP requests to any address, but no sockets",
+                false => "TCP sockets on any address",
+            };
+            eprintln!(
+                "The sandbox grants {grants}; and the clock, random numbers, standard output and error.\n\
+                 It does not grant files or environment variables. The command is:\n  {}",
+                host::typed(&command)
+            );
+        }
+        Ok(command)
+    }
+}

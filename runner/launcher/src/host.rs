@@ -1,0 +1,151 @@
+//! The programs that run a component: the sandbox of this project, and wasmtime. What a component needs is asked of the
+//! component itself.
+
+use std::ffi::{OsStr, OsString};
+use std::io::{Write as _, stderr};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use crate::Told;
+use crate::cargo::{self, SANDBOX};
+use crate::process::{cannot_start, exit_code};
+
+/// Where a component runs.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Host {
+    /// In `hello-runner`, the sandbox of this project.
+    #[default]
+    Sandbox,
+    /// In `wasmtime run`.
+    Wasmtime,
+    /// In `wasmtime serve`.
+    Http,
+}
+
+/// How cargo launches a component: the one list of flags for `wasmtime run`.
+const CARGO_CONFIG: &str = include_str!("../../../.cargo/config.toml");
+
+/// The script that becomes a wasmtime: the one on PATH if it is recent enough, else one that it builds.
+const WASMTIME: &str = "runner/wasmtime";
+
+/// The oldest wasmtime that will do.
+const OLDEST_WASMTIME: u32 = 48;
+
+/// wasmtime.
+pub(crate) fn wasmtime() -> Command {
+    if cfg!(windows) {
+        return Command::new("wasmtime");
+    }
+    let mut command = Command::new("sh");
+    // What is built is for this system.
+    command.arg(WASMTIME).env_remove("CARGO_BUILD_TARGET");
+    command
+}
+
+/// Whether a wasmtime is on PATH that will do.
+pub(crate) fn has_wasmtime() -> bool {
+    let version = version_on_path("wasmtime").unwrap_or_default();
+    let major = version.split('.').next().and_then(|major| major.parse().ok());
+    major.is_some_and(|major: u32| major >= OLDEST_WASMTIME)
+}
+
+/// What a program on PATH gives as its version: the word behind its name.
+fn version_on_path(program: &str) -> Option<String> {
+    let output = Command::new(program).arg("--version").stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
+    String::from_utf8(output.stdout).ok()?.split_whitespace().nth(1).map(str::to_owned)
+}
+
+/// The flags of `wasmtime run` for a component with sockets: the words behind the program in `.cargo/config.toml`.
+pub(crate) fn socket_flags() -> impl Iterator<Item = &'static str> {
+    let list = CARGO_CONFIG.split_once("runner = [").and_then(|(_, rest)| rest.split_once(']'));
+    list.map_or("", |(list, _)| list).split('"').skip(1).step_by(2).skip(1)
+}
+
+/// The sandbox: the one that is built here; or, when none has been built yet, one of the same version on PATH.
+pub(crate) fn sandbox() -> anyhow::Result<PathBuf> {
+    let name = SANDBOX.name();
+    let is_ours = version_on_path(name).is_some_and(|version| version == env!("CARGO_PKG_VERSION"));
+    if !is_ours || cargo::has_built(&SANDBOX) {
+        return cargo::build(&SANDBOX);
+    }
+    eprintln!("The sandbox is the {name} on PATH, because none has been built here.");
+    Ok(name.into())
+}
+
+/// Asks a component what it needs to be granted, in a host that grants nothing. `host` is the command before the component.
+pub(crate) fn ask(mut host: Command, component: &Path, words: &[OsString]) -> anyhow::Result<Output> {
+    host.arg(component).arg("--check-options").args(words).stdin(Stdio::null());
+    host.output().map_err(|error| cannot_start(&host, &error).into())
+}
+
+/// What the component `name` needs, by its answer: `listen` and an address, for example. What it, or its host, has to say is
+/// passed on.
+///
+/// # Errors
+/// It has a mistake to tell, which makes the exit code 2: WASI 0.2 only knows success and failure. Or the host has failed.
+pub(crate) fn needs(answer: &Output, name: &str) -> anyhow::Result<Vec<(String, String)>> {
+    let said = String::from_utf8_lossy(&answer.stderr);
+    // When nobody reads it, the exit code is there.
+    let _ = stderr().write_all(&answer.stderr);
+    if !answer.status.success() {
+        let by_host = said.lines().any(|line| line.starts_with("hello-runner: ") || line.starts_with("Error: "));
+        let by_component = said.strip_prefix(name).is_some_and(|rest| rest.starts_with(": "));
+        let code = exit_code(answer.status);
+        return Err(Told(if code == 1 && by_component && !by_host { 2 } else { code }).into());
+    }
+    let needs = String::from_utf8_lossy(&answer.stdout);
+    let pairs = needs.lines().filter_map(|line| line.split_once(' '));
+    Ok(pairs.map(|(need, value)| (need.to_owned(), value.to_owned())).collect())
+}
+
+/// The options of the sandbox that grant what is needed.
+pub(crate) fn grants(needs: &[(String, String)]) -> Vec<String> {
+    let grant = |(need, value): &(String, String)| match need.as_str() {
+        "listen" => Some(["--allow-listen".into(), value.clone()]),
+        "connect" => Some(["--allow-connect".into(), value.clone()]),
+        "connections" => Some(["--max-connections".into(), value.clone()]),
+        // A second more than the server takes, so that it can say what was not done in time.
+        "grace" => Some(["--grace".into(), (value.parse::<u32>().ok()? + 1).to_string()]),
+        _ => None,
+    };
+    needs.iter().filter_map(grant).flatten().collect()
+}
+
+/// `command`, which runs wasmtime, as a person would type it.
+pub(crate) fn typed(command: &Command) -> String {
+    let words = command.get_args().map(OsStr::to_string_lossy).filter(|word| word != WASMTIME);
+    words.fold("wasmtime".to_owned(), |line, word| {
+        let is_plain = |character: char| character.is_alphanumeric() || "-_./:,=+@%".contains(character);
+        match !word.is_empty() && word.chars().all(is_plain) {
+            true => format!("{line} {word}"),
+            false => format!("{line} '{}'", word.replace('\'', r"'\''")),
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_flags_are_those_of_cargo() {
+        let flags: Vec<&str> = socket_flags().collect();
+        assert_eq!(flags[..3], ["run", "-S", "inherit-network,udp=n,allow-ip-name-lookup=n,p3=n"]);
+    }
+
+    #[test]
+    fn what_is_needed_becomes_options_of_the_sandbox() {
+        let needs =
+            [("listen", "127.0.0.1:0"), ("connections", "7"), ("grace", "5"), ("connect", "[::1]:80"), ("x", "y")];
+        let needs = needs.map(|(need, value)| (need.into(), value.into()));
+        let options = "--allow-listen 127.0.0.1:0 --max-connections 7 --grace 6 --allow-connect [::1]:80";
+        assert_eq!(grants(&needs).join(" "), options);
+    }
+
+    #[test]
+    fn a_command_is_shown_as_a_shell_takes_it() {
+        let mut command = Command::new("sh");
+        command.args([WASMTIME, "run", "-S", "http,tcp=n", "/it's here/a b.wasm", "--port", "0", ""]);
+        assert_eq!(typed(&command), r"wasmtime run -S http,tcp=n '/it'\''s here/a b.wasm' --port 0 ''");
+    }
+}

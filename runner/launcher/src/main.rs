@@ -1,0 +1,76 @@
+//! The program behind `runner/serve`, `runner/client` and `runner/test`, and behind `cargo serve`, `cargo client` and
+//! `cargo test-all`: builds what is needed, and becomes it. It contains no engine, so it is built in seconds itself.
+//!
+//! | file | what lives there |
+//! |---|---|
+//! | `serve`, `client`, `test` | one subcommand each |
+//! | `cargo` | what can be built, and how cargo is told to |
+//! | `host` | the programs that run a component, what they grant, and what they are told |
+//! | `relay` | the messages of `wasmtime serve`, in the words of this project |
+//! | `watch` | `--watch`: a server that follows the source |
+//! | `process` | to become another program, and to keep one that can be ended |
+
+mod cargo;
+mod client;
+mod host;
+mod process;
+mod relay;
+mod serve;
+mod watch;
+
+use std::ffi::OsString;
+use std::fmt;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use hello_failure::{Failure, report};
+
+/// A subcommand: its name, what its messages begin with, and what it does with the words behind its name.
+type Subcommand = (&'static str, &'static str, fn(Vec<OsString>) -> anyhow::Result<u8>);
+
+const SUBCOMMANDS: [Subcommand; 3] = [
+    ("serve", "runner/serve", serve::run),
+    ("client", "runner/client", client::run),
+    // What `serve --http` starts beside `wasmtime serve`.
+    (relay::NAME, "runner/serve", relay::run),
+];
+
+/// An end with this exit code, of which somebody else has told why.
+#[derive(Debug)]
+struct Told(u8);
+
+impl fmt::Display for Told {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "exit code {}", self.0)
+    }
+}
+
+impl std::error::Error for Told {}
+
+/// Exit codes: those of the program that this one becomes; 1 when it cannot, 2 for a mistake in the command line.
+fn main() -> ExitCode {
+    let mut words = std::env::args_os().skip(1);
+    let name = words.next().unwrap_or_default();
+    let Some((_, label, run)) = SUBCOMMANDS.into_iter().find(|(known, ..)| name == *known) else {
+        eprintln!("hello-launcher: start it with runner/serve, runner/client or runner/test");
+        return ExitCode::from(2);
+    };
+    let code = enter_project().and_then(|()| run(words.collect())).unwrap_or_else(|error| {
+        if let Some(&Told(code)) = error.downcast_ref() {
+            return code;
+        }
+        let report = report(label, &error);
+        eprint!("{}", report.text);
+        report.code
+    });
+    ExitCode::from(code)
+}
+
+/// Goes to the top of the project, which is the folder that this was started in or one above.
+fn enter_project() -> anyhow::Result<()> {
+    let here = std::env::current_dir().context("there is no current folder")?;
+    let is_top = |folder: &&std::path::Path| folder.join("runner/launcher/Cargo.toml").is_file();
+    let top = here.ancestors().find(is_top);
+    let top = top.ok_or_else(|| Failure::new("this is not the folder of the project", "go there, and try again"))?;
+    std::env::set_current_dir(top).with_context(|| top.display().to_string())
+}

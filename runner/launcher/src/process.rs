@@ -1,0 +1,36 @@
+//! Other programs: to become one, and to start one that can be ended.
+
+use std::process::{Command, ExitStatus};
+
+use hello_failure::Failure;
+
+/// Becomes `command`, so that its exit code, and every signal, are its own.
+#[cfg(unix)]
+pub(crate) fn become_program(mut command: Command) -> anyhow::Result<u8> {
+    let error = std::os::unix::process::CommandExt::exec(&mut command);
+    Err(cannot_start(&command, &error).into())
+}
+
+/// Runs `command` to its end: this system has no way to become another program.
+#[cfg(not(unix))]
+pub(crate) fn become_program(mut command: Command) -> anyhow::Result<u8> {
+    // Ctrl-C reaches both. The other program ends by it, and this one when the other one has ended.
+    signal_hook::flag::register(signal_hook::consts::SIGINT, std::sync::Arc::default())?;
+    let status = command.status().map_err(|error| cannot_start(&command, &error))?;
+    Ok(exit_code(status))
+}
+
+/// Why a program cannot be started.
+pub(crate) fn cannot_start(command: &Command, error: &std::io::Error) -> Failure {
+    let program = command.get_program().to_string_lossy();
+    Failure::new(format!("cannot start {program}: {error}"), "see to it that this program is there and can be run")
+}
+
+/// The exit code for the end of another program: its own, or 128 and the number of the signal that ended it.
+pub(crate) fn exit_code(status: ExitStatus) -> u8 {
+    #[cfg(unix)]
+    if let Some(signal) = std::os::unix::process::ExitStatusExt::signal(&status) {
+        return u8::try_from(128 + signal).unwrap_or(1);
+    }
+    status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1)
+}

@@ -1,0 +1,203 @@
+//! `wasmtime serve`, as the other servers here are: where it listens, and what it says.
+
+use std::ffi::OsString;
+use std::io::{self, Write as _};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::process::{ChildStdin, Command, Stdio};
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use hello_failure::lines;
+
+use crate::process::cannot_start;
+use crate::serve::{does_not_go_with_http, mistake};
+
+/// The name of the subcommand.
+pub(crate) const NAME: &str = "relay";
+
+/// What `wasmtime serve` says in front of the URL, once it listens.
+const SERVING: &str = "Serving HTTP on http://";
+
+/// Where `wasmtime serve` listens: at one address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Address {
+    pub(crate) socket: SocketAddr,
+    /// Whether it was given by `--port`, or not at all, and so is called localhost.
+    by_port: bool,
+}
+
+impl Address {
+    /// Reads the words that `hello-server` would get. Most of what that one can do is the engine's business here.
+    pub(crate) fn parse(words: &[OsString]) -> anyhow::Result<Self> {
+        let mut address = None;
+        let mut words = words.iter().map(|word| word.to_string_lossy());
+        while let Some(word) = words.next() {
+            let (option, value) =
+                word.split_once('=').map_or((&*word, None), |(option, value)| (option, Some(value.into())));
+            if !matches!(option, "--port" | "--listen") {
+                return Err(does_not_go_with_http(option));
+            }
+            let value =
+                value.or_else(|| words.next()).ok_or_else(|| mistake(format_args!("{option} takes a value")))?;
+            if address.is_some() {
+                return Err(mistake("--http takes one --port or --listen: wasmtime serve listens on one address"));
+            }
+            let (socket, takes) = match option {
+                "--port" => {
+                    let port = value.parse().ok();
+                    (port.map(|port| (Ipv4Addr::LOCALHOST, port).into()), "a whole number from 0 to 65535")
+                }
+                _ => (value.parse().ok(), "an address and a port, such as 127.0.0.1:9000 or [::1]:9000"),
+            };
+            let socket = socket.ok_or_else(|| mistake(format_args!("{option} takes {takes}, not {value:?}")))?;
+            address = Some(Address { socket, by_port: option == "--port" });
+        }
+        Ok(address.unwrap_or(Address { socket: (Ipv4Addr::LOCALHOST, 9000).into(), by_port: true }))
+    }
+
+    /// What a browser on this machine can open, when it has become this port. No client can call the address that stands for all.
+    fn url(self, port: u16) -> String {
+        let socket = self.at(port);
+        match self.by_port || socket.ip().is_unspecified() {
+            true => format!("http://localhost:{port}"),
+            // RFC 6874: in a URL, the `%` before the zone of an address is written `%25`.
+            false => format!("http://{}", socket.to_string().replace('%', "%25")),
+        }
+    }
+
+    /// The same address with this port.
+    fn at(self, port: u16) -> SocketAddr {
+        let mut socket = self.socket;
+        socket.set_port(port);
+        socket
+    }
+
+    /// The option for the next port, or for any that is free behind the last one.
+    fn with_another_port(self) -> String {
+        let port = self.socket.port().checked_add(1).unwrap_or(0);
+        match self.by_port {
+            true => format!("--port {port}"),
+            false => format!("--listen {}", self.at(port)),
+        }
+    }
+
+    /// Cause and advice, if this line is why `wasmtime serve` cannot listen here.
+    fn failure(self, line: &str) -> Option<(String, String)> {
+        let (ip, port) = (self.socket.ip(), self.socket.port());
+        let error = line.strip_prefix("Error: ")?;
+        let failures = [
+            (
+                "Address already in use",
+                format!("port {port} is already in use"),
+                format!(
+                    "end the other program that listens there, or take another port with {}",
+                    self.with_another_port()
+                ),
+            ),
+            (
+                "Cannot assign requested address",
+                format!("{ip} is not an address of this machine"),
+                "leave --listen out for localhost, or give an address of this machine; 0.0.0.0 stands for all of them"
+                    .into(),
+            ),
+            (
+                "Permission denied",
+                format!("the system does not let this program listen on port {port}"),
+                "ports below 1024 belong to the administrator; take another one, such as --port 8080".into(),
+            ),
+        ];
+        failures.into_iter().find(|(said, ..)| error.starts_with(said)).map(|(_, cause, advice)| (cause, advice))
+    }
+}
+
+/// Starts the program that translates what `wasmtime serve` says; returns where that is to be written. It is a program, and not a
+/// thread, because this one becomes `wasmtime serve`. It ends when nobody can write there any more.
+pub(crate) fn start(address: Address) -> anyhow::Result<ChildStdin> {
+    let mut command = Command::new(std::env::current_exe().context("where is this program?")?);
+    let option = if address.by_port { "--port" } else { "--listen" };
+    let value = if address.by_port { address.socket.port().to_string() } else { address.socket.to_string() };
+    command.args([NAME, option, &value]).stdin(Stdio::piped());
+    let mut child = command.spawn().map_err(|error| cannot_start(&command, &error))?;
+    Ok(child.stdin.take().expect("it is piped"))
+}
+
+/// Translates what comes on standard input, until it ends.
+pub(crate) fn run(words: Vec<OsString>) -> anyhow::Result<u8> {
+    let address = Address::parse(&words)?;
+    // Ctrl-C reaches this, too, and `wasmtime serve` has something to say about it.
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        signal_hook::flag::register(signal, Arc::default())?;
+    }
+    let mut has_failed = false;
+    for line in io::stdin().lines() {
+        let line = line?;
+        if let Some(port) = line.strip_prefix(SERVING).and_then(port) {
+            writeln!(io::stdout(), "Access {}", address.url(port))?;
+        } else if let Some((cause, advice)) = address.failure(&line) {
+            // What follows says the same, to the programmers of wasmtime.
+            has_failed = true;
+            eprint!("{}", lines("hello-http", &cause, &advice));
+        } else if !has_failed {
+            eprintln!("{line}");
+        }
+    }
+    Ok(0)
+}
+
+/// The port in the rest of `Serving HTTP on http://127.0.0.1:9000/`.
+fn port(rest: &str) -> Option<u16> {
+    rest.trim_end_matches('/').rsplit(':').next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(words: &[&str]) -> Address {
+        let words: Vec<OsString> = words.iter().map(OsString::from).collect();
+        Address::parse(&words).expect("an address")
+    }
+
+    #[test]
+    fn what_is_printed_can_be_opened() {
+        for (words, url) in [
+            (&[][..], "http://localhost:9000"),
+            (&["--port", "0"], "http://localhost:9000"),
+            (&["--listen=127.0.0.1:0"], "http://127.0.0.1:9000"),
+            (&["--listen", "0.0.0.0:9000"], "http://localhost:9000"),
+            (&["--listen", "[::]:9000"], "http://localhost:9000"),
+            (&["--listen", "[::1]:9000"], "http://[::1]:9000"),
+            (&["--listen", "[fe80::5%2]:9000"], "http://[fe80::5%252]:9000"),
+        ] {
+            assert_eq!(address(words).url(port("127.0.0.1:9000/").expect("a port")), url, "{words:?}");
+        }
+    }
+
+    #[test]
+    fn the_option_for_another_port_can_be_used_as_it_is() {
+        for (words, option) in [
+            (&[][..], "--port 9001"),
+            (&["--port", "65535"], "--port 0"),
+            (&["--listen", "0.0.0.0:9000"], "--listen 0.0.0.0:9001"),
+            (&["--listen", "[::1]:65535"], "--listen [::1]:0"),
+            (&["--listen", "[fe80::5%2]:9000"], "--listen [fe80::5%2]:9001"),
+        ] {
+            let advised = address(words).with_another_port();
+            assert_eq!(advised, option);
+            address(&advised.split(' ').collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn what_wasmtime_says_when_it_cannot_listen_becomes_cause_and_advice() {
+        let address = address(&["--port", "80"]);
+        for (line, cause) in [
+            ("Error: Address already in use (os error 98)", "port 80 is already in use"),
+            ("Error: Cannot assign requested address (os error 99)", "127.0.0.1 is not an address of this machine"),
+            ("Error: Permission denied (os error 13)", "the system does not let this program listen on port 80"),
+        ] {
+            assert_eq!(address.failure(line).expect(line).0, cause);
+        }
+        assert_eq!(address.failure("Error: something else"), None);
+    }
+}

@@ -1,0 +1,317 @@
+//! `serve`: builds the server, and becomes it, in the host that was asked for.
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use hello_failure::Failure;
+
+use crate::cargo::{self, Product};
+use crate::host::{self, Host};
+use crate::process::become_program;
+use crate::relay::{self, Address};
+use crate::watch;
+
+/// What `--help` prints of the options that the server does not have.
+const HELP: &str = "\
+runner/serve: builds the server, and runs it in a sandbox that grants it what its options ask for and nothing else
+
+Usage: runner/serve [options], in any order (or: cargo serve [options])
+
+Of this program
+  --watch            when something in src changes, build it, and start anew
+  --wasmtime         in plain `wasmtime run`, not in hello-runner, the sandbox of this project
+  --http             the same answers behind `wasi:http`, in `wasmtime serve`, which has the wire and every core; with it go
+                     --watch, --quiet, and one --port N or --listen ADDR:PORT
+  --quiet            do not say at the start what is allowed
+";
+
+/// And what it prints when the host is the sandbox, which is followed by what the server prints.
+const SANDBOX_HELP: &str = "
+Of the sandbox
+  --verbose          when the server fails, say where (it is built with line numbers for that, and 5 % slower)
+  --max-memory MIB   memory (default 8 MiB, and 64 KiB for each connection; at most 4096 MiB)
+  --max-turn SECS    time that its code may keep busy without a pause; 0 is for ever (default 10)
+";
+
+/// What stands before the help of the server itself.
+const SERVER_HELP: &str = "
+Of the server
+";
+
+/// What the command line asks for.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Options {
+    watch: bool,
+    host: Host,
+    quiet: bool,
+    verbose: bool,
+    /// `--max-memory` and `--max-turn`, each with its value: for the sandbox.
+    limits: Vec<OsString>,
+    /// All other words, in their order: for the server.
+    server: Vec<OsString>,
+}
+
+/// Serves.
+///
+/// # Errors
+/// Why it cannot.
+pub(crate) fn run(words: Vec<OsString>) -> anyhow::Result<u8> {
+    let mut options = parse(words)?;
+    if options.host == Host::Http && options.asks_for_help() {
+        print!("{HELP}");
+        return Ok(0);
+    }
+    let address = (options.host == Host::Http).then(|| Address::parse(&options.server)).transpose()?;
+    // The server sees no environment, so this is passed on in another way. What was typed behind it counts more.
+    if std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()) {
+        options.server.splice(..0, ["--color", "never"].map(OsString::from));
+    }
+    cargo::add_target()?;
+    let server = Server { product: options.product(), options, address };
+    match server.options.watch {
+        true => watch::run(&server),
+        false => {
+            let component = cargo::build(server.product)?;
+            become_program(server.start(&component, true)?.command)
+        }
+    }
+}
+
+/// A server that can be started, as the command line has it.
+pub(crate) struct Server {
+    pub(crate) product: &'static Product,
+    options: Options,
+    /// Where `wasmtime serve` listens.
+    address: Option<Address>,
+}
+
+/// A server that is to be started, and how it is stopped by a program that does not become it.
+pub(crate) struct Start {
+    pub(crate) command: Command,
+    pub(crate) stop: Stop,
+    /// How long it may take to stop, unless its host sees to that.
+    pub(crate) patience: Option<Duration>,
+}
+
+/// What tells a server to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stop {
+    /// The end of its standard input.
+    Input,
+    /// Ctrl-C, which is all that `wasmtime serve` heeds.
+    Interrupt,
+    /// Any signal that asks a program to end.
+    Signal,
+}
+
+/// How long a server without a sandbox may take to stop, beyond what it takes itself.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+impl Server {
+    /// How `component` is started, which was built of the product. The first time it is said what is granted.
+    pub(crate) fn start(&self, component: &Path, is_first: bool) -> anyhow::Result<Start> {
+        let speaks = is_first && !self.options.quiet;
+        match (self.options.host, self.address) {
+            (Host::Sandbox, _) => self.in_sandbox(component, speaks),
+            (_, None) => self.in_wasmtime(component, speaks),
+            (_, Some(address)) => behind_http(address, component, speaks),
+        }
+    }
+
+    fn in_sandbox(&self, component: &Path, speaks: bool) -> anyhow::Result<Start> {
+        let Options { server, limits, verbose, .. } = &self.options;
+        let sandbox = host::sandbox()?;
+        let mut asking = Command::new(&sandbox);
+        asking.arg("--quiet");
+        let needs = host::needs(&host::ask(asking, component, server)?, self.product.name())?;
+        let mut command = Command::new(sandbox);
+        if needs.is_empty() {
+            // It was asked for words, such as --help.
+            if self.options.asks_for_help() {
+                print!("{HELP}{SANDBOX_HELP}{SERVER_HELP}");
+            }
+            command.arg("--quiet").arg(component).args(server);
+        } else {
+            command.args((!speaks).then_some("--quiet")).args(verbose.then_some("--verbose")).args(limits);
+            command.args(host::grants(&needs)).arg(component).arg("--stop-when-stdin-closes").args(server);
+        }
+        Ok(Start { command, stop: Stop::Signal, patience: None })
+    }
+
+    fn in_wasmtime(&self, component: &Path, speaks: bool) -> anyhow::Result<Start> {
+        let server = &self.options.server;
+        let wasmtime = || {
+            let mut command = host::wasmtime();
+            command.args(host::socket_flags());
+            command
+        };
+        let needs = host::needs(&host::ask(wasmtime(), component, server)?, self.product.name())?;
+        let mut command = wasmtime();
+        command.arg(component).args(self.options.watch.then_some("--stop-when-stdin-closes")).args(server);
+        if needs.is_empty() && self.options.asks_for_help() {
+            print!("{HELP}{SERVER_HELP}");
+        }
+        if speaks && !needs.is_empty() {
+            eprintln!(
+                "The sandbox grants TCP sockets on any address, the clock, standard output and standard error.\n\
+                 It does not grant files, environment variables, UDP or name lookup. The command is:\n  {}",
+                host::typed(&command)
+            );
+        }
+        let grace = needs.iter().find(|(need, _)| need == "grace").and_then(|(_, seconds)| seconds.parse().ok());
+        let patience = PATIENCE + grace.map_or(Duration::ZERO, Duration::from_secs);
+        Ok(Start { command, stop: Stop::Input, patience: Some(patience) })
+    }
+}
+
+/// How `component` is started in `wasmtime serve`, which listens at `address`.
+fn behind_http(address: Address, component: &Path, speaks: bool) -> anyhow::Result<Start> {
+    let mut command = host::wasmtime();
+    command.args(["serve", "-S", "cli", "--max-concurrent-requests", "300", "--addr", &address.socket.to_string()]);
+    command.arg(component);
+    if speaks {
+        eprintln!(
+            "wasmtime serve asks hello-http.wasm for the answer to each request that comes to {}.\n\
+             It also grants the clock, random numbers, standard output and standard error; no files, no environment, no \
+             sockets. The command is:\n  {}",
+            address.socket,
+            host::typed(&command)
+        );
+    }
+    command.stderr(relay::start(address)?);
+    Ok(Start { command, stop: Stop::Interrupt, patience: Some(PATIENCE) })
+}
+
+/// A mistake in what was typed.
+pub(crate) fn mistake(cause: impl std::fmt::Display) -> anyhow::Error {
+    Failure::usage(format!("{cause}; see --help"), "").into()
+}
+
+/// Whether this option of the server takes a value: the word behind it is that value, whatever it looks like.
+fn takes_value(option: &str) -> bool {
+    let named = ["--listen", "--port", "--backlog", "--max-connections", "--grace", "--log", "--color"];
+    named.contains(&option) || option.starts_with("--") && option.ends_with("-timeout")
+}
+
+/// Reads the command line. What is the server's stays as it is.
+fn parse(words: Vec<OsString>) -> anyhow::Result<Options> {
+    let mut options = Options::default();
+    let mut words = words.into_iter();
+    while let Some(word) = words.next() {
+        let text = word.to_string_lossy();
+        let (name, value) = text.split_once('=').map_or((&*text, None), |(name, value)| (name, Some(value)));
+        let flag = match name {
+            "--watch" => &mut options.watch,
+            "--quiet" => &mut options.quiet,
+            "--verbose" => &mut options.verbose,
+            "--wasmtime" | "--http" => &mut false,
+            "--max-memory" | "--max-turn" => {
+                let value = value.map(OsString::from).or_else(|| words.next()).filter(|value| !value.is_empty());
+                let value = value.ok_or_else(|| mistake(format_args!("{name} takes a number")))?;
+                options.limits.extend([name.into(), value]);
+                continue;
+            }
+            _ => {
+                let takes_value = takes_value(&text);
+                options.server.push(word);
+                options.server.extend(words.by_ref().take(takes_value.into()));
+                continue;
+            }
+        };
+        if value.is_some() {
+            return Err(mistake(format_args!("{name} takes no value")));
+        }
+        *flag = true;
+        let host = match name {
+            "--wasmtime" => Host::Wasmtime,
+            "--http" => Host::Http,
+            _ => continue,
+        };
+        if options.host != Host::Sandbox && options.host != host {
+            return Err(mistake("--wasmtime and --http are two hosts: give one of them"));
+        }
+        options.host = host;
+    }
+    let refused = match (options.host, options.of_sandbox().next()) {
+        (Host::Sandbox, _) | (_, None) => None,
+        (Host::Wasmtime, Some(option)) => {
+            Some(mistake(format_args!("wasmtime does not know {option}: leave that out, or --wasmtime")))
+        }
+        (Host::Http, Some(option)) => Some(does_not_go_with_http(option)),
+    };
+    refused.map_or(Ok(options), Err)
+}
+
+/// The mistake of an option that `wasmtime serve` has no counterpart for.
+pub(crate) fn does_not_go_with_http(option: &str) -> anyhow::Error {
+    mistake(format_args!("{option} does not go with --http: --watch, --quiet, --port and --listen do"))
+}
+
+impl Options {
+    /// The names of the options that only the sandbox has.
+    fn of_sandbox(&self) -> impl Iterator<Item = &str> {
+        let limits = self.limits.iter().step_by(2).filter_map(|name| name.to_str());
+        self.verbose.then_some("--verbose").into_iter().chain(limits)
+    }
+
+    /// Whether `--help` is among the words for the server.
+    fn asks_for_help(&self) -> bool {
+        self.server.iter().any(|word| word == "--help" || word == "-h")
+    }
+
+    /// What is to be built.
+    fn product(&self) -> &'static Product {
+        match (self.host, self.verbose) {
+            (Host::Http, _) => &cargo::HTTP_SERVER,
+            (_, true) => &cargo::VERBOSE_SERVER,
+            (_, false) => &cargo::SERVER,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(words: &[&str]) -> anyhow::Result<Options> {
+        parse(words.iter().map(OsString::from).collect())
+    }
+
+    #[test]
+    fn options_come_in_any_order_and_what_is_the_servers_stays_as_it_is() {
+        let words = ["--max-turn=7", "--port", "0", "--watch", "--log=off", "--max-memory", "32", "x", "--quiet"];
+        let expected = Options {
+            watch: true,
+            quiet: true,
+            limits: ["--max-turn", "7", "--max-memory", "32"].map(OsString::from).to_vec(),
+            server: ["--port", "0", "--log=off", "x"].map(OsString::from).to_vec(),
+            ..Options::default()
+        };
+        assert_eq!(options(&words).expect("options"), expected);
+    }
+
+    #[test]
+    fn the_value_of_an_option_of_the_server_is_never_an_option_of_this_program() {
+        for option in ["--listen", "--port", "--log", "--header-timeout", "--grace"] {
+            let options = options(&[option, "--watch"]).expect("options");
+            assert_eq!((options.watch, options.server), (false, vec![option.into(), "--watch".into()]), "{option}");
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_together_is_a_mistake() {
+        for (words, cause) in [
+            (&["--watch=yes"][..], "--watch takes no value"),
+            (&["--max-turn"], "--max-turn takes a number"),
+            (&["--max-memory", ""], "--max-memory takes a number"),
+            (&["--http", "--wasmtime"], "give one of them"),
+            (&["--wasmtime", "--verbose"], "wasmtime does not know --verbose"),
+            (&["--http", "--max-turn", "3"], "--max-turn does not go with --http"),
+        ] {
+            let error = options(words).expect_err(cause).to_string();
+            assert!(error.contains(cause) && error.ends_with("; see --help"), "{words:?}: {error}");
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! What the launcher makes of a machine: which programs it takes, what it says when it builds, and how it fails.
+
+use super::pretended::Project;
+use super::support::{Server, run};
+
+#[test]
+fn what_is_up_to_date_is_not_worth_a_word_and_what_is_not_is_announced() {
+    let project = Project::new("announced");
+    let output = run(&mut project.launch(&["serve", "--version"]));
+    let announcement = "Building the server: about 10 seconds on 2 cores, the first time.\n";
+    assert_eq!(output.stderr, format!("{announcement}   Compiling hello-server\n    Finished in no time\n"));
+    assert!(output.stdout.starts_with("hello-server ") && output.status.success(), "{output:?}");
+    let output = run(&mut project.launch(&["serve", "--version"]));
+    assert_eq!(output.stderr, "", "{output:?}");
+}
+
+#[test]
+fn what_is_set_for_programs_of_this_system_does_not_reach_a_component_and_the_other_way_round() {
+    let project = Project::new("flags");
+    let mut launch = project.launch(&["serve", "--version"]);
+    launch
+        .env("CARGO_BUILD_TARGET", "wasm32-wasip2")
+        .env("RUSTFLAGS", "-Clinker=no")
+        .env("CARGO_ENCODED_RUSTFLAGS", "-Clinker=no");
+    let output = run(&mut launch);
+    assert!(output.status.success(), "{output:?}");
+    let calls = project.calls();
+    let [component, sandbox] = &calls[..] else { panic!("{calls:?}") };
+    assert!(component.contains("--target wasm32-wasip2; ") && component.ends_with("; flags "), "{calls:?}");
+    assert!(!sandbox.contains("--target "), "{calls:?}");
+    assert!(sandbox.ends_with("; target unset; flags -Clinker=no"), "{calls:?}");
+}
+
+#[test]
+fn a_target_in_a_configuration_of_cargo_is_not_what_the_sandbox_is_built_for() {
+    let project = Project::new("configured");
+    project.write(".cargo/config.toml", "[build]\ntarget = \"wasm32-wasip2\"\n");
+    assert!(run(&mut project.launch(&["serve", "--version"])).status.success());
+    let calls = project.calls();
+    assert!(calls[1].contains("--package hello-runner --target host-tuple; "), "{calls:?}");
+}
+
+#[test]
+fn a_mistake_in_the_options_is_2_and_a_failure_of_the_sandbox_1() {
+    let project = Project::new("codes");
+    let output = run(&mut project.launch(&["serve", "--port", "x"]));
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    std::fs::remove_file(project.folder.join("sandbox")).expect("a link");
+    let failing = "#!/bin/sh\necho 'hello-runner: the system refuses to help' >&2\nexit 1\n";
+    project.program("../sandbox", failing);
+    for subcommand in [&["serve", "--port", "0"][..], &["client", "socket"]] {
+        let output = run(&mut project.launch(subcommand));
+        assert!(output.stderr.ends_with("hello-runner: the system refuses to help\n"), "{output:?}");
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+    }
+}
+
+/// A sandbox that says what it is, and nothing else.
+const OTHER_SANDBOX: &str =
+    "#!/bin/sh\n[ \"$1\" = --version ] && echo hello-runner VERSION || echo the other sandbox\n";
+
+#[test]
+fn a_sandbox_of_this_version_on_path_spares_to_build_one() {
+    let project = Project::new("on-path");
+    let here = env!("CARGO_PKG_VERSION");
+    project.program("hello-runner", &OTHER_SANDBOX.replace("VERSION", here));
+    // One that was built here is what somebody works on.
+    let output = run(&mut project.launch(&["serve", "--version"]));
+    assert!(output.stdout.starts_with("hello-server "), "{output:?}");
+    std::fs::remove_file(project.folder.join("target/runner/hello-runner")).expect("a file");
+    let output = run(&mut project.launch(&["serve", "--version"]));
+    assert_eq!(output.stdout, "the other sandbox\n", "{output:?}");
+    assert!(output.stderr.contains("The sandbox is the hello-runner on PATH"), "{output:?}");
+    project.program("hello-runner", &OTHER_SANDBOX.replace("VERSION", "0.0.9"));
+    let output = run(&mut project.launch(&["serve", "--version"]));
+    assert!(output.stdout.starts_with("hello-server "), "{output:?}");
+}
+
+#[test]
+fn who_has_to_wait_for_the_sandbox_is_told_of_a_wasmtime_that_is_there() {
+    let project = Project::new("hint");
+    std::fs::remove_file(project.folder.join("target/runner/hello-runner")).expect("a file");
+    for (version, is_told) in [("47.0.2", false), ("48.0.0", true), ("100.1.0", true)] {
+        project.program("wasmtime", &format!("#!/bin/sh\necho 'wasmtime {version} (abc 2026-01-01)'\n"));
+        let said = run(&mut project.launch(&["serve", "--version"])).stderr;
+        assert!(said.contains("Building the sandbox: once, about 4 minutes on 2 cores.\n"), "{said}");
+        assert_eq!(said.contains("with --wasmtime this starts at once"), is_told, "{version}: {said}");
+    }
+}
+
+#[test]
+fn the_target_for_components_is_added_if_it_can_be() {
+    let project = Project::new("target-added");
+    project.program("rustc", "#!/bin/sh\necho @/added\n");
+    project.program("rustup", "#!/bin/sh\nmkdir -p @/added\n");
+    let output = run(&mut project.launch(&["serve", "--version"]));
+    assert!(
+        output.stderr.starts_with("Adding Rust's target wasm32-wasip2 (a download of about 20 MB).\n"),
+        "{output:?}"
+    );
+    assert!(output.status.success(), "{output:?}");
+    assert!(!run(&mut project.launch(&["serve", "--version"])).stderr.contains("Adding"));
+}
+
+#[test]
+fn without_the_target_for_components_it_is_said_what_helps() {
+    let project = Project::new("target-missing");
+    project.program("rustc", "#!/bin/sh\necho @/added\n");
+    project.program("rustup", "#!/bin/sh\nexit 1\n");
+    let fails = |path: Option<&str>, cause: &str, advice: &str| {
+        let mut launch = project.launch(&["client", "socket"]);
+        path.map(|path| launch.env("PATH", path));
+        let output = run(&mut launch);
+        let lines: Vec<&str> = output.stderr.lines().collect();
+        assert_eq!(lines.len(), 3, "{output:?}");
+        assert!(lines[1].starts_with("runner/client: ") && lines[1].contains(cause), "{output:?}");
+        assert!(lines[2].starts_with("  ") && lines[2].contains(advice), "{output:?}");
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+    };
+    fails(None, "rustup has not added Rust's target", "rustup target add wasm32-wasip2");
+    std::fs::remove_file(project.folder.join("bin/rustup")).expect("a file");
+    let only = project.folder.join("bin");
+    fails(only.to_str(), "there is no rustup on PATH", "https://rustup.rs");
+}
+
+#[test]
+fn without_cargo_it_takes_what_has_been_built() {
+    let project = Project::new("no-cargo");
+    std::fs::remove_file(project.folder.join("bin/cargo")).expect("a file");
+    let alone = |words: &[&str]| {
+        run(project.launch(words).env("PATH", project.folder.join("bin")).env_remove("CARGO_TARGET_DIR"))
+    };
+    let output = alone(&["serve", "--version"]);
+    let lines = "runner/serve: there is no cargo on PATH, which builds this\n  \
+                 install Rust from https://rustup.rs, and open a new terminal\n";
+    assert_eq!((output.stderr.as_str(), output.status.code()), (lines, Some(1)));
+    project.write("target/wasm32-wasip2/release/hello-server.wasm", "");
+    let sandbox = project.folder.join("target/runner/hello-runner");
+    std::fs::remove_file(&sandbox).expect("a file");
+    std::os::unix::fs::symlink(super::support::runner(), sandbox).expect("a link");
+    let built = project.folder.join("target/wasm32-wasip2/release/hello-server.wasm");
+    std::fs::copy(super::support::component::path(), built).expect("a copy");
+    let output = alone(&["serve", "--version"]);
+    assert_eq!((output.stderr.as_str(), output.status.code()), ("", Some(0)));
+    assert!(output.stdout.starts_with("hello-server "), "{output:?}");
+}
+
+#[test]
+fn colours_that_nobody_wants_are_none() {
+    let project = Project::new("no-color");
+    project.program("../sandbox-that-tells", "#!/bin/sh\necho \"$*\"\n");
+    std::fs::remove_file(project.folder.join("sandbox")).expect("a link");
+    std::os::unix::fs::symlink("sandbox-that-tells", project.folder.join("sandbox")).expect("a link");
+    let said = |no_color: &str| run(project.launch(&["serve", "--log", "off"]).env("NO_COLOR", no_color)).stdout;
+    assert!(
+        said("1").trim_end().ends_with("hello-server.wasm --stop-when-stdin-closes --color never --log off"),
+        "{}",
+        said("1")
+    );
+    assert!(!said("").contains("--color"), "{}", said(""));
+}
+
+#[test]
+fn the_launcher_becomes_the_server() {
+    let project = Project::new("becomes");
+    let server = Server::launch(&mut project.launch(&["serve", "--port", "0"]));
+    server.assert_serves();
+    let name =
+        std::fs::read_to_string(format!("/proc/{}/comm", server.pid())).unwrap_or_else(|_| "hello-runner\n".into());
+    assert!(name.starts_with("hello-runner") || name.starts_with("sandbox"), "{name}");
+}

@@ -1,0 +1,221 @@
+//! The scripts, where something is set, missing, or named in an odd way: they work, or say in one line why not, and in one what helps.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use super::pretended::launcher;
+use super::support::component;
+use super::support::{Output, Server, run, runner};
+
+/// A name that a shell, a file of JSON and a regular expression would each like to read in their own way.
+const ODD: &str = r#"a "b" \n 'c' $d [e] José ж"#;
+
+/// A script, with everything built.
+fn script(name: &str) -> PathBuf {
+    component::path();
+    runner();
+    launcher();
+    component::root().join("runner").join(name)
+}
+
+/// An empty folder.
+fn folder(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("surroundings").join(name);
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder).expect("a folder");
+    folder
+}
+
+/// The folder that everything is built in.
+fn target() -> &'static Path {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("a folder")
+}
+
+/// A folder with the programs that the scripts need, and nothing else, to be PATH.
+fn bare(name: &str) -> PathBuf {
+    let bare = folder(name);
+    for program in ["sh", "dirname", "readlink", "sed"] {
+        let found = run(Command::new("sh").args(["-c", &format!("command -v {program}")])).stdout;
+        symlink(found.trim_end(), bare.join(program)).expect("a link");
+    }
+    bare
+}
+
+/// The server that this command starts serves, and nothing was built for that.
+fn assert_serves(command: &mut Command) {
+    let server = Server::launch(command.args(["--port", "0", "--quiet"]));
+    server.assert_serves();
+    let sent = Command::new("kill").arg(server.pid().to_string()).status();
+    assert!(sent.is_ok_and(|status| status.success()));
+    let output = server.wait();
+    assert!(!output.stderr.contains("Compiling"), "{output:?}");
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+}
+
+#[test]
+fn the_script_serves_from_any_folder_behind_any_link() {
+    let folder = folder("links");
+    let script = script("serve");
+    assert_serves(Command::new(&script).current_dir("/"));
+    assert_serves(Command::new("sh").arg("serve").current_dir(script.parent().expect("a folder")));
+    symlink(&script, folder.join(ODD)).expect("a link");
+    symlink(ODD, folder.join("link")).expect("a link");
+    assert_serves(Command::new(folder.join("link")).current_dir("/"));
+    assert_serves(Command::new("sh").arg("link").current_dir(&folder));
+}
+
+#[test]
+fn the_script_serves_whatever_is_set_for_other_programs() {
+    let mut serve = Command::new(script("serve"));
+    serve.env("CARGO_BUILD_TARGET", "wasm32-wasip2").env("CARGO_TARGET_WASM32_WASIP2_RUNNER", "false");
+    serve.env("CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER", "false").env("CDPATH", "/");
+    assert_serves(&mut serve);
+}
+
+#[test]
+fn the_script_serves_without_a_home() {
+    assert_serves(Command::new(script("serve")).env_remove("HOME"));
+}
+
+#[test]
+fn the_script_serves_from_a_target_folder_with_an_odd_name() {
+    let script = script("serve");
+    let odd = folder("target").join(ODD);
+    symlink(target(), &odd).expect("a link");
+    assert_serves(Command::new(script).env("CARGO_TARGET_DIR", odd));
+}
+
+#[test]
+fn two_scripts_that_start_at_once_both_serve() {
+    let script = script("serve");
+    let start = || Server::launch(Command::new(&script).args(["--port", "0", "--quiet"]));
+    std::thread::scope(|scope| {
+        let other = scope.spawn(start);
+        start().assert_serves();
+        other.join().expect("it serves").assert_serves();
+    });
+}
+
+#[test]
+fn a_checkout_with_an_odd_name_and_without_x_bits_is_built_and_serves() {
+    let root = component::copy(ODD);
+    for entry in fs::read_dir(root.join("runner")).expect("a folder") {
+        let entry = entry.expect("an entry");
+        if entry.file_type().expect("a type").is_file() {
+            fs::set_permissions(entry.path(), fs::Permissions::from_mode(0o644)).expect("a file");
+        }
+    }
+    let mut serve = Command::new("sh");
+    // Nobody waits here for the sandbox to be built.
+    serve.arg(root.join("runner/serve")).args(["--wasmtime", "--port", "0"]);
+    serve.env("CARGO_TARGET_DIR", Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("target of {ODD}")));
+    let server = Server::launch(&mut serve);
+    server.assert_serves();
+}
+
+/// The script has failed with a cause and an advice, behind what cargo has said.
+fn assert_explained(output: &Output, said: &[&str], cause: &str, advice: &str) {
+    let lines: Vec<&str> = output.stderr.lines().collect();
+    let [.., before_last, last] = &lines[..] else { panic!("{output:?}") };
+    assert_eq!(*before_last, format!("runner/serve: {cause}"), "{output:?}");
+    assert!(last.starts_with("  ") && last.contains(advice), "{output:?}");
+    assert!(said.iter().any(|words| output.stderr.contains(words)), "none of {said:?} in {output:?}");
+    assert_eq!((output.stdout.as_str(), output.status.code()), ("", Some(1)), "{output:?}");
+}
+
+const NOT_BUILT: &str = "cargo has not built the launcher; it says above why";
+
+#[test]
+fn without_cargo_and_with_nothing_built_it_is_said_what_to_install() {
+    let mut serve = Command::new(script("serve"));
+    let output = run(serve.env("PATH", bare("no-cargo")).env("CARGO_TARGET_DIR", folder("nothing")));
+    assert_eq!(output.stderr.lines().count(), 2, "{output:?}");
+    assert_explained(&output, &[""], "there is no cargo on PATH, which builds this", "https://rustup.rs");
+}
+
+#[test]
+fn without_cargo_what_has_been_built_serves() {
+    assert_serves(Command::new(script("serve")).env("PATH", bare("only-built")).env("CARGO_TARGET_DIR", target()));
+}
+
+#[test]
+fn without_a_compiler_for_c_it_is_said_that_one_is_needed() {
+    let tools = bare("no-cc");
+    let cargo = run(Command::new("sh").args(["-c", "command -v cargo"])).stdout;
+    let beside = Path::new(cargo.trim_end()).parent().expect("a folder");
+    if beside.join("cc").exists() {
+        return eprintln!("not tested: cargo and the C compiler are in one folder here; install Rust with rustup");
+    }
+    let mut serve = Command::new(script("serve"));
+    serve
+        .env("PATH", format!("{}:{}", tools.display(), beside.display()))
+        .env("CARGO_TARGET_DIR", folder("no-cc-target"));
+    assert_explained(&run(&mut serve), &["linker `cc` not found"], NOT_BUILT, "a C compiler");
+}
+
+#[test]
+fn without_the_internet_it_is_said_that_it_is_needed_once() {
+    let mut serve = Command::new(script("serve"));
+    serve
+        .env("CARGO_HOME", folder("no-crates"))
+        .env("CARGO_NET_OFFLINE", "true")
+        .env("CARGO_TARGET_DIR", folder("no-crates-target"));
+    assert_explained(&run(&mut serve), &["offline"], NOT_BUILT, "the internet once");
+}
+
+#[test]
+fn a_cargo_that_is_too_old_is_told() {
+    let tools = bare("too-old");
+    let cargo = "#!/bin/sh\necho 'error: rustc 1.80.0 is not supported by the following package' >&2\nexit 101\n";
+    fs::write(tools.join("cargo"), cargo).expect("a file");
+    fs::set_permissions(tools.join("cargo"), fs::Permissions::from_mode(0o755)).expect("a program");
+    let mut serve = Command::new(script("serve"));
+    let output = run(serve.env("PATH", tools));
+    assert_eq!(output.stderr.lines().count(), 3, "{output:?}");
+    assert_explained(&output, &["rustc 1.80.0"], NOT_BUILT, "Rust 1.95 or newer");
+}
+
+/// `runner/serve` in a shell with disks of its own, after `mount` has been done; nothing if there can be none.
+fn with_disks(mount: &str) -> Option<Command> {
+    let mut unshare = Command::new("unshare");
+    unshare.args(["--map-root-user", "--mount", "sh", "-c"]).stdin(Stdio::null());
+    let mut probe = Command::new("unshare");
+    probe.args(["--map-root-user", "--mount", "sh", "-c", mount]).current_dir(component::root());
+    if !probe.output().is_ok_and(|output| output.status.success()) {
+        eprintln!("not tested: no disk can be mounted here; run it as root, or where user namespaces are allowed");
+        return None;
+    }
+    unshare.arg(format!("{mount} && exec runner/serve \"$@\"")).arg("sh").current_dir(component::root());
+    Some(unshare)
+}
+
+#[test]
+fn on_a_full_disk_it_is_said_how_much_is_needed_and_how_to_take_another() {
+    script("serve");
+    let disk = folder("small");
+    let Some(mut serve) = with_disks(&format!("mount -t tmpfs -o size=200k none '{}'", disk.display())) else { return };
+    let output = run(serve.env("CARGO_TARGET_DIR", &disk));
+    assert_explained(&output, &["No space left on device"], NOT_BUILT, "3 GB");
+}
+
+#[test]
+fn a_checkout_that_cannot_be_written_to_serves_from_a_target_folder_that_can() {
+    script("serve");
+    let (root, writable) = (component::root().display(), folder("writable"));
+    let (from, to) = (target().display(), writable.display());
+    let mount = format!(
+        "mount --bind '{from}' '{to}' && mount --rbind '{root}' '{root}' && mount -o remount,bind,ro '{root}' && cd '{root}'"
+    );
+    let Some(mut serve) = with_disks(&mount) else { return };
+    assert_serves(serve.env("CARGO_TARGET_DIR", &writable));
+    let output = run(with_disks(&mount).expect("there are disks").env_remove("CARGO_TARGET_DIR"));
+    assert_explained(&output, &["Read-only file system"], NOT_BUILT, "CARGO_TARGET_DIR");
+}
+
+#[test]
+fn cargo_serve_does_the_same_in_any_folder_of_the_project() {
+    script("serve");
+    assert_serves(Command::new(env!("CARGO")).arg("serve").current_dir(component::root().join("src/http")));
+}

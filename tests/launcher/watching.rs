@@ -1,0 +1,246 @@
+//! `--watch`: what a change does, what is none, and how it ends.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::net::TcpListener;
+use std::process::{Command, Stdio};
+use std::thread::spawn;
+
+use rustix::process::{Pid, Signal, kill_process, kill_process_group, test_kill_process};
+
+use super::pretended::Project;
+use super::support::{Output, Server};
+
+/// A server that follows the source of `project`, on a free port.
+fn watch(project: &Project, words: &[&str]) -> Server {
+    Server::launch(&mut project.launch(&[&["serve", "--watch", "--log", "off"], words].concat()))
+}
+
+fn pid(server: &Server) -> Pid {
+    Pid::from_raw(server.pid().try_into().expect("a number")).expect("not zero")
+}
+
+/// Waits for another line that names an address, and returns its port.
+fn next_port(server: &Server) -> u16 {
+    let line = std::iter::repeat_with(|| server.line()).find(|line| line.starts_with("Access ")).expect("a line");
+    line.rsplit(':').next().and_then(|port| port.parse().ok()).expect("a port")
+}
+
+/// Whether nothing is left of the server that listened at this address.
+fn assert_gone(address: std::net::SocketAddr) {
+    assert!(std::net::TcpStream::connect(address).is_err(), "somebody listens at {address}");
+}
+
+/// Waits until cargo has been called more often than that.
+fn wait_for_calls(project: &Project, number: usize) {
+    let began = std::time::Instant::now();
+    while project.calls().len() <= number {
+        assert!(began.elapsed() < super::support::PATIENCE, "{:?}", project.calls());
+        std::thread::yield_now();
+    }
+}
+
+fn lines_with(output: &Output, words: &str) -> usize {
+    output.stderr.lines().filter(|line| line.contains(words)).count()
+}
+
+#[test]
+fn each_signal_that_only_the_launcher_gets_ends_everything_and_gracefully() {
+    for (name, signal) in [("int", Signal::INT), ("term", Signal::TERM), ("hup", Signal::HUP)] {
+        let project = Project::new(&format!("watch-{name}"));
+        let server = watch(&project, &["--port", "0"]);
+        server.assert_serves();
+        let address = server.address();
+        kill_process(pid(&server), signal).expect("it is there");
+        let output = server.wait();
+        assert_eq!(output.stdout, "Shutting down...\nServed 1 request in 1 call.\n", "{name}: {output:?}");
+        assert_eq!(output.status.code(), Some(0), "{name}: {output:?}");
+        assert_gone(address);
+    }
+}
+
+#[test]
+fn ctrl_c_which_everybody_in_the_terminal_gets_reaches_the_server_once() {
+    use std::os::unix::process::CommandExt as _;
+    let project = Project::new("watch-group");
+    let mut launch = project.launch(&["serve", "--watch", "--port", "0", "--log", "off"]);
+    let server = Server::launch(launch.process_group(0));
+    server.assert_serves();
+    kill_process_group(pid(&server), Signal::INT).expect("it is there");
+    let output = server.wait();
+    // A second one would have ended it at once, without these words.
+    assert_eq!(output.stdout, "Shutting down...\nServed 1 request in 1 call.\n", "{output:?}");
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+}
+
+#[test]
+fn a_second_signal_ends_the_server_at_once() {
+    let project = Project::new("watch-twice");
+    let server = watch(&project, &["--port", "0", "--grace", "600"]);
+    // It waits for this client, which has begun a request.
+    let mut client = server.connect();
+    std::io::Write::write_all(&mut client, b"GET / HTTP/1.1\r\nHost: ").expect("it reads");
+    server.assert_serves();
+    kill_process(pid(&server), Signal::INT).expect("it is there");
+    assert_eq!(server.line(), "Shutting down...");
+    kill_process(pid(&server), Signal::INT).expect("it is there");
+    assert_eq!(server.wait().status.code(), Some(130));
+}
+
+#[test]
+fn what_was_started_to_survive_the_end_of_its_terminal_does() {
+    if !cfg!(target_os = "linux") {
+        return eprintln!("not tested: this system does not tell which signals are ignored; run it on Linux");
+    }
+    let project = Project::new("watch-nohup");
+    let launch = project.launch(&["serve", "--watch", "--port", "0", "--log", "off"]);
+    let mut nohup = Command::new("sh");
+    nohup.args(["-c", "trap '' HUP; exec \"$@\"", "sh"]).arg(launch.get_program()).args(launch.get_args());
+    nohup.current_dir(&project.folder);
+    for (name, value) in launch.get_envs() {
+        nohup.env(name, value.expect("a value"));
+    }
+    let server = Server::launch(&mut nohup);
+    kill_process(pid(&server), Signal::HUP).expect("it is there");
+    server.assert_serves();
+    kill_process(pid(&server), Signal::TERM).expect("it is there");
+    assert_eq!(server.wait().status.code(), Some(0));
+}
+
+#[test]
+fn a_signal_ends_the_build_that_is_under_way() {
+    let project = Project::new("watch-building");
+    project.program("cargo", "#!/bin/sh\necho $$\n: >@/calls\nexec sleep 1000 >/dev/null\n");
+    // What it says is read to its end, which comes when nothing that it has started is left.
+    let mut child = project.launch(&["serve", "--watch"]).stderr(Stdio::piped()).spawn().expect("it can be started");
+    while !project.folder.join("calls").exists() {
+        std::thread::yield_now();
+    }
+    kill_process(Pid::from_child(&child), Signal::TERM).expect("it is there");
+    let mut said = String::new();
+    child.stderr.take().expect("piped").read_to_string(&mut said).expect("text");
+    assert_eq!((child.wait().expect("it was started").code(), said.as_str()), (Some(143), ""));
+}
+
+#[test]
+fn a_change_replaces_the_server_and_what_an_editor_writes_does_not() {
+    let project = Project::new("watch-changes");
+    let server = watch(&project, &["--port", "0"]);
+    let first = server.address();
+    server.assert_serves();
+    // What cargo need not be asked about, and then what it finds to be no source.
+    for name in ["#hello.rs#", "hello.rs~", ".hello.rs.swp", ".#hello.rs"] {
+        project.write(&format!("src/{name}"), "broken");
+    }
+    for name in ["4913", "hello.rs.orig"] {
+        let calls = project.calls().len();
+        project.write(&format!("src/{name}"), "broken");
+        fs::remove_file(project.folder.join("src").join(name)).expect("a file");
+        wait_for_calls(&project, calls);
+    }
+    server.assert_serves();
+    // To save atomically is to write another file, and to give it the name.
+    project.write("src/new", "one");
+    fs::rename(project.folder.join("src/new"), project.folder.join("src/hello.rs")).expect("a file");
+    let second = next_port(&server);
+    assert_gone(first);
+    project.write("src/hello.rs", "two");
+    next_port(&server);
+    kill_process(pid(&server), Signal::INT).expect("it is there");
+    let output = server.wait();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert_eq!(lines_with(&output, "Something has changed in src."), 2, "{output:?}");
+    assert_gone((std::net::Ipv4Addr::LOCALHOST, second).into());
+    assert_eq!(lines_with(&output, "The sandbox lets"), 1, "what is granted is said once: {output:?}");
+}
+
+#[test]
+fn what_does_not_build_leaves_the_server_as_it_was() {
+    let project = Project::new("watch-broken");
+    let server = watch(&project, &["--port", "0"]);
+    let calls = project.calls().len();
+    project.write("src/hello.rs", "broken");
+    wait_for_calls(&project, calls);
+    server.assert_serves();
+    project.write("src/hello.rs", "mended");
+    next_port(&server);
+    kill_process(pid(&server), Signal::TERM).expect("it is there");
+    let output = server.wait();
+    assert_eq!(lines_with(&output, "It does not build, so the server goes on as it was."), 1, "{output:?}");
+}
+
+#[test]
+fn what_does_not_build_at_first_is_tried_again() {
+    let project = Project::new("watch-broken-first");
+    project.write("src/hello.rs", "broken");
+    let launch = &mut project.launch(&["serve", "--watch", "--port", "0", "--log", "off"]);
+    let mut child = launch.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it can be started");
+    let mut said = BufReader::new(child.stderr.take().expect("piped")).lines().map_while(Result::ok);
+    assert!(said.any(|line| line == "It does not build; that is tried again when something in src has changed."));
+    let rest = spawn(move || said.count());
+    project.write("src/hello.rs", "mended");
+    let mut printed = BufReader::new(child.stdout.take().expect("piped")).lines().map_while(Result::ok);
+    assert!(printed.any(|line| line.starts_with("Access ")));
+    kill_process(Pid::from_child(&child), Signal::TERM).expect("it is there");
+    assert_eq!(child.wait().expect("it was started").code(), Some(0));
+    rest.join().expect("it reads");
+}
+
+#[test]
+fn a_server_that_has_failed_is_started_anew_at_the_next_change() {
+    let project = Project::new("watch-failed");
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = taken.local_addr().expect("an address").port();
+    let launch = &mut project.launch(&["serve", "--watch", "--log", "off", "--quiet", "--listen"]);
+    launch.arg(format!("127.0.0.1:{port}"));
+    let mut child = launch.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it can be started");
+    let mut said = BufReader::new(child.stderr.take().expect("piped")).lines().map_while(Result::ok);
+    assert!(said.any(|line| line == "The server has ended; it is started anew when something in src has changed."));
+    let rest = spawn(move || said.count());
+    drop(taken);
+    project.write("src/hello.rs", "another");
+    let mut printed = BufReader::new(child.stdout.take().expect("piped")).lines().map_while(Result::ok);
+    assert!(printed.any(|line| line == format!("Access http://127.0.0.1:{port}")));
+    kill_process(Pid::from_child(&child), Signal::TERM).expect("it is there");
+    assert_eq!(child.wait().expect("it was started").code(), Some(0));
+    rest.join().expect("it reads");
+}
+
+#[test]
+fn a_server_in_plain_wasmtime_stops_gracefully_too() {
+    let project = Project::new("watch-wasmtime");
+    let server = watch(&project, &["--wasmtime", "--port", "0"]);
+    server.assert_serves();
+    project.write("src/hello.rs", "another");
+    assert_eq!(server.line(), "Shutting down...");
+    assert_eq!(server.line(), "Served 1 request in 1 call.");
+    next_port(&server);
+    kill_process(pid(&server), Signal::INT).expect("it is there");
+    let output = server.wait();
+    assert_eq!(
+        (output.stdout.as_str(), output.status.code()),
+        ("Shutting down...\nServed 0 requests in 0 calls.\n", Some(0))
+    );
+}
+
+#[test]
+fn a_mistake_in_the_options_is_not_waited_with() {
+    let project = Project::new("watch-mistake");
+    let output = super::support::run(&mut project.launch(&["serve", "--watch", "--port", "x"]));
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+}
+
+#[test]
+fn the_server_does_not_outlive_the_launcher() {
+    let project = Project::new("watch-ended");
+    let server = watch(&project, &["--port", "0"]);
+    let children = fs::read_to_string(format!("/proc/{0}/task/{0}/children", server.pid())).unwrap_or_default();
+    let Some(child) = children.split_whitespace().next().and_then(|pid| Pid::from_raw(pid.parse().ok()?)) else {
+        return eprintln!(
+            "not tested: this system does not tell which processes a process has started; run it on Linux"
+        );
+    };
+    kill_process(pid(&server), Signal::TERM).expect("it is there");
+    server.wait();
+    assert!(test_kill_process(child).is_err());
+}
