@@ -7,16 +7,13 @@ mod chromium;
 #[path = "support/mod.rs"]
 mod support;
 
-use std::sync::Once;
-
 use chromium::{Browser, Page};
-use support::{Server, command, is_wasmtime};
+use support::{Server, command, is_wasmtime, not_tested};
 
 /// A browser, if there is one. The profile of this test is in a folder of this name.
 fn browser(folder: &str) -> Option<Browser> {
     let Some(program) = chromium::program() else {
-        static SAID: Once = Once::new();
-        SAID.call_once(|| println!("browser: not tested, because none of {} is on PATH", chromium::names()));
+        not_tested(format!("none of {} is on PATH", chromium::names()), "install Chromium");
         return None;
     };
     Some(Browser::start(&program, folder))

@@ -19,7 +19,8 @@ use shared::arguments::Arguments;
 use shared::response::Response;
 use shared::url::Url;
 use support::{
-    HELLO, Output, PATIENCE, Server, component, is_wasmtime, launcher, nobody, run, runner, without_building,
+    HELLO, Output, PATIENCE, Server, component, is_wasmtime, launcher, nobody, not_tested, run, runner,
+    without_building,
 };
 
 /// The two of them.
@@ -72,7 +73,7 @@ fn clients() -> impl Iterator<Item = &'static str> {
 fn has_requests() -> bool {
     let there = !is_wasmtime() || run(&mut client("url", &[], &["--check-options"])).status.success();
     if !there {
-        eprintln!("not tested: this wasmtime was built without wasi:http");
+        not_tested("this wasmtime was built without wasi:http", "take it from PATH, so that one is built");
     }
     there
 }

@@ -14,7 +14,7 @@ use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use support::{HELLO, Server, component, has, run, runner};
+use support::{HELLO, Server, component, has, not_tested, run, runner};
 
 /// Where the services expect their files.
 const RUNNER: &str = "/usr/local/bin/hello-runner";
@@ -373,7 +373,10 @@ fn a_real_systemd_runs_the_service_as_the_documentation_says() {
     let is_root = Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout == b"0\n");
     let merged = fs::symlink_metadata("/bin").is_ok_and(|bin| bin.is_symlink());
     if !(is_root && merged && Path::new("/lib/systemd/systemd").exists() && has("systemd-nspawn")) {
-        eprintln!("not tested: a systemd of its own needs root, systemd, systemd-nspawn, and /bin being /usr/bin");
+        not_tested(
+            "there can be no systemd of its own here",
+            "run it as root, with systemd-nspawn, where /bin is /usr/bin",
+        );
         return;
     }
     let root = folder("boot");
@@ -423,7 +426,7 @@ fn a_real_systemd_runs_the_service_as_the_documentation_says() {
     let output = run(boot.stdin(Stdio::null()));
     let said = fs::read_to_string(root.join("opt/said")).unwrap_or_default();
     if !said.starts_with("booted\n") {
-        eprintln!("not tested: no systemd can be started in a container here: {output:?}");
+        not_tested(format!("no systemd can be started in a container: {output:?}"), "allow containers here");
         return;
     }
     let errors = fs::read_to_string(root.join("opt/errors"));
@@ -572,7 +575,10 @@ fn for_image(target: &str) -> (PathBuf, Vec<PathBuf>) {
             vec![],
         );
     }
-    eprintln!("not tested: the static sandbox, which needs Rust's target {target}, and musl-gcc");
+    not_tested(
+        "the static sandbox",
+        &format!("rustup target add {target}, and install musl-gcc (on Debian: musl-tools)"),
+    );
     let libraries = run(Command::new("ldd").arg(runner())).stdout;
     let libraries = libraries.split_whitespace().filter(|word| word.starts_with('/')).map(PathBuf::from);
     (runner().to_owned(), libraries.collect())
@@ -631,7 +637,7 @@ fn the_files_of_the_image_are_all_that_is_needed() {
     };
     let version = isolated(&[image.entrypoint[0].clone(), "--version".into()]).output();
     if !version.as_ref().is_ok_and(|output| output.stdout.starts_with(b"hello-runner")) {
-        eprintln!("not tested: no root of its own for a process here: {version:?}");
+        not_tested(format!("a process can have no root of its own here: {version:?}"), "allow user namespaces");
         return;
     }
     let words: Vec<String> = image.entrypoint.iter().map(|word| word.replace(":9000", ":0")).collect();

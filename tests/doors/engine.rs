@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process_group};
 
-use crate::support::{HELLO, LAST_GET, PATIENCE, component, leftovers, run};
+use crate::support::{HELLO, LAST_GET, PATIENCE, component, leftovers, not_tested, run};
 
 /// The first line of what `program --version` says; without such a program it is told that it is not there.
 pub(crate) fn version(program: &str) -> Option<String> {
@@ -26,7 +26,7 @@ pub(crate) fn version_by(program: &str, option: &str) -> Option<String> {
         output.ok().filter(|output| output.status.success()).map(|output| [output.stdout, output.stderr].concat());
     let said = said.and_then(|said| Some(String::from_utf8_lossy(&said).lines().next()?.trim().to_owned()));
     if said.is_none() {
-        tell(&format!("{program} is not on PATH, so it was not tested"));
+        not_tested(format!("there is no {program} on PATH"), "install it; docs/operations.md says where it comes from");
     }
     said
 }

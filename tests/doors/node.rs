@@ -6,7 +6,7 @@ use std::process::Command;
 
 use super::differences;
 use super::engine::{self, Engine, documented, free, shell};
-use super::support::{component, run};
+use super::support::{component, not_tested, run};
 use super::table::{HELLO_WORLD, Row};
 
 /// Whether this machine has `jco`; when it does not, it is told why.
@@ -14,7 +14,7 @@ fn has_jco() -> bool {
     let version = run(Command::new(component::root().join("runner/jco")).arg("--version"));
     if !version.status.success() {
         let cause = version.stderr.lines().rfind(|line| line.starts_with("runner/jco: ")).unwrap_or(&version.stderr);
-        engine::tell(&format!("{cause}, so jco was not tested"));
+        not_tested(cause, "install Node.js 20.19 or newer, with npm, and see to it that npm reaches its registry");
     }
     version.status.success()
 }

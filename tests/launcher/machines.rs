@@ -64,7 +64,7 @@ fn a_sandbox_of_this_version_on_path_spares_to_build_one() {
     let project = Project::new("on-path");
     let here = env!("CARGO_PKG_VERSION");
     project.program("hello-runner", &OTHER_SANDBOX.replace("VERSION", here));
-    // One that was built here is what somebody works on.
+    // A sandbox that was built here may be under development.
     let output = run(&mut project.launch(&["serve", "--version"]));
     assert!(output.stdout.starts_with("hello-server "), "{output:?}");
     std::fs::remove_file(project.folder.join("target/runner/hello-runner")).expect("a file");
@@ -77,7 +77,7 @@ fn a_sandbox_of_this_version_on_path_spares_to_build_one() {
 }
 
 #[test]
-fn who_has_to_wait_for_the_sandbox_is_told_of_a_wasmtime_that_is_there() {
+fn before_a_build_of_the_sandbox_a_wasmtime_on_path_is_named() {
     let project = Project::new("hint");
     std::fs::remove_file(project.folder.join("target/runner/hello-runner")).expect("a file");
     for (version, is_told) in [("47.0.2", false), ("48.0.0", true), ("100.1.0", true)] {
@@ -146,7 +146,7 @@ fn without_cargo_it_takes_what_has_been_built() {
 }
 
 #[test]
-fn colours_that_nobody_wants_are_none() {
+fn no_color_reaches_the_server() {
     let project = Project::new("no-color");
     project.program("../sandbox-that-tells", "#!/bin/sh\necho \"$*\"\n");
     std::fs::remove_file(project.folder.join("sandbox")).expect("a link");

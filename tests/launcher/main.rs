@@ -2,6 +2,7 @@
 //! way, and `--watch`. Where it would take minutes to build, or a broken machine, a cargo takes part that only pretends.
 #![cfg(all(unix, not(target_family = "wasm")))]
 
+mod counting;
 mod machines;
 mod pretended;
 #[path = "../support/mod.rs"]

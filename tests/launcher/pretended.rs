@@ -22,7 +22,7 @@ pub(crate) fn launcher() -> &'static Path {
 }
 
 /// What cargo does in such a project. It notes at its end how it was called, and says what cargo says. When `src/hello.rs` is not what it was,
-/// the component becomes another one, by a section in which nobody is interested; when it is `broken`, there is none.
+/// the component becomes another one, by one more custom section; when it is `broken`, there is none.
 const CARGO: &str = r#"#!/bin/sh
 call="$*; target ${CARGO_BUILD_TARGET-unset}; flags ${CARGO_ENCODED_RUSTFLAGS-unset}"
 trap 'printf "%s\n" "$call" >>@/calls' EXIT

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use super::pretended::launcher;
 use super::support::component;
-use super::support::{Output, Server, run, runner};
+use super::support::{Output, Server, not_tested, run, runner};
 
 /// A name that a shell, a file of JSON and a regular expression would each like to read in their own way.
 const ODD: &str = r#"a "b" \n 'c' $d [e] José ж"#;
@@ -108,7 +108,7 @@ fn a_checkout_with_an_odd_name_and_without_x_bits_is_built_and_serves() {
         }
     }
     let mut serve = Command::new("sh");
-    // Nobody waits here for the sandbox to be built.
+    // With --wasmtime, because to build the sandbox takes minutes.
     serve.arg(root.join("runner/serve")).args(["--wasmtime", "--port", "0"]);
     serve.env("CARGO_TARGET_DIR", Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("target of {ODD}")));
     let server = Server::launch(&mut serve);
@@ -146,7 +146,7 @@ fn without_a_compiler_for_c_it_is_said_that_one_is_needed() {
     let cargo = run(Command::new("sh").args(["-c", "command -v cargo"])).stdout;
     let beside = Path::new(cargo.trim_end()).parent().expect("a folder");
     if beside.join("cc").exists() {
-        return eprintln!("not tested: cargo and the C compiler are in one folder here; install Rust with rustup");
+        return not_tested("cargo and the C compiler are in one folder", "install Rust with rustup");
     }
     let mut serve = Command::new(script("serve"));
     serve
@@ -184,7 +184,7 @@ fn with_disks(mount: &str) -> Option<Command> {
     let mut probe = Command::new("unshare");
     probe.args(["--map-root-user", "--mount", "sh", "-c", mount]).current_dir(component::root());
     if !probe.output().is_ok_and(|output| output.status.success()) {
-        eprintln!("not tested: no disk can be mounted here; run it as root, or where user namespaces are allowed");
+        not_tested("no disk can be mounted here", "run it as root, or where user namespaces are allowed");
         return None;
     }
     unshare.arg(format!("{mount} && exec runner/serve \"$@\"")).arg("sh").current_dir(component::root());

@@ -9,7 +9,7 @@ use std::thread::spawn;
 use rustix::process::{Pid, Signal, kill_process, kill_process_group, test_kill_process};
 
 use super::pretended::Project;
-use super::support::{Output, Server};
+use super::support::{Output, Server, not_tested};
 
 /// A server that follows the source of `project`, on a free port.
 fn watch(project: &Project, words: &[&str]) -> Server {
@@ -28,7 +28,7 @@ fn next_port(server: &Server) -> u16 {
 
 /// Whether nothing is left of the server that listened at this address.
 fn assert_gone(address: std::net::SocketAddr) {
-    assert!(std::net::TcpStream::connect(address).is_err(), "somebody listens at {address}");
+    assert!(std::net::TcpStream::connect(address).is_err(), "a server still listens at {address}");
 }
 
 /// Waits until cargo has been called more often than that.
@@ -60,7 +60,7 @@ fn each_signal_that_only_the_launcher_gets_ends_everything_and_gracefully() {
 }
 
 #[test]
-fn ctrl_c_which_everybody_in_the_terminal_gets_reaches_the_server_once() {
+fn ctrl_c_reaches_the_server_once_although_it_is_sent_to_the_whole_group() {
     use std::os::unix::process::CommandExt as _;
     let project = Project::new("watch-group");
     let mut launch = project.launch(&["serve", "--watch", "--port", "0", "--log", "off"]);
@@ -90,7 +90,7 @@ fn a_second_signal_ends_the_server_at_once() {
 #[test]
 fn what_was_started_to_survive_the_end_of_its_terminal_does() {
     if !cfg!(target_os = "linux") {
-        return eprintln!("not tested: this system does not tell which signals are ignored; run it on Linux");
+        return not_tested("this system does not tell which signals are ignored", "run it on Linux");
     }
     let project = Project::new("watch-nohup");
     let launch = project.launch(&["serve", "--watch", "--port", "0", "--log", "off"]);
@@ -236,9 +236,7 @@ fn the_server_does_not_outlive_the_launcher() {
     let server = watch(&project, &["--port", "0"]);
     let children = fs::read_to_string(format!("/proc/{0}/task/{0}/children", server.pid())).unwrap_or_default();
     let Some(child) = children.split_whitespace().next().and_then(|pid| Pid::from_raw(pid.parse().ok()?)) else {
-        return eprintln!(
-            "not tested: this system does not tell which processes a process has started; run it on Linux"
-        );
+        return not_tested("this system does not tell which processes a process has started", "run it on Linux");
     };
     kill_process(pid(&server), Signal::TERM).expect("it is there");
     server.wait();

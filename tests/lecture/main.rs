@@ -11,10 +11,10 @@ mod page;
 mod support;
 
 use std::net::TcpListener;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use page::Page;
-use support::{component, leftovers, runner};
+use support::{component, leftovers, not_tested, runner};
 
 /// Set for the tests that run in a network of their own.
 const ALONE: &str = "HELLO_LECTURE_ALONE";
@@ -28,7 +28,7 @@ fn alone(name: &str, lesson: impl FnOnce()) {
     for tool in ["curl", "nc"] {
         let found = Command::new("sh").args(["-c", &format!("command -v {tool}")]).output();
         if !found.is_ok_and(|output| output.status.success()) {
-            return eprintln!("not tested: there is no {tool} on PATH");
+            return not_tested(format!("there is no {tool} on PATH"), "install it");
         }
     }
     // What the scripts need is built before: they have nothing to say about it then, and where they run is no internet.
@@ -51,7 +51,7 @@ fn alone(name: &str, lesson: impl FnOnce()) {
     }
     let tests = std::env::current_exe().expect("a path");
     let mut tests = unshare(&[tests.to_str().expect("text"), "--exact", name, "--nocapture"]);
-    let mut tests = leftovers::spawn(tests.env(ALONE, "1")).expect("it can be started");
+    let mut tests = leftovers::spawn(tests.env(ALONE, "1").stdout(Stdio::null())).expect("it can be started");
     assert!(tests.wait().expect("it was started").success(), "the output above says what differs");
 }
 

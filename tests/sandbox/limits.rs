@@ -10,7 +10,7 @@ use std::time::Duration;
 use hello_server::http::MAX_HEAD;
 use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
 
-use super::support::{GET, Output, PATIENCE, Server, component, connect, read_reply, runner};
+use super::support::{GET, Output, PATIENCE, Server, component, connect, not_tested, read_reply, runner};
 use super::{Program, assert_failed, by, probe, run, sandbox, section, sections};
 
 #[test]
@@ -116,7 +116,7 @@ fn a_clock_that_stands_before_1970_brings_nothing_down() {
         ["env", "LD_PRELOAD=/usr/$LIB/faketime/libfaketimeMT.so.1", "FAKETIME=@1960-01-01 00:00:00"];
     let year = Command::new(BEFORE[0]).args(&BEFORE[1..]).args(["date", "+%Y"]).output();
     if !year.is_ok_and(|output| output.stdout == b"1960\n") {
-        eprintln!("not tested: there is no libfaketime here");
+        not_tested("there is no libfaketime", "install it (on Debian: libfaketime)");
         return;
     }
     let mut command = sandbox(&["--allow-listen", "127.0.0.1:0"]);

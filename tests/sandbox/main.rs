@@ -20,7 +20,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread::spawn;
 
 use rustix::process::{Pid, Signal, kill_process};
-use support::{Output, PATIENCE, component, leftovers, runner};
+use support::{Output, PATIENCE, component, leftovers, not_tested, runner};
 
 /// The command that runs the probe with these arguments, in a sandbox with these options.
 fn probe(options: &[&str], arguments: &[&str]) -> Command {
@@ -147,7 +147,7 @@ fn works(starter: &[&str]) -> bool {
     let status = Command::new(starter[0]).args(&starter[1..]).arg(runner()).arg("--version").output();
     let works = status.is_ok_and(|output| output.status.success());
     if !works {
-        eprintln!("not tested: {} does not work here", starter.join(" "));
+        not_tested(format!("{} does not work here", starter.join(" ")), "run it as root, on Linux");
     }
     works
 }

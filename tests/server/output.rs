@@ -7,7 +7,9 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use super::support::{GET, HELLO, LAST_GET, command, connect, is_wasmtime, leftovers, read_all, read_reply};
+use super::support::{
+    GET, HELLO, LAST_GET, command, connect, is_wasmtime, leftovers, not_tested, read_all, read_reply,
+};
 
 /// What is said when the log cannot be written, and when nobody reads it.
 const FULL: &str =
@@ -100,7 +102,7 @@ fn listening(pid: u32) -> Option<u16> {
 fn is_linux() -> bool {
     let is_linux = Path::new("/dev/full").exists() && Path::new("/proc/self/net/tcp").exists();
     if !is_linux {
-        eprintln!("not tested: this is not Linux");
+        not_tested("this is not Linux", "run it there");
     }
     is_linux
 }
@@ -231,7 +233,7 @@ fn a_full_disk_is_survived_and_what_is_missing_in_the_log_is_said_when_there_is_
         unshare
     };
     if !is_linux() || !in_own_mounts("true").output().is_ok_and(|output| output.status.success()) {
-        eprintln!("not tested: no disk can be mounted here");
+        not_tested("no disk can be mounted here", "run it as root, or where user namespaces are allowed");
         return;
     }
     let server = Server::started(in_own_mounts("exec \"$@\" >>\"$0/log\"").args(words()));

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use socket2::SockRef;
 
 use super::support::process::holdings;
-use super::support::{GET, HELLO, LAST_GET, PATIENCE, Server, read_all, read_reply};
+use super::support::{GET, HELLO, LAST_GET, PATIENCE, Server, not_tested, read_all, read_reply};
 
 #[test]
 fn twenty_silent_connections_do_not_delay_the_twenty_first() {
@@ -292,7 +292,7 @@ fn ten_thousand_connections_one_after_another_leave_nothing_behind() {
     let visit = |times: usize| (0..times).for_each(|_| server.assert_serves());
     visit(3_000);
     let Some((descriptors, resident)) = holdings(server.pid()) else {
-        eprintln!("not tested: this system does not tell what a process holds");
+        not_tested("this system does not tell what a process holds", "run it on Linux");
         return;
     };
     visit(10_000);

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use hello_server::options::HELP;
 
 use super::support::component;
-use super::support::{HELLO, Output, Server, command, run, without_building};
+use super::support::{HELLO, Output, Server, command, not_tested, run, without_building};
 
 /// It failed with exactly these two lines: cause, and advice.
 fn assert_fails_with(output: &Output, cause: &str, advice: &str) {
@@ -80,7 +80,7 @@ fn a_machine_without_ipv6_is_noted_and_served() {
         unshare
     };
     if !isolated("true").output().is_ok_and(|output| output.status.success()) {
-        eprintln!("not tested: no network namespaces here");
+        not_tested("there can be no network of its own here", "run it as root, or where user namespaces are allowed");
         return;
     }
     let serve = command(&["--port", "0"]);

@@ -5,8 +5,10 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
-use super::support::{GET, HELLO, Server, command, connect, is_wasmtime, read_all, read_reply, run, runner};
-use super::support::{component, leftovers};
+use super::support::{
+    GET, HELLO, Server, command, component, connect, is_wasmtime, leftovers, not_tested, read_all, read_reply, run,
+    runner,
+};
 
 /// What the server printed about one call with one request, with `<client>` for the address of the caller and `<date>` for
 /// the time.
@@ -100,7 +102,7 @@ fn colours_are_for_terminals_that_want_them() {
     // `script` is a terminal for the program that it starts.
     let is_there = Command::new("script").args(["-qec", "true", "/dev/null"]).output();
     if !is_there.is_ok_and(|output| output.status.success()) {
-        eprintln!("not tested: no `script` here that makes a terminal");
+        not_tested("there is no `script` that makes a terminal", "install it (on Debian: bsdutils)");
         return;
     }
     let in_terminal = |command: &Command, environment: &str| {

@@ -7,7 +7,7 @@ use std::thread::{sleep, spawn};
 use std::time::Duration;
 
 use super::support::process::cpu_time;
-use super::support::{GET, HELLO, LAST_GET, Server, command, connect, read_all};
+use super::support::{GET, HELLO, LAST_GET, Server, command, connect, not_tested, read_all};
 
 /// How long is looked at who waits.
 const WHILE: Duration = Duration::from_secs(2);
@@ -22,7 +22,7 @@ fn busy(server: &Server, callers: usize) -> Vec<TcpStream> {
 /// It waits, and does hardly anything else.
 fn assert_waits(server: &Server, what: &str) {
     let Some(before) = cpu_time(server.pid()) else {
-        eprintln!("not tested: this system does not tell how much a process works");
+        not_tested("this system does not tell how much a process works", "run it on Linux");
         return;
     };
     sleep(WHILE);

@@ -293,11 +293,16 @@ pub(crate) fn without_building(said: &str) -> String {
     said.lines().filter(|line| !is_about_building(line)).map(|line| format!("{line}\n")).collect()
 }
 
+/// Says that this test cannot test something on this machine, why, and what would make it. `runner/test` counts and names it.
+pub(crate) fn not_tested(cause: impl std::fmt::Display, remedy: &str) {
+    println!("not tested: {cause}; {remedy}");
+}
+
 /// Whether a program can be run, so that a test can use it, or say that it did not.
 pub(crate) fn has(program: &str) -> bool {
     let there = is_there(program);
     if !there {
-        eprintln!("not tested: there is no {program} on PATH");
+        not_tested(format!("there is no {program} on PATH"), "install it");
     }
     there
 }

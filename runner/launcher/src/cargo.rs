@@ -1,6 +1,7 @@
 //! What can be built, and how cargo is told to build it. Cargo knows what is up to date, and says where it has built; what a
 //! user has set for programs of this system does not reach a component, and the other way round.
 
+use std::collections::HashMap;
 use std::fs;
 use std::io::{self, BufRead as _, BufReader, IsTerminal as _, Read, Write as _, stderr};
 use std::path::{Path, PathBuf};
@@ -10,12 +11,12 @@ use std::thread::{JoinHandle, spawn};
 
 use anyhow::Context as _;
 use hello_failure::Failure;
-use serde_json::Value;
 use shared_child::SharedChild;
+use tinyjson::JsonValue;
 
-use crate::Told;
 use crate::host;
 use crate::process::cannot_start;
+use crate::{Told, print_error};
 
 /// Rust's target for components of WASI 0.2.
 const COMPONENT: &str = "wasm32-wasip2";
@@ -27,7 +28,7 @@ const THIS_SYSTEM: &str = "host-tuple";
 #[derive(Debug)]
 pub(crate) struct Product {
     /// The binary or example.
-    name: &'static str,
+    pub(crate) name: &'static str,
     /// What it is called in a sentence.
     title: &'static str,
     /// What is said before it is built.
@@ -135,18 +136,25 @@ pub(crate) struct Built {
     pub(crate) is_fresh: bool,
 }
 
-/// The cargo that builds just now, and the signal that has ended it, if any.
-static UNDER_WAY: Mutex<(Option<Arc<SharedChild>>, Option<i32>)> = Mutex::new((None, None));
+/// What a signal has to do with building.
+struct UnderWay {
+    /// The cargo that builds just now.
+    cargo: Option<Arc<SharedChild>>,
+    /// The signal that has ended all building.
+    signal: Option<i32>,
+}
 
-fn under_way() -> MutexGuard<'static, (Option<Arc<SharedChild>>, Option<i32>)> {
+static UNDER_WAY: Mutex<UnderWay> = Mutex::new(UnderWay { cargo: None, signal: None });
+
+fn under_way() -> MutexGuard<'static, UnderWay> {
     UNDER_WAY.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Ends the build that is under way, because `signal` came; no other begins.
 pub(crate) fn cancel(signal: i32) {
     let mut under_way = under_way();
-    under_way.1 = Some(signal);
-    if let Some(cargo) = &under_way.0 {
+    under_way.signal = Some(signal);
+    if let Some(cargo) = &under_way.cargo {
         // It may have ended by itself.
         let _ = cargo.kill();
     }
@@ -154,7 +162,7 @@ pub(crate) fn cancel(signal: i32) {
 
 /// Whether a signal has come that ends every build.
 pub(crate) fn is_cancelled() -> bool {
-    under_way().1.is_some()
+    under_way().signal.is_some()
 }
 
 /// Cargo, while it builds something.
@@ -167,7 +175,7 @@ pub(crate) struct Build<'p> {
 impl<'p> Build<'p> {
     /// Starts to build `product`. When there is something to do, that is announced first.
     pub(crate) fn start(product: &'p Product, announcement: fn() -> String) -> anyhow::Result<Self> {
-        let mut command = command();
+        let mut command = Command::new("cargo");
         command.args(["build", "--locked", "--message-format", "json-render-diagnostics"]).args(product.options);
         if product.is_component {
             for_component(&mut command);
@@ -184,7 +192,7 @@ impl<'p> Build<'p> {
         }
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut under_way = under_way();
-        if let Some(signal) = under_way.1 {
+        if let Some(signal) = under_way.signal {
             return Err(ended_by(signal));
         }
         let cargo = SharedChild::spawn(&mut command).map_err(|error| match error.kind() {
@@ -192,7 +200,7 @@ impl<'p> Build<'p> {
             _ => cannot_start(&command, &error),
         })?;
         let cargo = Arc::new(cargo);
-        under_way.0 = Some(Arc::clone(&cargo));
+        under_way.cargo = Some(Arc::clone(&cargo));
         let said = cargo.take_stderr().expect("it is piped");
         let shown = spawn(move || show(said, announcement));
         Ok(Build { product, cargo, shown })
@@ -202,20 +210,16 @@ impl<'p> Build<'p> {
     pub(crate) fn finish(self) -> anyhow::Result<Built> {
         let mut built = None;
         let messages = BufReader::new(self.cargo.take_stdout().expect("it is piped"));
-        for line in messages.lines() {
-            let message: Value = serde_json::from_str(&line.context("cargo")?).unwrap_or_default();
-            if message["reason"] == "compiler-artifact" && message["target"]["name"] == self.product.name {
-                let is_fresh = message["fresh"] == true;
-                built = message["executable"].as_str().map(|path| Built { path: path.into(), is_fresh });
-            }
+        for line in messages.lines().map_while(Result::ok) {
+            built = built.or_else(|| self.product.built(&line));
         }
         let status = self.cargo.wait().context("cargo")?;
         // The thread does not panic, and has told what there was to tell.
         let _ = self.shown.join();
         let signal = {
             let mut under_way = under_way();
-            under_way.0 = None;
-            under_way.1
+            under_way.cargo = None;
+            under_way.signal
         };
         match (built, signal) {
             (Some(built), _) if status.success() => Ok(built),
@@ -234,15 +238,25 @@ fn ended_by(signal: i32) -> anyhow::Error {
 }
 
 impl Product {
-    /// The binary or example.
-    pub(crate) fn name(&self) -> &'static str {
-        self.name
+    /// What was built, if that is what cargo says in this line.
+    fn built(&self, line: &str) -> Option<Built> {
+        let message: JsonValue = line.parse().ok()?;
+        let text = |path: &[&str]| member(&message, path)?.get::<String>();
+        let is_it = text(&["reason"])? == "compiler-artifact" && text(&["target", "name"])? == self.name;
+        let is_fresh = member(&message, &["fresh"]).and_then(JsonValue::get) == Some(&true);
+        is_it.then_some(())?;
+        Some(Built { path: text(&["executable"])?.into(), is_fresh })
     }
 
     /// What its file name ends with.
     fn extension(&self) -> &'static str {
         if self.is_component { "wasm" } else { std::env::consts::EXE_EXTENSION }
     }
+}
+
+/// The member of an object of JSON that these names lead to, one inside the other.
+fn member<'v>(value: &'v JsonValue, path: &[&str]) -> Option<&'v JsonValue> {
+    path.iter().try_fold(value, |value, name| value.get::<HashMap<String, JsonValue>>()?.get(*name))
 }
 
 /// What building takes. (`runner/launch` says the same.)
@@ -255,11 +269,6 @@ fn no_cargo() -> Failure {
         "there is no cargo on PATH, which builds this",
         "install Rust from https://rustup.rs, and open a new terminal",
     )
-}
-
-/// Cargo.
-fn command() -> Command {
-    Command::new("cargo")
 }
 
 /// Tells cargo to build a component. Flags for the compiler, such as those that choose a linker, are meant for programs of this
@@ -278,7 +287,7 @@ fn for_this_system(cargo: &mut Command) {
 }
 
 /// Whether a configuration of cargo has a `[build] target`. Cargo itself does not tell.
-fn is_target_configured() -> bool {
+pub(crate) fn is_target_configured() -> bool {
     let here = std::env::current_dir().unwrap_or_default();
     let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
     let home = home.or_else(|| Some(std::env::home_dir()?.join(".cargo")));
@@ -317,7 +326,7 @@ fn show(mut said: ChildStderr, announcement: fn() -> String) {
                 "Blocking" => write(line),
                 _ => {
                     is_announced = true;
-                    eprintln!("{}", announcement());
+                    print_error(&format!("{}\n", announcement()));
                     continue;
                 }
             }
@@ -331,7 +340,7 @@ fn show(mut said: ChildStderr, announcement: fn() -> String) {
     }
 }
 
-/// Writes to standard error. When nobody reads that, it is built all the same.
+/// Writes to standard error. A closed standard error does not stop the build.
 fn write(bytes: &[u8]) {
     let _ = stderr().write_all(bytes);
 }
@@ -347,7 +356,7 @@ fn first_word(line: &str) -> &str {
     visible.split(|character: char| !character.is_ascii_alphabetic()).next().unwrap_or_default()
 }
 
-/// Where `product` is, if it has been built at another time; without cargo nobody knows whether it is up to date.
+/// Where `product` is, if an earlier build is there. Without cargo it is unknown whether that is up to date.
 fn built_before(product: &Product, error: anyhow::Error) -> anyhow::Result<PathBuf> {
     let target = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
     let path = Path::new(&target).join(product.path);
@@ -357,11 +366,11 @@ fn built_before(product: &Product, error: anyhow::Error) -> anyhow::Result<PathB
 
 /// Whether `product` has been built, up to date or not.
 pub(crate) fn has_built(product: &Product) -> bool {
-    let output =
-        command().args(["metadata", "--format-version", "1", "--no-deps", "--locked"]).stderr(Stdio::null()).output();
-    let metadata: Value =
-        output.ok().and_then(|output| serde_json::from_slice(&output.stdout).ok()).unwrap_or_default();
-    let target = metadata["target_directory"].as_str();
+    let mut command = Command::new("cargo");
+    command.args(["metadata", "--format-version", "1", "--no-deps", "--locked"]).stderr(Stdio::null());
+    let output = command.output();
+    let metadata = output.ok().and_then(|output| String::from_utf8(output.stdout).ok()?.parse::<JsonValue>().ok());
+    let target = metadata.as_ref().and_then(|metadata| member(metadata, &["target_directory"])?.get::<String>());
     target.is_some_and(|target| Path::new(target).join(product.path).with_extension(product.extension()).is_file())
 }
 
@@ -373,7 +382,7 @@ pub(crate) fn add_target() -> anyhow::Result<()> {
     if has_component_target() {
         return Ok(());
     }
-    eprintln!("Adding Rust's target {COMPONENT} (a download of about 20 MB).");
+    print_error(&format!("Adding Rust's target {COMPONENT} (a download of about 20 MB).\n"));
     let added = Command::new("rustup").args(["target", "add", COMPONENT]).stdin(Stdio::null()).status();
     match added {
         _ if has_component_target() => Ok(()),

@@ -9,6 +9,7 @@ use hello_failure::Failure;
 use crate::cargo::{self, INTRUDER, Product, SOCKET_CLIENT, URL_CLIENT};
 use crate::host::{self, Host};
 use crate::process::become_program;
+use crate::{print, print_error};
 
 /// What `--help` prints.
 const HELP: &str = "\
@@ -53,7 +54,7 @@ pub(crate) fn run(words: Vec<OsString>) -> anyhow::Result<u8> {
             Some("--wasmtime") => host = Host::Wasmtime,
             Some("--quiet") => quiet = true,
             Some("--help" | "-h") => {
-                print!("{HELP}");
+                print(HELP);
                 return Ok(0);
             }
             Some(text) if text.starts_with("--wasmtime=") || text.starts_with("--quiet=") => {
@@ -95,7 +96,7 @@ impl Client {
             )
             .into());
         }
-        host::needs(&answer, self.product.name())
+        host::needs(&answer, self.product.name)
     }
 
     fn in_sandbox(&self, component: &Path, words: &[OsString], quiet: bool) -> anyhow::Result<Command> {
@@ -110,6 +111,7 @@ impl Client {
     }
 
     fn in_wasmtime(&self, component: &Path, words: &[OsString], quiet: bool) -> anyhow::Result<Command> {
+        host::provide_wasmtime("run")?;
         let wasmtime = || {
             let mut command = host::wasmtime();
             match self.sends_requests {
@@ -127,11 +129,11 @@ impl Client {
                 true => "HTTP requests to any address, but no sockets",
                 false => "TCP sockets on any address",
             };
-            eprintln!(
+            print_error(&format!(
                 "The sandbox grants {grants}; and the clock, random numbers, standard output and error.\n\
-                 It does not grant files or environment variables. The command is:\n  {}",
+                 It does not grant files or environment variables. The command is:\n  {}\n",
                 host::typed(&command)
-            );
+            ));
         }
         Ok(command)
     }

@@ -2,13 +2,12 @@
 //! component itself.
 
 use std::ffi::{OsStr, OsString};
-use std::io::{Write as _, stderr};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use crate::Told;
 use crate::cargo::{self, SANDBOX};
 use crate::process::{cannot_start, exit_code};
+use crate::{Told, print_error};
 
 /// Where a component runs.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +41,17 @@ pub(crate) fn wasmtime() -> Command {
     command
 }
 
+/// Sees to it that there is a wasmtime that can do this: to build one may take minutes, and says what it does.
+pub(crate) fn provide_wasmtime(subcommand: &str) -> anyhow::Result<()> {
+    let mut command = wasmtime();
+    let status = command.args([subcommand, "--help"]).stdin(Stdio::null()).stdout(Stdio::null()).status();
+    match status.map_err(|error| cannot_start(&command, &error))?.success() {
+        true => Ok(()),
+        // It has told why.
+        false => Err(Told(1).into()),
+    }
+}
+
 /// Whether a wasmtime is on PATH that will do.
 pub(crate) fn has_wasmtime() -> bool {
     let version = version_on_path("wasmtime").unwrap_or_default();
@@ -63,12 +73,12 @@ pub(crate) fn socket_flags() -> impl Iterator<Item = &'static str> {
 
 /// The sandbox: the one that is built here; or, when none has been built yet, one of the same version on PATH.
 pub(crate) fn sandbox() -> anyhow::Result<PathBuf> {
-    let name = SANDBOX.name();
+    let name = SANDBOX.name;
     let is_ours = version_on_path(name).is_some_and(|version| version == env!("CARGO_PKG_VERSION"));
     if !is_ours || cargo::has_built(&SANDBOX) {
         return cargo::build(&SANDBOX);
     }
-    eprintln!("The sandbox is the {name} on PATH, because none has been built here.");
+    print_error(&format!("The sandbox is the {name} on PATH, because none has been built here.\n"));
     Ok(name.into())
 }
 
@@ -85,8 +95,7 @@ pub(crate) fn ask(mut host: Command, component: &Path, words: &[OsString]) -> an
 /// It has a mistake to tell, which makes the exit code 2: WASI 0.2 only knows success and failure. Or the host has failed.
 pub(crate) fn needs(answer: &Output, name: &str) -> anyhow::Result<Vec<(String, String)>> {
     let said = String::from_utf8_lossy(&answer.stderr);
-    // When nobody reads it, the exit code is there.
-    let _ = stderr().write_all(&answer.stderr);
+    print_error(&said);
     if !answer.status.success() {
         let by_host = said.lines().any(|line| line.starts_with("hello-runner: ") || line.starts_with("Error: "));
         let by_component = said.strip_prefix(name).is_some_and(|rest| rest.starts_with(": "));

@@ -16,10 +16,12 @@ mod host;
 mod process;
 mod relay;
 mod serve;
+mod test;
 mod watch;
 
 use std::ffi::OsString;
 use std::fmt;
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -28,14 +30,15 @@ use hello_failure::{Failure, report};
 /// A subcommand: its name, what its messages begin with, and what it does with the words behind its name.
 type Subcommand = (&'static str, &'static str, fn(Vec<OsString>) -> anyhow::Result<u8>);
 
-const SUBCOMMANDS: [Subcommand; 3] = [
+const SUBCOMMANDS: [Subcommand; 4] = [
     ("serve", "runner/serve", serve::run),
     ("client", "runner/client", client::run),
+    ("test", "runner/test", test::run),
     // What `serve --http` starts beside `wasmtime serve`.
     (relay::NAME, "runner/serve", relay::run),
 ];
 
-/// An end with this exit code, of which somebody else has told why.
+/// An end with this exit code, whose reason another program has printed.
 #[derive(Debug)]
 struct Told(u8);
 
@@ -47,12 +50,22 @@ impl fmt::Display for Told {
 
 impl std::error::Error for Told {}
 
+/// Prints to standard output. A closed pipe is no error.
+fn print(text: &str) {
+    let _ = std::io::stdout().write_all(text.as_bytes());
+}
+
+/// Prints to standard error. A closed pipe is no error.
+fn print_error(text: &str) {
+    let _ = std::io::stderr().write_all(text.as_bytes());
+}
+
 /// Exit codes: those of the program that this one becomes; 1 when it cannot, 2 for a mistake in the command line.
 fn main() -> ExitCode {
     let mut words = std::env::args_os().skip(1);
     let name = words.next().unwrap_or_default();
     let Some((_, label, run)) = SUBCOMMANDS.into_iter().find(|(known, ..)| name == *known) else {
-        eprintln!("hello-launcher: start it with runner/serve, runner/client or runner/test");
+        print_error("hello-launcher: start it with runner/serve, runner/client or runner/test\n");
         return ExitCode::from(2);
     };
     let code = enter_project().and_then(|()| run(words.collect())).unwrap_or_else(|error| {
@@ -60,7 +73,7 @@ fn main() -> ExitCode {
             return code;
         }
         let report = report(label, &error);
-        eprint!("{}", report.text);
+        print_error(&report.text);
         report.code
     });
     ExitCode::from(code)

@@ -1,7 +1,7 @@
 //! `wasmtime serve`, as the other servers here are: where it listens, and what it says.
 
 use std::ffi::OsString;
-use std::io::{self, Write as _};
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::{ChildStdin, Command, Stdio};
 use std::sync::Arc;
@@ -11,6 +11,7 @@ use hello_failure::lines;
 
 use crate::process::cannot_start;
 use crate::serve::{does_not_go_with_http, mistake};
+use crate::{print, print_error};
 
 /// The name of the subcommand.
 pub(crate) const NAME: &str = "relay";
@@ -111,7 +112,7 @@ impl Address {
 }
 
 /// Starts the program that translates what `wasmtime serve` says; returns where that is to be written. It is a program, and not a
-/// thread, because this one becomes `wasmtime serve`. It ends when nobody can write there any more.
+/// thread, because this one becomes `wasmtime serve`. It ends with the last program that can write there.
 pub(crate) fn start(address: Address) -> anyhow::Result<ChildStdin> {
     let mut command = Command::new(std::env::current_exe().context("where is this program?")?);
     let option = if address.by_port { "--port" } else { "--listen" };
@@ -132,13 +133,13 @@ pub(crate) fn run(words: Vec<OsString>) -> anyhow::Result<u8> {
     for line in io::stdin().lines() {
         let line = line?;
         if let Some(port) = line.strip_prefix(SERVING).and_then(port) {
-            writeln!(io::stdout(), "Access {}", address.url(port))?;
+            print(&format!("Access {}\n", address.url(port)));
         } else if let Some((cause, advice)) = address.failure(&line) {
             // What follows says the same, to the programmers of wasmtime.
             has_failed = true;
-            eprint!("{}", lines("hello-http", &cause, &advice));
+            print_error(&lines("hello-http", &cause, &advice));
         } else if !has_failed {
-            eprintln!("{line}");
+            print_error(&format!("{line}\n"));
         }
     }
     Ok(0)

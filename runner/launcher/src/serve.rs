@@ -12,6 +12,7 @@ use crate::host::{self, Host};
 use crate::process::become_program;
 use crate::relay::{self, Address};
 use crate::watch;
+use crate::{print, print_error};
 
 /// What `--help` prints of the options that the server does not have.
 const HELP: &str = "\
@@ -60,7 +61,7 @@ struct Options {
 pub(crate) fn run(words: Vec<OsString>) -> anyhow::Result<u8> {
     let mut options = parse(words)?;
     if options.host == Host::Http && options.asks_for_help() {
-        print!("{HELP}");
+        print(HELP);
         return Ok(0);
     }
     let address = (options.host == Host::Http).then(|| Address::parse(&options.server)).transpose()?;
@@ -125,12 +126,12 @@ impl Server {
         let sandbox = host::sandbox()?;
         let mut asking = Command::new(&sandbox);
         asking.arg("--quiet");
-        let needs = host::needs(&host::ask(asking, component, server)?, self.product.name())?;
+        let needs = host::needs(&host::ask(asking, component, server)?, self.product.name)?;
         let mut command = Command::new(sandbox);
         if needs.is_empty() {
             // It was asked for words, such as --help.
             if self.options.asks_for_help() {
-                print!("{HELP}{SANDBOX_HELP}{SERVER_HELP}");
+                print(&[HELP, SANDBOX_HELP, SERVER_HELP].concat());
             }
             command.arg("--quiet").arg(component).args(server);
         } else {
@@ -141,24 +142,25 @@ impl Server {
     }
 
     fn in_wasmtime(&self, component: &Path, speaks: bool) -> anyhow::Result<Start> {
+        host::provide_wasmtime("run")?;
         let server = &self.options.server;
         let wasmtime = || {
             let mut command = host::wasmtime();
             command.args(host::socket_flags());
             command
         };
-        let needs = host::needs(&host::ask(wasmtime(), component, server)?, self.product.name())?;
+        let needs = host::needs(&host::ask(wasmtime(), component, server)?, self.product.name)?;
         let mut command = wasmtime();
         command.arg(component).args(self.options.watch.then_some("--stop-when-stdin-closes")).args(server);
         if needs.is_empty() && self.options.asks_for_help() {
-            print!("{HELP}{SERVER_HELP}");
+            print(&[HELP, SERVER_HELP].concat());
         }
         if speaks && !needs.is_empty() {
-            eprintln!(
+            print_error(&format!(
                 "The sandbox grants TCP sockets on any address, the clock, standard output and standard error.\n\
-                 It does not grant files, environment variables, UDP or name lookup. The command is:\n  {}",
+                 It does not grant files, environment variables, UDP or name lookup. The command is:\n  {}\n",
                 host::typed(&command)
-            );
+            ));
         }
         let grace = needs.iter().find(|(need, _)| need == "grace").and_then(|(_, seconds)| seconds.parse().ok());
         let patience = PATIENCE + grace.map_or(Duration::ZERO, Duration::from_secs);
@@ -168,17 +170,18 @@ impl Server {
 
 /// How `component` is started in `wasmtime serve`, which listens at `address`.
 fn behind_http(address: Address, component: &Path, speaks: bool) -> anyhow::Result<Start> {
+    host::provide_wasmtime("serve")?;
     let mut command = host::wasmtime();
     command.args(["serve", "-S", "cli", "--max-concurrent-requests", "300", "--addr", &address.socket.to_string()]);
     command.arg(component);
     if speaks {
-        eprintln!(
+        print_error(&format!(
             "wasmtime serve asks hello-http.wasm for the answer to each request that comes to {}.\n\
              It also grants the clock, random numbers, standard output and standard error; no files, no environment, no \
-             sockets. The command is:\n  {}",
+             sockets. The command is:\n  {}\n",
             address.socket,
             host::typed(&command)
-        );
+        ));
     }
     command.stderr(relay::start(address)?);
     Ok(Start { command, stop: Stop::Interrupt, patience: Some(PATIENCE) })

@@ -17,6 +17,7 @@ use shared_child::SharedChild;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::cargo::{self, Build, Built};
+use crate::print_error;
 use crate::process::{cannot_start, exit_code};
 use crate::serve::{Server, Start, Stop};
 
@@ -68,9 +69,11 @@ pub(crate) fn run(server: &Server) -> anyhow::Result<u8> {
     let mut outcome = watch.update();
     loop {
         match outcome {
-            // What the server has never been started for, such as a mistake in the options, is not in the source.
+            // Why the server has never been started, such as a mistake in the options, is not in the source.
             Err(error) if watch.started.is_none() => return Err(error),
-            Err(error) => eprint!("{}", report("runner/serve", &error).text),
+            // What has ended a build is the next event.
+            Err(_) if cargo::is_cancelled() => {}
+            Err(error) => print_error(&report("runner/serve", &error).text),
             Ok(()) => {}
         }
         outcome = match watch.next() {
@@ -82,7 +85,7 @@ pub(crate) fn run(server: &Server) -> anyhow::Result<u8> {
                 if exit_code(status) != 1 {
                     return Ok(exit_code(status));
                 }
-                eprintln!("The server has ended; it is started anew when something in src has changed.");
+                print_error("The server has ended; it is started anew when something in src has changed.\n");
                 Ok(())
             }
         };
@@ -112,8 +115,7 @@ impl Watch<'_> {
             None => self.server.product.announcement,
             Some(_) => || "Something has changed in src.".into(),
         };
-        let built = Build::start(self.server.product, announcement).and_then(Build::finish);
-        let Built { path, is_fresh } = match built {
+        let Built { path, is_fresh } = match Build::start(self.server.product, announcement)?.finish() {
             Ok(built) => built,
             Err(_) if cargo::is_cancelled() => return Ok(()),
             Err(_) => {
@@ -122,7 +124,7 @@ impl Watch<'_> {
                 } else {
                     "; that is tried again when something in src has changed."
                 };
-                eprintln!("It does not build{then}");
+                print_error(&format!("It does not build{then}\n"));
                 return Ok(());
             }
         };
@@ -155,7 +157,7 @@ impl Watch<'_> {
         let (waiting, sender) = (Arc::clone(&process), self.sender.clone());
         spawn(move || {
             if let Ok(status) = waiting.wait() {
-                // Nobody listens any more when this program ends.
+                // The receiver is gone when this program ends.
                 let _ = sender.send(Event::Ended(status));
             }
         });

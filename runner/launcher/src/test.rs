@@ -1,0 +1,339 @@
+//! `test`: runs the tests, step by step, and counts what passed, what failed, and what could not be tested on this machine.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
+use std::io::{BufRead as _, BufReader};
+use std::process::{Command, Stdio};
+
+use anyhow::Context as _;
+use hello_failure::{Failure, escape};
+
+use crate::cargo;
+use crate::host;
+use crate::process::cannot_start;
+use crate::{print, print_error};
+
+/// What `--help` prints.
+const HELP: &str = "\
+Runs the tests, up to the first step that fails. The last line counts them.
+
+  runner/test          every test there is
+  runner/test quick    those that take seconds, and need no wasmtime, no browser and no network of their own
+
+What was skipped on this machine is named before the last line, with what would make it run. (Or: cargo test-all [quick])
+";
+
+/// Which tests are run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ring {
+    Quick,
+    Every,
+}
+
+/// A step.
+struct Step {
+    /// What it is for.
+    title: &'static str,
+    /// Where it belongs.
+    rings: &'static [Ring],
+    /// What cargo is told.
+    cargo: &'static str,
+    /// What the programs with the tests are told; nothing where nothing is tested.
+    tests: Option<&'static str>,
+    /// The host that runs the components.
+    host: &'static str,
+}
+
+const BOTH: &[Ring] = &[Ring::Quick, Ring::Every];
+const EVERY: &[Ring] = &[Ring::Every];
+const QUICK: &[Ring] = &[Ring::Quick];
+
+/// A step that builds.
+const fn build(rings: &'static [Ring], title: &'static str, cargo: &'static str) -> Step {
+    Step { title, rings, cargo, tests: None, host: "hello-runner" }
+}
+
+/// A step that tests.
+const fn test(rings: &'static [Ring], title: &'static str, cargo: &'static str, tests: &'static str) -> Step {
+    Step { title, rings, cargo, tests: Some(tests), host: "hello-runner" }
+}
+
+/// The same, with plain wasmtime as the host.
+const fn test_in_wasmtime(title: &'static str, cargo: &'static str, tests: &'static str) -> Step {
+    Step { host: "wasmtime", ..test(EVERY, title, cargo, tests) }
+}
+
+/// All steps, in their order.
+const STEPS: [Step; 19] = [
+    build(BOTH, "Building the server", "build --release --target wasm32-wasip2"),
+    build(
+        EVERY,
+        "Building the server for wasi:http",
+        "build --release --target wasm32-wasip2 --features http --bin hello-http",
+    ),
+    build(EVERY, "Building the clients", "build --release --target wasm32-wasip2 --examples"),
+    build(
+        BOTH,
+        "Building the sandbox: once, about 4 minutes on 2 cores",
+        "build --profile runner --package hello-runner",
+    ),
+    test(BOTH, "The protocol, the conversation and the reactor, natively", "test --lib", ""),
+    test(EVERY, "The same, inside the sandbox", "test --lib --target wasm32-wasip2", ""),
+    test(BOTH, "The sandbox, from inside", "test --profile runner --package hello-runner", ""),
+    test(
+        BOTH,
+        "The launcher and the messages, from inside",
+        "test --package hello-launcher --package hello-failure",
+        "",
+    ),
+    test(EVERY, "The benchmark's own arithmetic", "test --package hello-bench", ""),
+    test(
+        QUICK,
+        "The component, from outside",
+        "test --test allocations --test contract --test conversation --test corpus --test differential --test security",
+        "",
+    ),
+    test(
+        QUICK,
+        "The server in its sandbox, from outside, as far as that is quick",
+        "test --test server",
+        "log:: peers::",
+    ),
+    test(
+        QUICK,
+        "The launcher, from outside, as far as that is quick",
+        "test --test launcher",
+        "counting:: machines:: watching:: --skip wasmtime",
+    ),
+    test(
+        EVERY,
+        "The components and the sandbox from outside: real hosts, real clients",
+        "test --bins --test *",
+        "--skip chromium_ --skip engine_",
+    ),
+    test_in_wasmtime(
+        "The same clients and peers, under plain wasmtime run",
+        "test --test server --test clients --test soak",
+        "--skip readme:: --skip script",
+    ),
+    test(EVERY, "The examples in the documentation", "test --doc", ""),
+    test(EVERY, "A real browser, and a server under hello-runner", "test --test browser", ""),
+    test_in_wasmtime("A real browser, and a server under wasmtime", "test --test browser", ""),
+    test(EVERY, "Other engines, as far as they are on PATH", "test --test doors", "engine_"),
+    test(EVERY, "No process is left behind", "test --test leftovers", ""),
+];
+
+/// Runs the tests.
+///
+/// # Errors
+/// Why they cannot be run. That some have failed is no error, but an exit code.
+pub(crate) fn run(words: Vec<OsString>) -> anyhow::Result<u8> {
+    let words: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();
+    let ring = match words.iter().map(AsRef::as_ref).collect::<Vec<_>>()[..] {
+        [] => Ring::Every,
+        ["quick"] => Ring::Quick,
+        ["--help" | "-h"] => {
+            print(HELP);
+            return Ok(0);
+        }
+        _ => {
+            return Err(Failure::usage(
+                format!("there are no tests called {}", words.join(" ")),
+                "say quick, or nothing",
+            )
+            .into());
+        }
+    };
+    if cargo::is_target_configured() {
+        let advice = "run them without it: they build for this machine, and for components where that is meant";
+        return Err(Failure::new("a configuration of cargo has a [build] target", advice).into());
+    }
+    cargo::add_target()?;
+    if ring == Ring::Every {
+        host::provide_wasmtime("serve")?;
+    }
+    let mut tally = Tally::default();
+    for step in STEPS.iter().filter(|step| step.rings.contains(&ring)) {
+        print_error(&format!("\n== {}\n", step.title));
+        if !tally.run(step)? {
+            print_error(&format!("\nThis step has failed: {}\n", step.title));
+            break;
+        }
+    }
+    print(&format!("\n{}", tally.summary()));
+    Ok(u8::from(tally.failed > 0))
+}
+
+/// What came of the tests.
+#[derive(Debug, Default)]
+struct Tally {
+    passed: usize,
+    failed: usize,
+    skipped: usize,
+    /// Why something was not tested, with what helps, and how many tests that is about.
+    reasons: BTreeMap<String, usize>,
+    /// What is worth to be seen at the end.
+    shown: BTreeSet<String>,
+}
+
+impl Tally {
+    /// Does a step, and shows what it says. Returns whether all is well.
+    fn run(&mut self, step: &Step) -> anyhow::Result<bool> {
+        let mut cargo = Command::new("cargo");
+        cargo.args(step.cargo.split(' ')).arg("--locked").env("HELLO_HOST", step.host).env_remove("CARGO_BUILD_TARGET");
+        if step.cargo.contains("wasm32") {
+            // What is set for programs of this system is not for components.
+            cargo.env("CARGO_ENCODED_RUSTFLAGS", "").env_remove("CARGO_TARGET_WASM32_WASIP2_RUNNER");
+        }
+        if let Some(tests) = step.tests {
+            cargo.args(["--", "--show-output"]).args(tests.split_whitespace());
+        }
+        let mut child = cargo.stdout(Stdio::piped()).spawn().map_err(|error| cannot_start(&cargo, &error))?;
+        let mut section = Section::default();
+        for line in BufReader::new(child.stdout.take().expect("it is piped")).split(b'\n') {
+            let line = line.context("cargo")?;
+            let line = String::from_utf8_lossy(&line);
+            if section.shows(&line, self) {
+                print(&format!("{line}\n"));
+            }
+        }
+        let is_well = child.wait().context("cargo")?.success();
+        if !is_well && self.failed == 0 {
+            // It was not built, or a program ended before it had counted its tests.
+            self.failed = 1;
+        }
+        Ok(is_well)
+    }
+
+    /// What there is to say at the end. The counts stand alone in the last line.
+    fn summary(&self) -> String {
+        let mut text: String = self.shown.iter().map(|line| format!("{line}\n")).collect();
+        for (why, number) in &self.reasons {
+            let tests = if *number == 1 { "test" } else { "tests" };
+            text += &format!("skipped in {number} {tests}: {}\n", escape(why));
+        }
+        text + &format!("{} passed, {} failed, {} skipped\n", self.passed, self.failed, self.skipped)
+    }
+}
+
+/// What one program with tests prints, as far as it has come.
+#[derive(Debug, Default)]
+struct Section {
+    /// Whether this is what tests have printed that passed: nobody wants to see it all.
+    is_hidden: bool,
+    /// Whether the test that has printed this is counted as skipped.
+    is_skipped: bool,
+    /// How many tests were skipped.
+    skipped: usize,
+}
+
+impl Section {
+    /// Takes a line in, and counts what there is to count. Returns whether it is worth to be seen at once.
+    fn shows(&mut self, line: &str, tally: &mut Tally) -> bool {
+        if let Some(counts) = line.strip_prefix("test result: ") {
+            let count = |what: &str| {
+                let (before, _) = counts.split_once(what)?;
+                before.trim_end().rsplit(' ').next()?.parse().ok()
+            };
+            // What is ignored is no test of its own, but started by another one.
+            let [passed, failed] = ["passed", "failed"].map(|what| count(what).unwrap_or(0));
+            tally.passed += passed - self.skipped.min(passed);
+            tally.failed += failed;
+            tally.skipped += self.skipped;
+            *self = Section::default();
+        } else if line == "successes:" {
+            self.is_hidden = true;
+        } else if line == "failures:" {
+            self.is_hidden = false;
+        } else if self.is_hidden && line.starts_with("---- ") {
+            self.is_skipped = false;
+        } else if self.is_hidden {
+            self.read(line, tally);
+        }
+        !self.is_hidden
+    }
+
+    /// Reads what a test has printed.
+    fn read(&mut self, line: &str, tally: &mut Tally) {
+        if line.starts_with("browser: ") || line.starts_with("engine: ") {
+            tally.shown.insert(line.to_owned());
+        } else if let Some(why) = line.strip_prefix("not tested: ") {
+            self.skipped += usize::from(!self.is_skipped);
+            self.is_skipped = true;
+            *tally.reasons.entry(why.to_owned()).or_default() += 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What becomes of the lines that programs with tests print, and what is shown of them.
+    fn tally(printed: &str) -> (Tally, Vec<&str>) {
+        let (mut tally, mut section) = (Tally::default(), Section::default());
+        let shown = printed.lines().filter(|line| section.shows(line, &mut tally)).collect();
+        (tally, shown)
+    }
+
+    const PRINTED: &str = "
+running 3 tests
+test a ... ok
+test b ... ok
+test c ... ok
+
+successes:
+
+---- a stdout ----
+not tested: there is no x on PATH; install it
+not tested: and no y; install it
+
+---- b stdout ----
+of no interest
+browser: it was shown
+
+successes:
+    a
+    b
+    c
+
+test result: ok. 3 passed; 0 failed; 0 ignored; 0 measured; 1 filtered out; finished in 0.00s
+";
+
+    #[test]
+    fn a_test_that_says_it_was_not_tested_is_counted_as_skipped_and_named() {
+        let (tally, shown) = tally(PRINTED);
+        let summary = "browser: it was shown\n\
+                       skipped in 1 test: and no y; install it\n\
+                       skipped in 1 test: there is no x on PATH; install it\n\
+                       2 passed, 0 failed, 1 skipped\n";
+        assert_eq!(tally.summary(), summary);
+        assert!(shown.contains(&"test a ... ok") && !shown.concat().contains("of no interest"), "{shown:?}");
+    }
+
+    #[test]
+    fn programs_are_counted_together() {
+        let (tally, _) = tally(&format!("{PRINTED}{PRINTED}"));
+        assert!(
+            tally
+                .summary()
+                .ends_with("skipped in 2 tests: there is no x on PATH; install it\n4 passed, 0 failed, 2 skipped\n")
+        );
+    }
+
+    #[test]
+    fn what_has_failed_is_shown_and_counted() {
+        let printed = "successes:\n---- a stdout ----\nx\nsuccesses:\n    a\n\nfailures:\n\n---- b stdout ----\nwhy\n\nfailures:\n    b\n\
+                       test result: FAILED. 5 passed; 1 failed; 2 ignored; 0 measured; 0 filtered out; finished in 0.10s\n";
+        let (tally, shown) = tally(printed);
+        assert!(tally.summary().ends_with("5 passed, 1 failed, 0 skipped\n"), "{}", tally.summary());
+        assert!(shown.contains(&"why") && !shown.contains(&"x"), "{shown:?}");
+    }
+
+    #[test]
+    fn the_quick_ones_need_no_wasmtime() {
+        let quick = STEPS.iter().filter(|step| step.rings.contains(&Ring::Quick));
+        assert!(quick.clone().all(|step| step.host == "hello-runner" && !step.cargo.contains("--test *")));
+        assert!(quick.count() > 5);
+    }
+}
