@@ -1,7 +1,7 @@
 //! `--watch`: what a change does, what is none, and how it ends.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpListener;
 use std::process::{Command, Stdio};
 use std::thread::spawn;
@@ -9,7 +9,7 @@ use std::thread::spawn;
 use rustix::process::{Pid, Signal, kill_process, kill_process_group, test_kill_process};
 
 use super::pretended::Project;
-use super::support::{Output, Server, not_tested};
+use super::support::{HELLO, Output, Server, not_tested, read_all};
 
 /// A server that follows the source of `project`, on a free port.
 fn watch(project: &Project, words: &[&str]) -> Server {
@@ -65,11 +65,16 @@ fn ctrl_c_reaches_the_server_once_although_it_is_sent_to_the_whole_group() {
     let project = Project::new("watch-group");
     let mut launch = project.launch(&["serve", "--watch", "--port", "0", "--log", "off"]);
     let server = Server::launch(launch.process_group(0));
+    // It waits for this client. A second signal would end it at once, and cut the client off.
+    let mut client = server.connect();
+    client.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n").expect("write half a request");
     server.assert_serves();
     kill_process_group(pid(&server), Signal::INT).expect("it is there");
+    assert_eq!(server.line(), "Shutting down...");
+    client.write_all(b"\r\n").expect("write the rest");
+    assert!(read_all(&mut client).ends_with(HELLO));
     let output = server.wait();
-    // A second one would have ended it at once, without these words.
-    assert_eq!(output.stdout, "Shutting down...\nServed 1 request in 1 call.\n", "{output:?}");
+    assert_eq!(output.stdout, "Served 2 requests in 2 calls.\n", "{output:?}");
     assert_eq!(output.status.code(), Some(0), "{output:?}");
 }
 
@@ -79,7 +84,7 @@ fn a_second_signal_ends_the_server_at_once() {
     let server = watch(&project, &["--port", "0", "--grace", "600"]);
     // It waits for this client, which has begun a request.
     let mut client = server.connect();
-    std::io::Write::write_all(&mut client, b"GET / HTTP/1.1\r\nHost: ").expect("it reads");
+    client.write_all(b"GET / HTTP/1.1\r\nHost: ").expect("write half a request");
     server.assert_serves();
     kill_process(pid(&server), Signal::INT).expect("it is there");
     assert_eq!(server.line(), "Shutting down...");
@@ -102,7 +107,8 @@ fn what_was_started_to_survive_the_end_of_its_terminal_does() {
     }
     let server = Server::launch(&mut nohup);
     kill_process(pid(&server), Signal::HUP).expect("it is there");
-    server.assert_serves();
+    project.write("src/hello.rs", "another");
+    next_port(&server);
     kill_process(pid(&server), Signal::TERM).expect("it is there");
     assert_eq!(server.wait().status.code(), Some(0));
 }

@@ -97,10 +97,9 @@ pub(crate) fn needs(answer: &Output, name: &str) -> anyhow::Result<Vec<(String, 
     let said = String::from_utf8_lossy(&answer.stderr);
     print_error(&said);
     if !answer.status.success() {
-        let by_host = said.lines().any(|line| line.starts_with("hello-runner: ") || line.starts_with("Error: "));
         let by_component = said.strip_prefix(name).is_some_and(|rest| rest.starts_with(": "));
         let code = exit_code(answer.status);
-        return Err(Told(if code == 1 && by_component && !by_host { 2 } else { code }).into());
+        return Err(Told(if code == 1 && by_component { 2 } else { code }).into());
     }
     let needs = String::from_utf8_lossy(&answer.stdout);
     let pairs = needs.lines().filter_map(|line| line.split_once(' '));
