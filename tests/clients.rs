@@ -19,7 +19,7 @@ use shared::arguments::Arguments;
 use shared::response::Response;
 use shared::url::Url;
 use support::{
-    HELLO, Output, PATIENCE, Server, component, is_wasmtime, launcher, nobody, not_tested, run, runner,
+    HELLO, Output, PATIENCE, Server, component, is_wasmtime, launcher, leftovers, nobody, not_tested, run, runner,
     without_building,
 };
 
@@ -436,7 +436,7 @@ fn a_page_that_is_larger_than_the_memory_of_the_client_is_printed() {
     let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n").into_bytes();
     let peer = peer(listener, [vec![head], vec![piece; 80]].concat());
     let mut command = client("url", &[address.to_string()], &[&format!("http://{address}/")]);
-    let mut client = command.stdout(Stdio::piped()).spawn().expect("it can be started");
+    let mut client = leftovers::spawn(command.stdout(Stdio::piped())).expect("it can be started");
     let mut printed = client.stdout.take().expect("piped");
     let printed = std::io::copy(&mut printed, &mut std::io::sink()).expect("a page");
     assert_eq!(printed, length as u64);
@@ -455,7 +455,8 @@ fn a_reader_that_has_read_enough_is_no_failure() {
         let (listener, address) = listener();
         let peer = peer(listener, long_response());
         let mut command = client(name, &[address.to_string()], &[&format!("http://{address}/")]);
-        let mut client = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it can be started");
+        let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut client = leftovers::spawn(command).expect("it can be started");
         let mut line = String::new();
         BufReader::new(client.stdout.take().expect("piped")).read_line(&mut line).expect("a line");
         let output = client.wait_with_output().expect("it was started");
