@@ -9,7 +9,7 @@ use std::thread::spawn;
 use rustix::process::{Pid, Signal, kill_process, kill_process_group, test_kill_process};
 
 use super::pretended::Project;
-use super::support::{HELLO, Output, Server, not_tested, read_all};
+use super::support::{HELLO, Output, Server, leftovers, not_tested, read_all};
 
 /// A server that follows the source of `project`, on a free port.
 fn watch(project: &Project, words: &[&str]) -> Server {
@@ -118,7 +118,8 @@ fn a_signal_ends_the_build_that_is_under_way() {
     let project = Project::new("watch-building");
     project.program("cargo", "#!/bin/sh\necho $$\n: >@/calls\nexec sleep 1000 >/dev/null\n");
     // What it says is read to its end, which comes when nothing that it has started is left.
-    let mut child = project.launch(&["serve", "--watch"]).stderr(Stdio::piped()).spawn().expect("it can be started");
+    let launch = &mut project.launch(&["serve", "--watch"]);
+    let mut child = leftovers::spawn(launch.stderr(Stdio::piped())).expect("it can be started");
     while !project.folder.join("calls").exists() {
         std::thread::yield_now();
     }
@@ -180,7 +181,8 @@ fn what_does_not_build_at_first_is_tried_again() {
     let project = Project::new("watch-broken-first");
     project.write("src/hello.rs", "broken");
     let launch = &mut project.launch(&["serve", "--watch", "--port", "0", "--log", "off"]);
-    let mut child = launch.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it can be started");
+    let launch = launch.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = leftovers::spawn(launch).expect("it can be started");
     let mut said = BufReader::new(child.stderr.take().expect("piped")).lines().map_while(Result::ok);
     assert!(said.any(|line| line == "It does not build; that is tried again when something in src has changed."));
     let rest = spawn(move || said.count());
@@ -199,7 +201,8 @@ fn a_server_that_has_failed_is_started_anew_at_the_next_change() {
     let port = taken.local_addr().expect("an address").port();
     let launch = &mut project.launch(&["serve", "--watch", "--log", "off", "--quiet", "--listen"]);
     launch.arg(format!("127.0.0.1:{port}"));
-    let mut child = launch.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it can be started");
+    let launch = launch.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = leftovers::spawn(launch).expect("it can be started");
     let mut said = BufReader::new(child.stderr.take().expect("piped")).lines().map_while(Result::ok);
     assert!(said.any(|line| line == "The server has ended; it is started anew when something in src has changed."));
     let rest = spawn(move || said.count());
