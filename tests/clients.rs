@@ -469,7 +469,7 @@ fn a_reader_that_has_read_enough_is_no_failure() {
 fn a_full_disk_is_a_failure_that_is_told_as_one() {
     let full = || File::options().write(true).open("/dev/full");
     if full().is_err() {
-        return eprintln!("not tested: this system has no /dev/full");
+        return not_tested("this system has no /dev/full", "run it on Linux");
     }
     for name in clients() {
         for response in [vec![b"HTTP/1.1 200 OK\r\n\r\nhello".to_vec()], long_response()] {
@@ -491,7 +491,7 @@ fn a_terminal_is_shown_control_characters_and_not_sent_any() {
     // `script` is a terminal for the program that it starts.
     let is_there = Command::new("script").args(["-qec", "true", "/dev/null"]).output();
     if !is_there.is_ok_and(|output| output.status.success()) {
-        return eprintln!("not tested: no `script` here that makes a terminal");
+        return not_tested("there is no `script` that makes a terminal", "install it (on Debian: bsdutils)");
     }
     // A title, an empty screen, red by a control character of one byte and by one of Unicode; then what is harmless, cut in
     // the middle of a character; and a character without its end.

@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::support::{GET, HELLO, LAST_GET, component, connect, read_all, read_reply};
+use super::support::{GET, HELLO, LAST_GET, component, connect, not_tested, read_all, read_reply};
 use super::{Program, assert_failed, by, probe, sandbox, server, wasmtime, works};
 
 /// The signals that ask a program to end, and the exit code of who does not end by itself.
@@ -171,7 +171,7 @@ fn a_request_that_has_begun_is_answered_though_the_terminal_has_closed() {
     // `script` is a terminal for the program that it starts.
     let is_there = Command::new("script").args(["-qec", "true", "/dev/null"]).output();
     if !is_there.is_ok_and(|output| output.status.success()) {
-        eprintln!("not tested: no `script` here that makes a terminal");
+        not_tested("there is no `script` that makes a terminal", "install it (on Debian: bsdutils)");
         return;
     }
     let command = by(hearing(), &server(&[]));
