@@ -20,6 +20,8 @@ What it may do
   --allow-listen ADDR:PORT    listen there; may be given several times, port 0 is any port
                               (without any --allow option: 127.0.0.1:9000 and [::1]:9000)
   --allow-connect ADDR:PORT   call there; may be given several times
+  --grant-needs               what the component says that it needs for its arguments (it is asked by --check-options, and
+                              nothing is granted meanwhile); other options here count more
 
 How much of it
   --max-connections N         file descriptors and memory are provided for so many (default 10000)
@@ -61,7 +63,7 @@ pub(crate) enum Command {
 }
 
 /// What to run, and how.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Options {
     /// The file.
     pub(crate) component: PathBuf,
@@ -77,11 +79,59 @@ pub(crate) struct Options {
     pub(crate) max_turn: Option<Duration>,
     /// How long it may take to end by itself, after it was asked to.
     pub(crate) grace: Duration,
+    /// Whether the component is asked what it needs, and what the command line says itself: that counts more.
+    pub(crate) needs: Option<Given>,
     /// Whether nothing is said at the start.
     pub(crate) quiet: bool,
     /// Whether a failure is told with the functions in which it happened.
     pub(crate) verbose: bool,
 }
+
+/// Which limits the command line has.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Given {
+    memory: bool,
+    connections: bool,
+    grace: bool,
+}
+
+impl Options {
+    /// Grants what a component needs, by its own words: lines such as `listen 127.0.0.1:9000`, `connect 127.0.0.1:9000`,
+    /// `connections 10000` and `grace 5`. What is `given` stays as it is.
+    ///
+    /// # Errors
+    /// What the component needs cannot be granted to any.
+    pub(crate) fn grant(&mut self, needs: &str, given: Given) -> Result<(), UsageError> {
+        for (need, value) in needs.lines().filter_map(|line| line.split_once(' ')) {
+            match need {
+                "listen" => address(&mut self.grants.listen, "--allow-listen", value.into(), 0)?,
+                "connect" => address(&mut self.grants.connect, "--allow-connect", value.into(), 1)?,
+                "connections" if !given.connections => {
+                    self.max_connections = number("--max-connections", value.into(), CONNECTIONS)?;
+                }
+                // A second more than the component takes, so that it can say what was not done in time.
+                "grace" if !given.grace => {
+                    self.grace = Duration::from_secs(number("--grace", value.into(), SECONDS)? + 1);
+                }
+                _ => {}
+            }
+        }
+        if !given.memory {
+            self.max_memory = memory_for(self.max_connections);
+        }
+        Ok(())
+    }
+}
+
+/// The memory that a component gets when nothing is said.
+fn memory_for(connections: u64) -> usize {
+    let connections = connections as usize * MEMORY_PER_CONNECTION;
+    (MEMORY + connections.div_ceil(MIB)).min(MOST_MEMORY) * MIB
+}
+
+/// What may be given for the number of connections, and for times.
+const CONNECTIONS: RangeInclusive<u64> = 1..=MOST_CONNECTIONS as u64;
+const SECONDS: RangeInclusive<u64> = 0..=86_400;
 
 /// A command line that cannot be followed, in one line for the one who typed it.
 pub(crate) type UsageError = lexopt::Error;
@@ -103,9 +153,11 @@ where
         max_connections: 10_000,
         max_turn: Some(Duration::from_secs(10)),
         grace: Duration::from_secs(6),
+        needs: None,
         quiet: false,
         verbose: false,
     };
+    let (mut given, mut grants_needs) = (Given::default(), false);
     let mut parser = lexopt::Parser::from_args(arguments);
     loop {
         let Some(argument) = parser.next()? else {
@@ -116,18 +168,22 @@ where
             Long("version") | Short('V') => return Ok(Command::Version),
             Long("allow-listen") => address(&mut listen, "--allow-listen", parser.value()?, 0)?,
             Long("allow-connect") => address(&mut connect, "--allow-connect", parser.value()?, 1)?,
+            Long("grant-needs") => grants_needs = true,
             Long("max-memory") => {
+                given.memory = true;
                 options.max_memory = number("--max-memory", parser.value()?, 1..=MOST_MEMORY as u64)? as usize * MIB;
             }
             Long("max-connections") => {
-                options.max_connections = number("--max-connections", parser.value()?, 1..=MOST_CONNECTIONS as u64)?;
+                given.connections = true;
+                options.max_connections = number("--max-connections", parser.value()?, CONNECTIONS)?;
             }
             Long("max-turn") => {
-                let seconds = number("--max-turn", parser.value()?, 0..=86_400)?;
+                let seconds = number("--max-turn", parser.value()?, SECONDS)?;
                 options.max_turn = (seconds > 0).then(|| Duration::from_secs(seconds));
             }
             Long("grace") => {
-                options.grace = Duration::from_secs(number("--grace", parser.value()?, 0..=86_400)?);
+                given.grace = true;
+                options.grace = Duration::from_secs(number("--grace", parser.value()?, SECONDS)?);
             }
             Long("quiet") => options.quiet = true,
             Long("verbose") => options.verbose = true,
@@ -146,12 +202,12 @@ where
         })?;
         options.arguments.push(argument);
     }
-    if listen.is_empty() && connect.is_empty() {
+    options.needs = grants_needs.then_some(given);
+    if listen.is_empty() && connect.is_empty() && !grants_needs {
         listen = vec![(Ipv4Addr::LOCALHOST, DEFAULT_PORT).into(), (Ipv6Addr::LOCALHOST, DEFAULT_PORT).into()];
     }
-    if options.max_memory == 0 {
-        let connections = options.max_connections as usize * MEMORY_PER_CONNECTION;
-        options.max_memory = (MEMORY + connections.div_ceil(MIB)).min(MOST_MEMORY) * MIB;
+    if !given.memory {
+        options.max_memory = memory_for(options.max_connections);
     }
     options.grants = Grants { listen, connect };
     Ok(Command::Run(options))
@@ -233,6 +289,25 @@ mod tests {
         let place = "127.0.0.1:9005";
         let options = options(&["--allow-listen", place, "--allow-connect", place, "--allow-listen", place, "a.wasm"]);
         assert_eq!(options.grants.words(), ["listen on 127.0.0.1:9005", "connect to 127.0.0.1:9005"]);
+    }
+
+    #[test]
+    fn what_is_needed_is_granted_and_what_is_given_counts_more() {
+        let needs =
+            "listen 127.0.0.1:0\nlisten [::1]:0\nconnect 127.0.0.1:80\nconnections 100\ngrace 9\nsomething new\n";
+        let granted = |arguments: &[&str]| {
+            let mut options = options(&[&["--grant-needs"], arguments, &["a"]].concat());
+            assert_eq!(options.grants.words(), <[&str; 0]>::default());
+            let given = options.needs.expect("it was asked for");
+            options.grant(needs, given).expect("it can be granted");
+            assert_eq!(options.grants.words(), ["listen on 127.0.0.1:0 and [::1]:0", "connect to 127.0.0.1:80"]);
+            (options.max_connections, options.max_memory / MIB, options.grace.as_secs())
+        };
+        assert_eq!(granted(&[]), (100, 15, 10));
+        assert_eq!(granted(&["--max-connections", "10"]), (10, 9, 10));
+        assert_eq!(granted(&["--max-memory", "64", "--grace", "1"]), (100, 64, 1));
+        let mut options = options(&["--grant-needs", "a"]);
+        assert!(options.grant("connect 127.0.0.1:0", Given::default()).is_err());
     }
 
     #[test]

@@ -10,13 +10,15 @@ use std::time::{Duration, SystemTime};
 use hello_failure::{Failure, report};
 use wasmtime::component::{Component, Linker, ResourceTable, ResourceTableError};
 use wasmtime::{Config, Engine, Store, Trap, WasmBacktrace, WasmBacktraceDetails};
+use wasmtime_wasi::cli::StdoutStream;
 use wasmtime_wasi::p2::bindings::CommandPre;
+use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
 use wasmtime_wasi::{HostWallClock, I32Exit, WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtxView, WasiHttpView};
 
 use crate::cache::Kept;
 use crate::denied;
-use crate::grants::{Guard, join};
+use crate::grants::{Grants, Guard, join};
 use crate::http::{self, Http};
 use crate::limits::{self, Handles, Limits, MIB, MOST_ELEMENTS, MOST_HANDED_OVER, MOST_PARTS, OutOfMemory};
 use crate::options::Options;
@@ -38,6 +40,9 @@ const OFFERED: [&str; 8] = [
 
 /// The most bytes of a component: what is named by mistake may be a disk, or have no end.
 const MOST_BYTES: usize = 256 * MIB;
+
+/// The most bytes in which a component may say what it needs.
+const MOST_NEEDS: usize = 64 * 1024;
 
 /// How long what is said about a component may take to be written, before it starts all the same.
 const FIRST_WORDS: Duration = Duration::from_secs(1);
@@ -134,92 +139,147 @@ fn run_with(
         code
     };
     let (engine, component) = caught(|| {
-        watch.begin(options.max_turn, options.grace, last_words).map_err(|error| system::refused(&error))?;
+        watch.allow(options.grace);
+        watch.begin(options.max_turn, last_words).map_err(|error| system::refused(&error))?;
         load(options, stderr)
     })?;
     if options.verbose {
         watch.trap_in(&engine);
     }
-    let asks = asks(&engine, &component, name)?;
-
-    let guard = Guard::new(name, stderr);
-    let mut wasi = WasiCtx::builder();
-    wasi.arg(name).args(&options.arguments);
-    wasi.stdin(watch.stdin()).stdout(Stdout(Arc::clone(stdout))).stderr(Stdout(Arc::clone(stderr)));
-    wasi.wall_clock(WallClock);
-    wasi.allow_tcp(true);
-    let (grants, asked) = (options.grants.clone(), guard.clone());
-    wasi.socket_addr_check(move |address, usage| {
-        let allowed = asked.allows(&grants, address, usage);
-        Box::pin(async move { allowed })
-    });
-
-    let internal = |error: wasmtime::Error| Failure::new(format!("the sandbox cannot be set up: {error:#}"), BUG);
-    let mut linker = Linker::new(&engine);
-    wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(internal)?;
-    denied::add_to_linker(&mut linker).map_err(internal)?;
-    if asks.requests {
-        http::add_to_linker(&mut linker).map_err(internal)?;
+    let program = Program::new(&engine, &component, name, stderr, watch)?;
+    let Some(given) = options.needs else {
+        return program.run(options, Stdout(Arc::clone(stdout)));
+    };
+    let (code, needs) = program.ask(options)?;
+    if code != 0 {
+        // WASI 0.2 only knows success and failure; this one is a mistake in the arguments.
+        return Ok(if code == 1 { 2 } else { code });
     }
-    let lacking = |error: wasmtime::Error| {
-        Failure::new(format!("{name} needs something that this sandbox does not have: {error:#}"), OFFER)
-    };
-    let nothing_to_start = |_| {
-        Failure::new(
-            format!("{name} has nothing to start: it does not export wasi:cli/run"),
-            "build it as a program (with a main function), not as a library or for wasmtime serve",
-        )
-    };
-    let command = linker.instantiate_pre(&component).map_err(lacking)?;
-    let command = CommandPre::new(command).map_err(nothing_to_start)?;
-    let handles = Handles::new(options.max_connections, options.max_memory, asks.requests);
-    let host = Host {
-        wasi: wasi.build(),
-        table: handles.table(),
-        limits: Limits::new(options.max_memory),
-        http: Http::new(&options.grants, &guard, handles.connections),
-        guard,
-    };
-    let mut store = Store::new(&engine, host);
-    if asks.requests {
-        store.set_hostcall_fuel(MOST_HANDED_OVER);
-    }
-    store.limiter(|host| &mut host.limits);
-    // Wasmtime counts a handle once more while it is lent to a call.
-    store.set_max_component_handles(2 * handles.most);
-    store.set_epoch_deadline(1);
+    let mut options = options.clone();
+    options.grant(&needs, given).map_err(|error| Failure::usage(format!("{error}; see --help"), ""))?;
+    watch.allow(options.grace);
+    limits::raise_descriptors(options.max_connections);
+    program.run(&options, Stdout(Arc::clone(stdout)))
+}
 
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| system::refused(&error))?;
-    // From here on nothing is opened but what the component asks for.
-    let note = descriptors(options)?;
-    if !options.quiet {
-        stderr.say(sentences(options, name, &asks).iter().map(String::as_str));
-        if let Some(note) = note {
-            stderr.say([note.as_str(), "  raise the limit (ulimit -n), or take a smaller --max-connections"]);
+/// A component that can be run, more than once.
+struct Program<'p> {
+    engine: &'p Engine,
+    name: &'p str,
+    asks: Asks,
+    command: CommandPre<Host>,
+    stderr: &'p Arc<Output>,
+    watch: &'p Watch,
+}
+
+impl<'p> Program<'p> {
+    /// Links the component with what there is for it.
+    fn new(
+        engine: &'p Engine,
+        component: &Component,
+        name: &'p str,
+        stderr: &'p Arc<Output>,
+        watch: &'p Watch,
+    ) -> Result<Self, Failure> {
+        let asks = asks(engine, component, name)?;
+        let internal = |error: wasmtime::Error| Failure::new(format!("the sandbox cannot be set up: {error:#}"), BUG);
+        let mut linker = Linker::new(engine);
+        wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(internal)?;
+        denied::add_to_linker(&mut linker).map_err(internal)?;
+        if asks.requests {
+            http::add_to_linker(&mut linker).map_err(internal)?;
         }
+        let lacking = |error: wasmtime::Error| {
+            Failure::new(format!("{name} needs something that this sandbox does not have: {error:#}"), OFFER)
+        };
+        let nothing_to_start = |_| {
+            Failure::new(
+                format!("{name} has nothing to start: it does not export wasi:cli/run"),
+                "build it as a program (with a main function), not as a library or for wasmtime serve",
+            )
+        };
+        let command = linker.instantiate_pre(component).map_err(lacking)?;
+        let command = CommandPre::new(command).map_err(nothing_to_start)?;
+        Ok(Program { engine, name, asks, command, stderr, watch })
     }
-    // What the component prints on the other stream comes behind it, also where both go to one place.
-    stderr.drain(FIRST_WORDS);
 
-    let (outcome, end) = runtime.block_on(watch.over(async {
-        let command = command.instantiate_async(&mut store).await?;
-        command.wasi_cli_run().call_run(&mut store).await
-    }));
-    let place = match &outcome {
-        Some(Err(error)) if options.verbose => error.downcast_ref().map(WasmBacktrace::to_string),
-        _ => None,
-    };
-    let ended = match (outcome, end) {
-        (_, Some(end)) => ended(end, name, options.verbose),
-        (Some(Ok(ended)), None) => Ok(u8::from(ended.is_err())),
-        (Some(Err(error)), None) => match error.downcast_ref::<I32Exit>() {
-            Some(exit) => Ok(u8::try_from(exit.0).unwrap_or(1)),
-            None => Err(failed(&error, options, name, handles)),
-        },
-        (None, None) => unreachable!("it ends, or is ended"),
-    };
-    Ok(ended.map_err(|failure| failure.with_details(place.unwrap_or_default()))?)
+    /// Asks the component what it needs for its arguments, with nothing granted. Returns its exit code, and what it says.
+    fn ask(&self, options: &Options) -> anyhow::Result<(u8, String)> {
+        let mut asking = Options { grants: Grants::default(), quiet: true, ..options.clone() };
+        asking.arguments.insert(0, "--check-options".into());
+        let said = MemoryOutputPipe::new(MOST_NEEDS);
+        let code = self.run(&asking, said.clone())?;
+        Ok((code, String::from_utf8_lossy(&said.contents()).into_owned()))
+    }
+
+    /// Runs the component to its end. Returns its own exit code.
+    fn run(&self, options: &Options, stdout: impl StdoutStream + 'static) -> anyhow::Result<u8> {
+        let name = self.name;
+        let handles = Handles::new(options.max_connections, options.max_memory, self.asks.requests);
+        let mut store = self.store(options, stdout, handles);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|error| system::refused(&error))?;
+        // From here on nothing is opened but what the component asks for.
+        let note = descriptors(options)?;
+        if !options.quiet {
+            self.stderr.say(sentences(options, name, &self.asks).iter().map(String::as_str));
+            if let Some(note) = note {
+                self.stderr.say([note.as_str(), "  raise the limit (ulimit -n), or take a smaller --max-connections"]);
+            }
+        }
+        // What the component prints on the other stream comes behind it, also where both go to one place.
+        self.stderr.drain(FIRST_WORDS);
+
+        let (outcome, end) = runtime.block_on(self.watch.over(async {
+            let command = self.command.instantiate_async(&mut store).await?;
+            command.wasi_cli_run().call_run(&mut store).await
+        }));
+        let place = match &outcome {
+            Some(Err(error)) if options.verbose => error.downcast_ref().map(WasmBacktrace::to_string),
+            _ => None,
+        };
+        let ended = match (outcome, end) {
+            (_, Some(end)) => ended(end, name, options.verbose),
+            (Some(Ok(ended)), None) => Ok(u8::from(ended.is_err())),
+            (Some(Err(error)), None) => match error.downcast_ref::<I32Exit>() {
+                Some(exit) => Ok(u8::try_from(exit.0).unwrap_or(1)),
+                None => Err(failed(&error, options, name, handles)),
+            },
+            (None, None) => unreachable!("it ends, or is ended"),
+        };
+        Ok(ended.map_err(|failure| failure.with_details(place.unwrap_or_default()))?)
+    }
+
+    /// What belongs to one run of the component.
+    fn store(&self, options: &Options, stdout: impl StdoutStream + 'static, handles: Handles) -> Store<Host> {
+        let guard = Guard::new(self.name, self.stderr);
+        let mut wasi = WasiCtx::builder();
+        wasi.arg(self.name).args(&options.arguments);
+        wasi.stdin(self.watch.stdin()).stdout(stdout).stderr(Stdout(Arc::clone(self.stderr)));
+        wasi.wall_clock(WallClock);
+        wasi.allow_tcp(true);
+        let (grants, asked) = (options.grants.clone(), guard.clone());
+        wasi.socket_addr_check(move |address, usage| {
+            let allowed = asked.allows(&grants, address, usage);
+            Box::pin(async move { allowed })
+        });
+        let host = Host {
+            wasi: wasi.build(),
+            table: handles.table(),
+            limits: Limits::new(options.max_memory),
+            http: Http::new(&options.grants, &guard, handles.connections),
+            guard,
+        };
+        let mut store = Store::new(self.engine, host);
+        if self.asks.requests {
+            store.set_hostcall_fuel(MOST_HANDED_OVER);
+        }
+        store.limiter(|host| &mut host.limits);
+        // Wasmtime counts a handle once more while it is lent to a call.
+        store.set_max_component_handles(2 * handles.most);
+        store.set_epoch_deadline(1);
+        store
+    }
 }
 
 /// What there is to say about the descriptors that are left for connections.

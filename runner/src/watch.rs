@@ -53,6 +53,8 @@ pub(crate) struct Watch {
     ended: Notify,
     /// The engine, if the component's code can be ended by a trap. If not, the process ends with it.
     traps: OnceLock<Engine>,
+    /// How many milliseconds the component may take to end, after it was asked to.
+    grace: AtomicU64,
     /// Whether it is settled how the process ends.
     settled: AtomicBool,
 }
@@ -67,8 +69,14 @@ impl Watch {
             end: OnceLock::new(),
             ended: Notify::new(),
             traps: OnceLock::new(),
+            grace: AtomicU64::new(0),
             settled: AtomicBool::new(false),
         })
+    }
+
+    /// The component may take so long to end, after it was asked to.
+    pub(crate) fn allow(&self, grace: Duration) {
+        self.grace.store(u64::try_from(grace.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
     /// The component is in `engine`, which traps its code when an epoch is over.
@@ -159,7 +167,6 @@ impl Watch {
     pub(crate) fn begin(
         self: &Arc<Self>,
         max_turn: Option<Duration>,
-        grace: Duration,
         last_words: impl Fn(End) -> u8 + Send + 'static,
     ) -> std::io::Result<()> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -169,18 +176,12 @@ impl Watch {
         };
         let watch = Arc::clone(self);
         // It ends with the process.
-        let run = move || runtime.block_on(watch.run(&mut signals, max_turn, grace, &last_words));
+        let run = move || runtime.block_on(watch.run(&mut signals, max_turn, &last_words));
         std::thread::Builder::new().spawn(run)?;
         Ok(())
     }
 
-    async fn run(
-        &self,
-        signals: &mut Signals,
-        max_turn: Option<Duration>,
-        grace: Duration,
-        last_words: &impl Fn(End) -> u8,
-    ) {
+    async fn run(&self, signals: &mut Signals, max_turn: Option<Duration>, last_words: &impl Fn(End) -> u8) {
         let signal = match max_turn {
             None => signals.next().await,
             Some(most) => {
@@ -205,6 +206,7 @@ impl Watch {
         }
         let busy = self.turn();
         self.stop.send_replace(true);
+        let grace = Duration::from_millis(self.grace.load(Ordering::Relaxed));
         let deadline = Instant::now() + grace;
         let mut looks = Looks::default();
         // A terminal that closes sends SIGHUP more than once, and some programs send SIGTERM to what was started in it. Only the

@@ -2,11 +2,14 @@
 //! the option that would have allowed it; who keeps to what is granted hears nothing.
 
 use std::fs;
-use std::io::{ErrorKind, Read};
+use std::io::{ErrorKind, Read, Write as _};
 use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 
-use super::support::{LAST_GET, Output, component, connect};
+use rustix::process::Signal;
+
+use super::support::{LAST_GET, Output, component, connect, runner};
 use super::{Program, probe, run, server};
 
 /// A port that is free on all addresses of this machine, and that no other test of these gets.
@@ -211,7 +214,7 @@ fn what_is_refused_again_and_again_does_not_fill_the_log() {
 
 #[test]
 fn what_is_granted_is_said_at_the_start() {
-    let mut command = std::process::Command::new(super::runner());
+    let mut command = Command::new(super::runner());
     command.args(["--max-connections", "100", "--allow-listen", "127.0.0.1:0", "--allow-connect", "192.0.2.1:80"]);
     let output = run(command.args(["--max-memory", "32"]).arg(component::probe()).arg("arguments"));
     let told = "The sandbox lets hello-probe.wasm listen on 127.0.0.1:0, connect to 192.0.2.1:80, print, \
@@ -224,7 +227,7 @@ fn what_is_granted_is_said_at_the_start() {
 #[test]
 fn a_server_that_is_granted_every_address_is_said_to_be_where_others_find_it() {
     let said = |options: &[&str]| {
-        let mut command = std::process::Command::new(super::runner());
+        let mut command = Command::new(super::runner());
         run(command.args(["--max-connections", "100"]).args(options).arg(component::probe()).arg("arguments")).stderr
     };
     let stderr = said(&["--allow-listen", "0.0.0.0:9005"]);
@@ -251,4 +254,59 @@ fn an_address_that_needs_its_network_is_not_granted_by_advice_that_leaves_it_out
             "an address that begins with fe80 needs the number of its network interface, such as [fe80::1%2]:9000";
         assert_refused(&output, "listen on [fe80::1]:9000", advice);
     }
+}
+
+/// A sandbox that asks the server what these arguments need.
+fn asked(options: &[&str], arguments: &[&str]) -> Command {
+    let mut command = Command::new(runner());
+    command.args(options).arg("--grant-needs").arg(component::path()).args(arguments);
+    command.stdin(Stdio::null());
+    command
+}
+
+#[test]
+fn what_a_component_needs_for_its_arguments_is_asked_and_granted() {
+    let program = Program::start(&mut asked(&[], &["--port", "0", "--max-connections", "100", "--log", "off"]));
+    let mut answer = String::new();
+    let mut client = connect(program.address());
+    client.write_all(LAST_GET).expect("write a request");
+    client.read_to_string(&mut answer).expect("an answer");
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    program.signal(Signal::INT);
+    let output = program.wait();
+    assert!(output.stderr.contains("listen on 127.0.0.1:0 and [::1]:0, print, and read the clock.\n"), "{output:?}");
+    assert!(output.stderr.contains("no more than 15 MiB of memory"), "{output:?}");
+}
+
+#[test]
+fn what_the_command_line_says_counts_more_than_what_is_needed() {
+    let program =
+        Program::start(&mut asked(&["--max-connections", "10"], &["--port", "0", "--max-connections", "100"]));
+    program.address();
+    program.signal(Signal::INT);
+    let output = program.wait();
+    assert!(output.stderr.contains("no more than 9 MiB of memory"), "{output:?}");
+}
+
+#[test]
+fn a_mistake_in_the_arguments_of_a_component_exits_with_2_and_a_failure_of_the_sandbox_with_1() {
+    let output = run(&mut asked(&["--quiet"], &["--port", "x"]));
+    let mistake = "hello-server: --port takes a whole number from 0 to 65535, not \"x\"; see --help\n";
+    assert_eq!((output.stdout.as_str(), output.stderr.as_str()), ("", mistake));
+    assert_eq!(output.status.code(), Some(2));
+    let mut limited = Command::new("sh");
+    limited.args(["-c", "ulimit -n 5; exec \"$@\"", "sh"]);
+    let command = asked(&["--quiet"], &["--port", "0"]);
+    let output = run(limited.arg(command.get_program()).args(command.get_args()));
+    assert!(output.stderr.contains("ulimit -n"), "{output:?}");
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+}
+
+#[test]
+fn what_only_prints_is_granted_nothing() {
+    let output = run(&mut asked(&[], &["--version"]));
+    assert!(output.stdout.starts_with("hello-server "), "{output:?}");
+    assert!(output.stderr.starts_with("The sandbox lets hello-server.wasm print and read the clock.\n"), "{output:?}");
+    let output = run(&mut asked(&["--quiet"], &["--listen", "[::ffff:127.0.0.1]:0"]));
+    assert!(output.stderr.contains("an address of one machine") && output.status.code() == Some(2), "{output:?}");
 }

@@ -65,13 +65,8 @@ pub(crate) fn command_of(component: &Path, connections: usize, arguments: &[&str
         return command;
     }
     // As `runner/serve` does it: what the component needs is what it gets.
-    let check = Command::new(runner()).arg("--quiet").arg(component).arg("--check-options").args(arguments).output();
-    let needs = String::from_utf8(check.expect("it can be started").stdout).expect("text");
     let mut command = Command::new(runner());
-    command.args(["--quiet", "--max-connections", &connections.to_string()]);
-    for address in needs.lines().filter_map(|line| line.strip_prefix("listen ")) {
-        command.args(["--allow-listen", address]);
-    }
+    command.args(["--quiet", "--max-connections", &connections.to_string(), "--grant-needs"]);
     command.arg(component).args(arguments);
     command
 }

@@ -15,13 +15,13 @@ use crate::{print, print_error};
 const HELP: &str = "\
 Builds a client and calls a server with it.
 
-  runner/client [--wasmtime] [--quiet] socket|url [URL]
-  runner/client [--wasmtime] [--quiet] intruder
+  runner/client [--wasmtime] [--quiet] socket|url [--port N] [URL]
+  runner/client [--wasmtime] [--quiet] intruder [--port N]
 
 `socket` speaks HTTP by hand, as the lecture does; `url` leaves that to the HTTP client of WASI. Each runs in
 hello-runner, which lets it call the address of the URL and nothing else; with --wasmtime it is plain `wasmtime run`.
-`intruder` is no client: it tries what a sandbox is there to forbid. --quiet leaves out what the sandbox says at the start.
-Both options may stand anywhere. (Or: cargo client url, with the same words behind it.)
+`intruder` is no client: it tries what a sandbox is there to forbid. --port N means that port of this machine. --quiet leaves out what the sandbox says at the start.
+--wasmtime and --quiet may stand anywhere. (Or: cargo client url, with the same words behind it.)
 ";
 
 /// Where mistakes send people.
@@ -33,14 +33,12 @@ struct Client {
     product: &'static Product,
     /// Whether it calls by `wasi:http`, and not by sockets.
     sends_requests: bool,
-    /// Whether it says what it needs.
-    has_needs: bool,
 }
 
 const CLIENTS: [Client; 3] = [
-    Client { name: "socket", product: &SOCKET_CLIENT, sends_requests: false, has_needs: true },
-    Client { name: "url", product: &URL_CLIENT, sends_requests: true, has_needs: true },
-    Client { name: "intruder", product: &INTRUDER, sends_requests: false, has_needs: false },
+    Client { name: "socket", product: &SOCKET_CLIENT, sends_requests: false },
+    Client { name: "url", product: &URL_CLIENT, sends_requests: true },
+    Client { name: "intruder", product: &INTRUDER, sends_requests: false },
 ];
 
 /// Calls a server.
@@ -83,30 +81,16 @@ fn choose(words: &[OsString]) -> anyhow::Result<&'static Client> {
 }
 
 impl Client {
-    /// What it needs, asked in `host`; nothing when it says nothing.
-    fn needs(&self, host: Command, component: &Path, words: &[OsString]) -> anyhow::Result<Vec<(String, String)>> {
-        if !self.has_needs {
-            return Ok(Vec::new());
-        }
-        let answer = host::ask(host, component, words)?;
-        if String::from_utf8_lossy(&answer.stderr).contains("Cannot enable wasi-http") {
-            return Err(Failure::new(
-                "this wasmtime was built without wasi:http, by which the url client sends requests",
-                "put one on PATH that has it (https://wasmtime.dev), or do without --wasmtime",
-            )
-            .into());
-        }
-        host::needs(&answer, self.product.name)
-    }
-
     fn in_sandbox(&self, component: &Path, words: &[OsString], quiet: bool) -> anyhow::Result<Command> {
-        let sandbox = host::sandbox()?;
-        let mut asking = Command::new(&sandbox);
-        asking.arg("--quiet");
-        let needs = self.needs(asking, component, words)?;
-        let mut command = Command::new(sandbox);
-        command.args(quiet.then_some("--quiet")).args(host::grants(&needs));
-        command.args(["--max-connections", "10", "--max-memory", "64"]).arg(component).args(words);
+        let mut command = Command::new(host::sandbox()?);
+        command.args(quiet.then_some("--quiet")).args([
+            "--grant-needs",
+            "--max-connections",
+            "10",
+            "--max-memory",
+            "64",
+        ]);
+        command.arg(component).args(words);
         Ok(command)
     }
 
@@ -121,7 +105,7 @@ impl Client {
             };
             command
         };
-        self.needs(wasmtime(), component, words)?;
+        host::check(wasmtime(), self.product.name, component, words)?;
         let mut command = wasmtime();
         command.arg(component).args(words);
         if !quiet {

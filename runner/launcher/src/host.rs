@@ -1,9 +1,10 @@
-//! The programs that run a component: the sandbox of this project, and wasmtime. What a component needs is asked of the
-//! component itself.
+//! The programs that run a component: the sandbox of this project, which asks the component what it needs, and wasmtime.
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
+
+use hello_failure::Failure;
 
 use crate::cargo::{self, SANDBOX};
 use crate::process::{cannot_start, exit_code};
@@ -82,41 +83,29 @@ pub(crate) fn sandbox() -> anyhow::Result<PathBuf> {
     Ok(name.into())
 }
 
-/// Asks a component what it needs to be granted, in a host that grants nothing. `host` is the command before the component.
-pub(crate) fn ask(mut host: Command, component: &Path, words: &[OsString]) -> anyhow::Result<Output> {
-    host.arg(component).arg("--check-options").args(words).stdin(Stdio::null());
-    host.output().map_err(|error| cannot_start(&host, &error).into())
-}
-
-/// What the component `name` needs, by its answer: `listen` and an address, for example. What it, or its host, has to say is
-/// passed on.
+/// Asks the component `name` whether it takes these words: `host` is wasmtime, which has no way to be told what it needs. What the
+/// component, or wasmtime, has to say is passed on. Returns what the component says.
 ///
 /// # Errors
-/// It has a mistake to tell, which makes the exit code 2: WASI 0.2 only knows success and failure. Or the host has failed.
-pub(crate) fn needs(answer: &Output, name: &str) -> anyhow::Result<Vec<(String, String)>> {
-    let said = String::from_utf8_lossy(&answer.stderr);
-    print_error(&said);
-    if !answer.status.success() {
-        let by_component = said.strip_prefix(name).is_some_and(|rest| rest.starts_with(": "));
-        let code = exit_code(answer.status);
-        return Err(Told(if code == 1 && by_component { 2 } else { code }).into());
+/// It has a mistake to tell, which makes the exit code 2: WASI 0.2 only knows success and failure. Or wasmtime has failed.
+pub(crate) fn check(mut host: Command, name: &str, component: &Path, words: &[OsString]) -> anyhow::Result<String> {
+    host.arg(component).arg("--check-options").args(words).stdin(Stdio::null());
+    let output = host.output().map_err(|error| cannot_start(&host, &error))?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    if said.contains("Cannot enable wasi-http") {
+        return Err(Failure::new(
+            "this wasmtime was built without wasi:http, by which the url client sends requests",
+            "put one on PATH that has it (https://wasmtime.dev), or do without --wasmtime",
+        )
+        .into());
     }
-    let needs = String::from_utf8_lossy(&answer.stdout);
-    let pairs = needs.lines().filter_map(|line| line.split_once(' '));
-    Ok(pairs.map(|(need, value)| (need.to_owned(), value.to_owned())).collect())
-}
-
-/// The options of the sandbox that grant what is needed.
-pub(crate) fn grants(needs: &[(String, String)]) -> Vec<String> {
-    let grant = |(need, value): &(String, String)| match need.as_str() {
-        "listen" => Some(["--allow-listen".into(), value.clone()]),
-        "connect" => Some(["--allow-connect".into(), value.clone()]),
-        "connections" => Some(["--max-connections".into(), value.clone()]),
-        // A second more than the server takes, so that it can say what was not done in time.
-        "grace" => Some(["--grace".into(), (value.parse::<u32>().ok()? + 1).to_string()]),
-        _ => None,
-    };
-    needs.iter().filter_map(grant).flatten().collect()
+    print_error(&said);
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    let by_component = said.strip_prefix(name).is_some_and(|rest| rest.starts_with(": "));
+    let code = exit_code(output.status);
+    Err(Told(if code == 1 && by_component { 2 } else { code }).into())
 }
 
 /// `command`, which runs wasmtime, as a person would type it.
@@ -139,15 +128,6 @@ mod tests {
     fn the_flags_are_those_of_cargo() {
         let flags: Vec<&str> = socket_flags().collect();
         assert_eq!(flags[..3], ["run", "-S", "inherit-network,udp=n,allow-ip-name-lookup=n,p3=n"]);
-    }
-
-    #[test]
-    fn what_is_needed_becomes_options_of_the_sandbox() {
-        let needs =
-            [("listen", "127.0.0.1:0"), ("connections", "7"), ("grace", "5"), ("connect", "[::1]:80"), ("x", "y")];
-        let needs = needs.map(|(need, value)| (need.into(), value.into()));
-        let options = "--allow-listen 127.0.0.1:0 --max-connections 7 --grace 6 --allow-connect [::1]:80";
-        assert_eq!(grants(&needs).join(" "), options);
     }
 
     #[test]

@@ -113,7 +113,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 impl Server {
     /// How `component` is started, which was built of the product. The first time it is said what is granted.
     pub(crate) fn start(&self, component: &Path, is_first: bool) -> anyhow::Result<Start> {
-        let speaks = is_first && !self.options.quiet;
+        let speaks = is_first && !self.options.quiet && !self.options.asks_for_words();
         match (self.options.host, self.address) {
             (Host::Sandbox, _) => self.in_sandbox(component, speaks),
             (_, None) => self.in_wasmtime(component, speaks),
@@ -123,21 +123,12 @@ impl Server {
 
     fn in_sandbox(&self, component: &Path, speaks: bool) -> anyhow::Result<Start> {
         let Options { server, limits, verbose, .. } = &self.options;
-        let sandbox = host::sandbox()?;
-        let mut asking = Command::new(&sandbox);
-        asking.arg("--quiet");
-        let needs = host::needs(&host::ask(asking, component, server)?, self.product.name)?;
-        let mut command = Command::new(sandbox);
-        if needs.is_empty() {
-            // It was asked for words, such as --help.
-            if self.options.asks_for_help() {
-                print(&[HELP, SANDBOX_HELP, SERVER_HELP].concat());
-            }
-            command.arg("--quiet").arg(component).args(server);
-        } else {
-            command.args((!speaks).then_some("--quiet")).args(verbose.then_some("--verbose")).args(limits);
-            command.args(host::grants(&needs)).arg(component).arg("--stop-when-stdin-closes").args(server);
+        let mut command = Command::new(host::sandbox()?);
+        if self.options.asks_for_help() {
+            print(&[HELP, SANDBOX_HELP, SERVER_HELP].concat());
         }
+        command.args((!speaks).then_some("--quiet")).args(verbose.then_some("--verbose")).args(limits);
+        command.arg("--grant-needs").arg(component).arg("--stop-when-stdin-closes").args(server);
         Ok(Start { command, stop: Stop::Signal, patience: None })
     }
 
@@ -149,20 +140,20 @@ impl Server {
             command.args(host::socket_flags());
             command
         };
-        let needs = host::needs(&host::ask(wasmtime(), component, server)?, self.product.name)?;
+        let needs = host::check(wasmtime(), self.product.name, component, server)?;
         let mut command = wasmtime();
         command.arg(component).args(self.options.watch.then_some("--stop-when-stdin-closes")).args(server);
-        if needs.is_empty() && self.options.asks_for_help() {
+        if self.options.asks_for_help() {
             print(&[HELP, SERVER_HELP].concat());
         }
-        if speaks && !needs.is_empty() {
+        if speaks {
             print_error(&format!(
                 "The sandbox grants TCP sockets on any address, the clock, standard output and standard error.\n\
                  It does not grant files, environment variables, UDP or name lookup. The command is:\n  {}\n",
                 host::typed(&command)
             ));
         }
-        let grace = needs.iter().find(|(need, _)| need == "grace").and_then(|(_, seconds)| seconds.parse().ok());
+        let grace = needs.lines().find_map(|need| need.strip_prefix("grace ")?.parse().ok());
         let patience = PATIENCE + grace.map_or(Duration::ZERO, Duration::from_secs);
         Ok(Start { command, stop: Stop::Input, patience: Some(patience) })
     }
@@ -262,6 +253,11 @@ impl Options {
     /// Whether `--help` is among the words for the server.
     fn asks_for_help(&self) -> bool {
         self.server.iter().any(|word| word == "--help" || word == "-h")
+    }
+
+    /// Whether the server is to print something, and to leave.
+    fn asks_for_words(&self) -> bool {
+        self.asks_for_help() || self.server.iter().any(|word| word == "--version" || word == "-V")
     }
 
     /// What is to be built.
