@@ -4,8 +4,6 @@ use std::io::{self, ErrorKind};
 
 use hello_failure::Failure;
 
-use crate::grants::join;
-
 /// The address space that wasmtime reserves for the memory of one component, so that no access to it has to be checked: 4 GiB,
 /// and 64 MiB around them. It costs nothing, but it counts.
 #[cfg(unix)]
@@ -91,7 +89,7 @@ pub(crate) fn behind(error: &io::Error) -> Option<String> {
         _ => &[],
     };
     let limits: Vec<String> = suspects.iter().filter_map(|&resource| limit(resource)).collect();
-    (!limits.is_empty()).then(|| format!("this process may have {}", join(&limits)))
+    (!limits.is_empty()).then(|| format!("this process may have {}", crate::grants::join(&limits)))
 }
 
 /// Where limits are others, none is named.

@@ -266,3 +266,26 @@ fn what_the_clients_say_of_a_url() {
         }
     }
 }
+
+#[test]
+fn what_the_launcher_says_of_its_words() {
+    let evil_option = format!("--{EVIL}");
+    for (script, arguments) in [
+        ("runner/serve", &[evil_option.as_str()][..]),
+        ("runner/serve", &[EVIL]),
+        ("runner/serve", &["--max-memory", EVIL]),
+        ("runner/serve", &["--http", &evil_option]),
+        ("runner/serve", &["--http", "--listen", EVIL]),
+        ("runner/client", &[EVIL]),
+        ("runner/client", &["socket", EVIL]),
+        ("runner/client", &["url", &evil_option]),
+        ("runner/test", &[EVIL]),
+        ("runner/test", &[&evil_option]),
+    ] {
+        let output = run(Command::new(component::root().join(script)).args(arguments));
+        assert_tame(&output.stderr);
+        let said = output.stderr.contains(r"\u{1b}[31m") && !output.stderr.contains("panicked");
+        assert!(said && output.status.code() == Some(2), "{script} {arguments:?}: {output:?}");
+        assert_eq!(output.stdout, "", "{output:?}");
+    }
+}
