@@ -1,7 +1,7 @@
 //! `wasmtime serve`, as the other servers here are: where it listens, and what it says.
 
 use std::ffi::OsString;
-use std::io;
+use std::io::{self, BufRead as _};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::{ChildStdin, Command, Stdio};
 use std::sync::Arc;
@@ -130,8 +130,10 @@ pub(crate) fn run(words: Vec<OsString>) -> anyhow::Result<u8> {
         signal_hook::flag::register(signal, Arc::default())?;
     }
     let mut has_failed = false;
-    for line in io::stdin().lines() {
+    // The component prints what it likes, also what is not text.
+    for line in io::stdin().lock().split(b'\n') {
         let line = line?;
+        let line = String::from_utf8_lossy(&line);
         if let Some(port) = line.strip_prefix(SERVING).and_then(port) {
             print(&format!("Access {}\n", address.url(port)));
         } else if let Some((cause, advice)) = address.failure(&line) {
