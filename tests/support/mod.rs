@@ -6,7 +6,7 @@ pub(crate) mod leftovers;
 pub(crate) mod process;
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -270,7 +270,11 @@ pub(crate) fn read_reply(stream: &mut TcpStream) -> String {
     let mut reply = Vec::new();
     let mut piece = [0; 1024];
     while !reply.ends_with(HELLO.as_bytes()) {
-        let read = stream.read(&mut piece).expect("a reply");
+        let read = match stream.read(&mut piece) {
+            // This process was halted meanwhile.
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            read => read.expect("a reply"),
+        };
         assert!(read > 0, "hung up after {:?}", String::from_utf8_lossy(&reply));
         reply.extend_from_slice(&piece[..read]);
     }
