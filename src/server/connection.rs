@@ -443,9 +443,9 @@ fn next_read(asked: usize, got: usize) -> usize {
     if got < asked { READ } else { READ_MORE }
 }
 
-/// What `attempt` comes to, unless `enough` comes first; and then what it comes to at once, when the system has had a turn. For
-/// time may have passed while the whole process stood still (a laptop that slept, a container that was frozen), and what the peer
-/// did meanwhile counts. Nothing is `looked` for a second time.
+/// What `attempt` comes to. If `enough` comes first, the system has a turn, and then `attempt` counts if it is ready at once: the
+/// whole process may have stood still (a laptop slept, a container was frozen), and what the peer did meanwhile counts. `looked`
+/// says that this look was taken before; then there is no other one, and `enough` decides.
 async fn or_enough<R: Runtime, T>(
     runtime: &R,
     mut enough: Pin<&mut impl Future<Output = ()>>,
