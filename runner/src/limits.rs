@@ -165,6 +165,10 @@ impl ResourceLimiter for Limits {
 #[cfg(unix)]
 const OTHERS: u64 = 32;
 
+/// What has to be free for accepting: Linux takes a descriptor first, and then looks whether somebody has called.
+#[cfg(unix)]
+const TO_ACCEPT: u64 = 1;
+
 /// Sees to it that the process may have as many descriptors as `connections` need, as far as the system lets it.
 #[cfg(unix)]
 pub(crate) fn raise_descriptors(connections: u64) {
@@ -187,8 +191,12 @@ pub(crate) fn room_for_connections(listeners: usize) -> Option<(u64, u64)> {
     let most = getrlimit(Resource::Nofile).current?;
     let listed = ["/proc/self/fd", "/dev/fd"].iter().find_map(|folder| std::fs::read_dir(folder).ok());
     // The folder is open, too, while it is read.
-    let open = listed.map_or(OTHERS, |entries| entries.count() as u64 - 1);
-    Some((most.saturating_sub(open + listeners as u64), most))
+    let open = listed.map_or(OTHERS, |entries| {
+        let numbers = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u64>().ok());
+        // One that was inherited from before the limit was lowered takes no number that can be given out.
+        numbers.filter(|&number| number < most).count() as u64 - 1
+    });
+    Some((most.saturating_sub(open + listeners as u64 + TO_ACCEPT), most))
 }
 
 /// Where the system counts descriptors otherwise, there is nothing to raise.

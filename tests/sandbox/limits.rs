@@ -254,11 +254,17 @@ fn descriptors_are_raised_as_far_as_the_system_lets_it() {
     assert!(!program.wait().stderr.contains("note"));
 }
 
-/// As with `ulimit -n 40`. The connections that are said to be possible are, and one more is not.
+/// As with `ulimit -n 40`. The connections that are said to be possible are, and one more is not. A descriptor above the
+/// limit, from before it was lowered, takes no room.
 #[test]
 fn as_many_connections_as_are_said_to_be_possible_are() {
-    let mut command = Command::new("sh");
-    command.args(["-c", "ulimit -n 40 && exec \"$0\" \"$@\""]).arg(runner());
+    assert_room_for_all("ulimit -n 40");
+    assert_room_for_all("exec 99</dev/null && ulimit -n 40");
+}
+
+fn assert_room_for_all(limit: &str) {
+    let mut command = Command::new("bash");
+    command.args(["-c", &format!("{limit} && exec \"$0\" \"$@\"")]).arg(runner());
     command.args(["--max-connections", "200", "--allow-listen", "127.0.0.1:0"]).arg(component::path());
     let program = Program::start(command.args(["--listen", "127.0.0.1:0", "--log", "off"]).stdin(Stdio::null()));
     let address = program.address();
