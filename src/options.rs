@@ -9,37 +9,7 @@ use crate::observers::log::Format;
 use crate::server::Limits;
 
 /// What `--help` prints.
-pub const HELP: &str = "\
-hello-server: answers Hello World to every request, from inside a WebAssembly sandbox
-
-Usage: hello-server [options]
-
-Where it listens
-  --listen ADDR:PORT      listen there; may be given several times
-                          (default 127.0.0.1:9000 and [::1]:9000, which together are localhost)
-  --port N                the same pair on another port; 0 takes a free one
-  --backlog N             callers that the system keeps waiting in line (default 1024)
-
-What it puts up with
-  --max-connections N     connections at a time (default 10000); at this limit the server closes the connection that has
-                          been idle longest; if none is idle, the slowest one
-  --header-timeout SECS   for a client to send its request, and as long again for the body (default 60)
-  --idle-timeout SECS     for a client that says nothing, at first or after a reply (default 60)
-  --write-timeout SECS    for a client to take a response, from its start; then the server closes the connection
-                          (default 30)
-
-How it ends
-  --stop-when-stdin-closes  then answer those who are being served, and end
-  --grace SECS            for that, until whoever is left is cut off (default 5)
-
-What it says
-  --log FORMAT            a line a request: common, json or off (default common)
-  --explain               tell each call as it happens, with the functions of WASI that do it
-  --show-bytes            show what is said, byte by byte, in both directions
-  --color WHEN            for that: auto, always or never (default auto: if a terminal wants it)
-  --check-options         say what these options need of the sandbox, and leave
-  --help, --version
-";
+pub const HELP: &str = include_str!("help.txt");
 
 /// What the command line asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]

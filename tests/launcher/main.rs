@@ -3,6 +3,7 @@
 #![cfg(all(unix, not(target_family = "wasm")))]
 
 mod counting;
+mod kit;
 mod machines;
 mod pretended;
 #[path = "../support/mod.rs"]

@@ -6,9 +6,9 @@ use std::process::{Command, Stdio};
 
 use hello_failure::Failure;
 
-use crate::cargo::{self, SANDBOX};
+use crate::cargo::{self, Product};
 use crate::process::{cannot_start, exit_code};
-use crate::{Told, print_error};
+use crate::{Told, kit, print_error};
 
 /// Where a component runs.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -31,9 +31,14 @@ const WASMTIME: &str = "runner/wasmtime";
 /// The oldest wasmtime that will do.
 const OLDEST_WASMTIME: u32 = 48;
 
+/// Whether wasmtime is the one on PATH, and never built: the script is for a checkout on Unix.
+fn is_wasmtime_from_path() -> bool {
+    cfg!(windows) || kit::folder().is_some()
+}
+
 /// wasmtime.
 pub(crate) fn wasmtime() -> Command {
-    if cfg!(windows) {
+    if is_wasmtime_from_path() {
         return Command::new("wasmtime");
     }
     let mut command = Command::new("sh");
@@ -44,6 +49,10 @@ pub(crate) fn wasmtime() -> Command {
 
 /// Sees to it that there is a wasmtime that can do this: to build one may take minutes, and says what it does.
 pub(crate) fn provide_wasmtime(subcommand: &str) -> anyhow::Result<()> {
+    if is_wasmtime_from_path() && !has_wasmtime() {
+        let cause = format!("there is no wasmtime on PATH of version {OLDEST_WASMTIME} or newer");
+        return Err(Failure::new(cause, "install it from https://wasmtime.dev, and open a new terminal").into());
+    }
     let mut command = wasmtime();
     let status = command.args([subcommand, "--help"]).stdin(Stdio::null()).stdout(Stdio::null()).status();
     match status.map_err(|error| cannot_start(&command, &error))?.success() {
@@ -72,12 +81,12 @@ pub(crate) fn socket_flags() -> impl Iterator<Item = &'static str> {
     list.map_or("", |(list, _)| list).split('"').skip(1).step_by(2).skip(1)
 }
 
-/// The sandbox: the one that is built here; or, when none has been built yet, one of the same version on PATH.
-pub(crate) fn sandbox() -> anyhow::Result<PathBuf> {
-    let name = SANDBOX.name;
-    let is_ours = version_on_path(name).is_some_and(|version| version == env!("CARGO_PKG_VERSION"));
-    if !is_ours || cargo::has_built(&SANDBOX) {
-        return cargo::build(&SANDBOX);
+/// The sandbox: `product`, which is built here; or, when it has not been built yet, one of the same version on PATH.
+pub(crate) fn sandbox(product: &Product) -> anyhow::Result<PathBuf> {
+    let name = product.name;
+    let is_ours = || version_on_path(name).is_some_and(|version| version == env!("CARGO_PKG_VERSION"));
+    if kit::folder().is_some() || !is_ours() || cargo::has_built(product) {
+        return cargo::build(product);
     }
     print_error(&format!("The sandbox is the {name} on PATH, because none has been built here.\n"));
     Ok(name.into())

@@ -3,7 +3,7 @@
 //!
 //! | file | what lives there |
 //! |---|---|
-//! | `serve`, `client`, `test` | one subcommand each |
+//! | `serve`, `client`, `test`, `kit` | one subcommand each |
 //! | `cargo` | what can be built, and how cargo is told to |
 //! | `host` | the programs that run a component, what they grant, and what they are told |
 //! | `relay` | the messages of `wasmtime serve`, in the words of this project |
@@ -13,12 +13,14 @@
 mod cargo;
 mod client;
 mod host;
+mod kit;
 mod process;
 mod relay;
 mod serve;
 mod test;
 mod watch;
 
+use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::fmt;
 use std::io::Write as _;
@@ -30,10 +32,11 @@ use hello_failure::{Failure, report};
 /// A subcommand: its name, what its messages begin with, and what it does with the words behind its name.
 type Subcommand = (&'static str, &'static str, fn(Vec<OsString>) -> anyhow::Result<u8>);
 
-const SUBCOMMANDS: [Subcommand; 4] = [
+const SUBCOMMANDS: [Subcommand; 5] = [
     ("serve", "runner/serve", serve::run),
     ("client", "runner/client", client::run),
     ("test", "runner/test", test::run),
+    ("kit", "runner/kit", kit::run),
     // What `serve --http` starts beside `wasmtime serve`.
     (relay::NAME, "runner/serve", relay::run),
 ];
@@ -62,13 +65,15 @@ fn print_error(text: &str) {
 
 /// Exit codes: those of the program that this one becomes; 1 when it cannot, 2 for a mistake in the command line.
 fn main() -> ExitCode {
-    let mut words = std::env::args_os().skip(1);
-    let name = words.next().unwrap_or_default();
+    let mut words: VecDeque<OsString> = std::env::args_os().skip(1).collect();
+    // In a kit this program has the name of what it does. Elsewhere, and to start itself, it is told by the first word.
+    let name = kit::name().filter(|_| words.front().is_none_or(|word| word != relay::NAME));
+    let name = name.unwrap_or_else(|| words.pop_front().unwrap_or_default());
     let Some((_, label, run)) = SUBCOMMANDS.into_iter().find(|(known, ..)| name == *known) else {
-        print_error("hello-launcher: start it with runner/serve, runner/client or runner/test\n");
+        print_error("hello-launcher: start it with runner/serve, runner/client, runner/test or runner/kit\n");
         return ExitCode::from(2);
     };
-    let code = enter_project().and_then(|()| run(words.collect())).unwrap_or_else(|error| {
+    let code = enter_project().and_then(|()| run(words.into())).unwrap_or_else(|error| {
         if let Some(&Told(code)) = error.downcast_ref() {
             return code;
         }
@@ -79,8 +84,11 @@ fn main() -> ExitCode {
     ExitCode::from(code)
 }
 
-/// Goes to the top of the project, which is the folder that this was started in or one above.
+/// Goes to the top of the project, which is the folder that this was started in or one above. A kit needs no folder.
 fn enter_project() -> anyhow::Result<()> {
+    if kit::folder().is_some() {
+        return Ok(());
+    }
     let here = std::env::current_dir().context("there is no current folder")?;
     let is_top = |folder: &&std::path::Path| folder.join("runner/launcher/Cargo.toml").is_file();
     let top = here.ancestors().find(is_top);
