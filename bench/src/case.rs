@@ -1,7 +1,7 @@
 //! What is measured: the cases, who takes part in which, and what comes of it.
 
 use crate::Failure;
-use crate::contender::{is_slow, takes_part_in};
+use crate::contender::{is_asked_once, takes_part_in};
 use crate::idle::{IDLE, Quiet};
 use crate::limits;
 use crate::options::Options;
@@ -37,8 +37,8 @@ pub(crate) const PARTS: [(&str, Part); 7] = [
     ("size", Part::Size),
 ];
 
-/// With how many connections that are kept alive the slow servers are measured, and with no other number.
-const SLOW: u32 = 64;
+/// With how many connections that are kept alive those servers are measured of which one number tells enough.
+const ONCE: u32 = 64;
 
 /// What is done to a server in one turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,8 +127,8 @@ pub(crate) fn groups(
             ));
             continue;
         }
-        let too_slow = |name: &str| is_slow(name) && part == Part::KeptAlive && connections != SLOW;
-        let takes_part = |name: &&&str| takes_part_in(name, part) && !too_slow(name);
+        let is_left_out = |name: &str| is_asked_once(name) && part == Part::KeptAlive && connections != ONCE;
+        let takes_part = |name: &&&str| takes_part_in(name, part) && !is_left_out(name);
         let names: Vec<_> = there.iter().filter(takes_part).copied().collect();
         if !names.is_empty() {
             groups.push(Group { kinds, connections, names });
@@ -186,7 +186,7 @@ mod tests {
     fn slow_servers_are_not_asked_for_much() {
         let (groups, left_out) = plan(Part::KeptAlive, 20_000);
         let counts: Vec<_> = groups.iter().map(|group| (group.connections, group.names.len())).collect();
-        assert_eq!(counts, [(1, 5), (64, 10), (512, 5), (2000, 5), (8000, 5), (10_000, 5)]);
+        assert_eq!(counts, [(1, 5), (64, 11), (512, 5), (2000, 5), (8000, 5), (10_000, 5)]);
         assert_eq!(left_out, [""; 0]);
     }
 

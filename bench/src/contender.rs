@@ -11,8 +11,9 @@ use crate::server::{self, Server};
 use crate::{Failure, nginx};
 
 /// The servers, in the order of the first round.
-pub(crate) const NAMES: [&str; 11] = [
+pub(crate) const NAMES: [&str; 12] = [
     "hello-runner",
+    QUICK,
     "wasmtime",
     "hyper",
     "epoll",
@@ -24,6 +25,9 @@ pub(crate) const NAMES: [&str; 11] = [
     "http.server",
     "lecture",
 ];
+
+/// The sandbox that is built in a few minutes, and less optimized.
+pub(crate) const QUICK: &str = "hello-runner-quick";
 
 /// The other door with one flag of `wasmtime serve` each, to be compared with what it does without them.
 pub(crate) const FLAGS: [(&str, &str); 2] =
@@ -42,9 +46,14 @@ pub(crate) struct Contender {
     pub(crate) command: Vec<OsString>,
 }
 
-/// Whether a server is much slower than the others, and is asked for less.
+/// Whether a server is much slower than the others.
 pub(crate) fn is_slow(name: &str) -> bool {
     is_http(name) || matches!(name, "wstd" | "http.server" | "lecture")
+}
+
+/// Whether one number of connections tells all there is to learn from a server.
+pub(crate) fn is_asked_once(name: &str) -> bool {
+    is_slow(name) || name == QUICK
 }
 
 /// Whether a server is the other door of this project.
@@ -54,12 +63,12 @@ fn is_http(name: &str) -> bool {
 
 /// Whether a server gives the same answer as hello-server to the byte, and not only the same page.
 fn is_exact(name: &str) -> bool {
-    matches!(name, "hello-runner" | "wasmtime" | "hyper" | "epoll")
+    matches!(name, "hello-runner" | QUICK | "wasmtime" | "hyper" | "epoll")
 }
 
 /// Whether a server runs a component, which has to be compiled before it runs for the first time.
 pub(crate) fn is_compiled(name: &str) -> bool {
-    matches!(name, "hello-runner" | "wasmtime" | "wstd" | "hello-http")
+    matches!(name, "hello-runner" | QUICK | "wasmtime" | "wstd" | "hello-http")
 }
 
 /// Whether there is something to learn from a server in a part of the benchmark.
@@ -67,8 +76,8 @@ pub(crate) fn takes_part_in(name: &str, part: Part) -> bool {
     match part {
         Part::KeptAlive => name != "lecture",
         Part::Idle => matches!(name, "hello-runner" | "wasmtime" | "hyper"),
-        Part::PerRequest => name != "wstd" && !is_http(name),
-        Part::Pipelined => !is_slow(name),
+        Part::PerRequest => name != "wstd" && name != QUICK && !is_http(name),
+        Part::Pipelined => !is_asked_once(name),
         Part::Logging => name == "hello-runner",
         Part::FirstAnswer => FLAGS.iter().all(|(flagged, _)| *flagged != name),
         Part::Size => false,
@@ -144,8 +153,8 @@ fn command(name: &str, port: u16, options: &Options, scratch: &Scratch) -> Resul
     let flags = wasmtime_command();
     let wasmtime = programs.wasmtime.clone().unwrap_or_else(|| flags[0].into());
     Ok(match name {
-        "hello-runner" => ours(words(
-            &programs.runner,
+        "hello-runner" | QUICK => ours(words(
+            if name == QUICK { &programs.quick_runner } else { &programs.runner },
             &format!("--quiet --allow-listen 127.0.0.1:{port} --allow-listen [::1]:{port}"),
         )),
         "wasmtime" => ours(words(&wasmtime, &flags[1..].join(" "))),

@@ -18,13 +18,13 @@ Usage: hello-bench [options]
   --seconds N           how long a turn is (default 2), and a second more for each 5000 connections
   --cases LIST          some of kept-alive,idle,per-request,pipelined,logging,first-answer,size
   --connections LIST    how many connections are kept alive (default 1,64,512,2000,8000,10000)
-  --only NAMES          some of hello-runner,wasmtime,hyper,epoll,nginx,wstd,hello-http,hello-http-reused,
-                        hello-http-unpooled,http.server,lecture
+  --only NAMES          some of hello-runner,hello-runner-quick,wasmtime,hyper,epoll,nginx,wstd,hello-http,
+                        hello-http-reused,hello-http-unpooled,http.server,lecture
   --results FOLDER      where RESULTS.md and the charts go (default bench when everything is measured, else nowhere)
-  --port N              the first of eleven ports that are free (default 21000)
+  --port N              the first of twelve ports that are free (default 21000)
   --component FILE      hello-server.wasm; hello-http.wasm is beside it
   --peers FOLDER        where peer-wstd.wasm is
-  --hyper FILE, --epoll FILE, --runner FILE, --wasmtime FILE, --wasmtime-serve FILE
+  --hyper FILE, --epoll FILE, --runner FILE, --quick-runner FILE, --wasmtime FILE, --wasmtime-serve FILE
                         other programs than those that bench/run builds; the last two are one unless both are given
   --nginx FILE, --python FILE
                         other programs than nginx and python3 on PATH
@@ -76,6 +76,8 @@ pub(crate) struct Programs {
     pub(crate) epoll: PathBuf,
     /// The sandbox of this project.
     pub(crate) runner: PathBuf,
+    /// The same, as `runner/serve` builds it.
+    pub(crate) quick_runner: PathBuf,
     /// The wasmtime that has `run`. Nothing is the one of `.cargo/config.toml`.
     pub(crate) wasmtime: Option<PathBuf>,
     /// The wasmtime that has `serve`. Nothing is the same.
@@ -104,6 +106,7 @@ impl Options {
                 hyper: folder.join("hyper-baseline"),
                 epoll: folder.join("epoll-limit"),
                 runner: folder.join("hello-runner"),
+                quick_runner: folder.join("../runner/hello-runner"),
                 wasmtime: None,
                 wasmtime_serve: None,
                 nginx: "nginx".into(),
@@ -124,7 +127,7 @@ pub(crate) fn parse(mut parser: lexopt::Parser) -> Result<Task, lexopt::Error> {
     while let Some(argument) = parser.next()? {
         match argument {
             Long("help") | Short('h') => return Ok(Task::Help),
-            Long("port") => port = Some(parser.value()?.parse_with(|text| at_least_one(text, 65_525))? as u16),
+            Long("port") => port = Some(parser.value()?.parse_with(|text| at_least_one(text, 65_524))? as u16),
             Value(command) if first_answer => {
                 return Ok(Task::FirstAnswer(port, [command].into_iter().chain(parser.raw_args()?).collect()));
             }
@@ -151,6 +154,7 @@ pub(crate) fn parse(mut parser: lexopt::Parser) -> Result<Task, lexopt::Error> {
             Long("hyper") => options.programs.hyper = parser.value()?.into(),
             Long("epoll") => options.programs.epoll = parser.value()?.into(),
             Long("runner") => options.programs.runner = parser.value()?.into(),
+            Long("quick-runner") => options.programs.quick_runner = parser.value()?.into(),
             Long("wasmtime") => options.programs.wasmtime = Some(parser.value()?.into()),
             Long("wasmtime-serve") => options.programs.wasmtime_serve = Some(parser.value()?.into()),
             Long("nginx") => options.programs.nginx = parser.value()?.into(),
