@@ -55,6 +55,20 @@ fn a_mistake_in_the_options_is_2_and_a_failure_of_the_sandbox_1() {
     }
 }
 
+#[test]
+fn the_optimized_sandbox_is_taken_where_it_is_wanted_and_where_it_is_the_only_one() {
+    let project = Project::new("optimized");
+    let is_optimized = |words: &[&str]| {
+        assert!(run(&mut project.launch(words)).status.success(), "{words:?}");
+        project.calls().last().expect("a call").contains("--profile dist --package hello-runner")
+    };
+    assert!(is_optimized(&["serve", "--version", "--release"]));
+    project.write("target/dist/hello-runner", "");
+    assert!(!is_optimized(&["serve", "--version"]));
+    std::fs::remove_file(project.folder.join("target/runner/hello-runner")).expect("a file");
+    assert!(is_optimized(&["serve", "--version"]));
+}
+
 /// A sandbox that says what it is, and nothing else.
 const OTHER_SANDBOX: &str =
     "#!/bin/sh\n[ \"$1\" = --version ] && echo hello-runner VERSION || echo the other sandbox\n";

@@ -21,9 +21,10 @@ pub(crate) fn launcher() -> &'static Path {
     })
 }
 
-/// What cargo does in such a project. It notes at its end how it was called, and says what cargo says. When `src/hello.rs` is not what it was,
+/// What cargo does in such a project. When it builds, it notes at its end how it was called, and says what cargo says. When `src/hello.rs` is not what it was,
 /// the component becomes another one, by one more custom section; when it is `broken`, there is none.
 const CARGO: &str = r#"#!/bin/sh
+[ "$1" != metadata ] || { echo '{"target_directory":"@/target"}' && exit; }
 call="$*; target ${CARGO_BUILD_TARGET-unset}; flags ${CARGO_ENCODED_RUSTFLAGS-unset}"
 trap 'printf "%s\n" "$call" >>@/calls' EXIT
 touch @/calls
@@ -32,7 +33,6 @@ built() {
     echo "    Finished in no time" >&2
 }
 case $* in
-metadata*) echo '{"target_directory":"@/target"}' ;;
 *hello-runner*)
     [ -e @/target/runner/hello-runner ] || echo "   Compiling hello-runner" >&2
     built hello-runner @/sandbox true

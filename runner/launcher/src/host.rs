@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use hello_failure::Failure;
 
-use crate::cargo::{self, Product};
+use crate::cargo::{self, RELEASE_SANDBOX, SANDBOX};
 use crate::process::{cannot_start, exit_code};
 use crate::{Told, kit, print_error};
 
@@ -81,15 +81,22 @@ pub(crate) fn socket_flags() -> impl Iterator<Item = &'static str> {
     list.map_or("", |(list, _)| list).split('"').skip(1).step_by(2).skip(1)
 }
 
-/// The sandbox: `product`, which is built here; or, when it has not been built yet, one of the same version on PATH.
-pub(crate) fn sandbox(product: &Product) -> anyhow::Result<PathBuf> {
-    let name = product.name;
-    let is_ours = || version_on_path(name).is_some_and(|version| version == env!("CARGO_PKG_VERSION"));
-    if kit::folder().is_some() || !is_ours() || cargo::has_built(product) {
-        return cargo::build(product);
+/// The sandbox: the one that is built quickly, unless only the optimized one has been built here, or that is wanted. When none has
+/// been built, one of the same version on PATH will do.
+pub(crate) fn sandbox(optimized: bool) -> anyhow::Result<PathBuf> {
+    let all = [&SANDBOX, &RELEASE_SANDBOX];
+    let wanted = if optimized { &all[1..] } else { &all };
+    if kit::folder().is_none() {
+        if let Some(built) = wanted.iter().find(|sandbox| cargo::has_built(sandbox)) {
+            return cargo::build(built);
+        }
+        let name = SANDBOX.name;
+        if version_on_path(name).is_some_and(|version| version == env!("CARGO_PKG_VERSION")) {
+            print_error(&format!("The sandbox is the {name} on PATH, because none has been built here.\n"));
+            return Ok(name.into());
+        }
     }
-    print_error(&format!("The sandbox is the {name} on PATH, because none has been built here.\n"));
-    Ok(name.into())
+    cargo::build(wanted[0])
 }
 
 /// Asks the component `name` whether it takes these words: `host` is wasmtime, which has no way to be told what it needs. What the

@@ -13,7 +13,7 @@ use anyhow::Context as _;
 use hello_failure::Failure;
 
 use crate::cargo::{self, Product};
-use crate::{host, print};
+use crate::print;
 
 /// What `--help` prints.
 const HELP: &str = "\
@@ -78,9 +78,9 @@ pub(crate) fn run(words: Vec<OsString>) -> anyhow::Result<u8> {
         }
     };
     cargo::add_target()?;
-    let mut programs = vec![(host::sandbox(sandbox)?, sandbox.file_name())];
-    for component in COMPONENTS {
-        programs.push((cargo::build(component)?, component.file_name()));
+    let mut programs = Vec::new();
+    for product in COMPONENTS.into_iter().chain([sandbox]) {
+        programs.push((cargo::build(product)?, product.file_name()));
     }
     let this = env::current_exe().context("where is this program?")?;
     for name in PROGRAMS {

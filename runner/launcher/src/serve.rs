@@ -129,8 +129,7 @@ impl Server {
 
     fn in_sandbox(&self, component: &Path, speaks: bool) -> anyhow::Result<Start> {
         let Options { server, limits, verbose, release, .. } = &self.options;
-        let sandbox = if *release { &cargo::RELEASE_SANDBOX } else { &cargo::SANDBOX };
-        let mut command = Command::new(host::sandbox(sandbox)?);
+        let mut command = Command::new(host::sandbox(*release)?);
         command.args((!speaks).then_some("--quiet")).args(verbose.then_some("--verbose")).args(limits);
         command.arg("--grant-needs").arg(component).arg("--stop-when-stdin-closes").args(server);
         Ok(Start { command, stop: Stop::Signal, patience: None })
