@@ -28,6 +28,7 @@ How much of it
   --max-memory MIB            memory (default 8 MiB, and 64 KiB for each of the connections, at most 4096)
   --max-turn SECS             time that its code may keep busy without a pause; 0 is for ever (default 10)
   --grace SECS                time to end by itself after Ctrl-C or SIGTERM (default 6)
+  --stop-when-stdin-closes    ask the component to stop when standard input ends (without this it is never read)
 
 What it says
   --quiet                     do not say at the start what is allowed, and what there is too little of
@@ -79,6 +80,8 @@ pub(crate) struct Options {
     pub(crate) max_turn: Option<Duration>,
     /// How long it may take to end by itself, after it was asked to.
     pub(crate) grace: Duration,
+    /// Whether the end of standard input asks the component to stop.
+    pub(crate) stops_with_input: bool,
     /// Whether the component is asked what it needs, and what the command line says itself: that counts more.
     pub(crate) needs: Option<Given>,
     /// Whether nothing is said at the start.
@@ -153,6 +156,7 @@ where
         max_connections: 10_000,
         max_turn: Some(Duration::from_secs(10)),
         grace: Duration::from_secs(6),
+        stops_with_input: false,
         needs: None,
         quiet: false,
         verbose: false,
@@ -185,6 +189,7 @@ where
                 given.grace = true;
                 options.grace = Duration::from_secs(number("--grace", parser.value()?, SECONDS)?);
             }
+            Long("stop-when-stdin-closes") => options.stops_with_input = true,
             Long("quiet") => options.quiet = true,
             Long("verbose") => options.verbose = true,
             Value(component) if component.is_empty() => return Err(WHICH.into()),
@@ -314,6 +319,14 @@ mod tests {
     fn what_stands_behind_the_component_belongs_to_it() {
         let options = options(&["--quiet", "a.wasm", "--quiet", "--help", "--", "x"]);
         assert_eq!(options.arguments, ["--quiet", "--help", "--", "x"]);
+    }
+
+    #[test]
+    fn an_option_that_the_component_has_too_counts_for_the_one_that_it_is_given_to() {
+        let name = "--stop-when-stdin-closes";
+        let [given, passed_on] = [&[name, "a.wasm"], &["a.wasm", name]].map(|arguments| options(arguments));
+        assert_eq!((given.stops_with_input, given.arguments.len()), (true, 0));
+        assert_eq!((passed_on.stops_with_input, passed_on.arguments), (false, vec![name.to_owned()]));
     }
 
     #[test]

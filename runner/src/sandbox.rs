@@ -140,7 +140,7 @@ fn run_with(
     };
     let (engine, component) = caught(|| {
         watch.allow(options.grace);
-        watch.begin(options.max_turn, last_words).map_err(|error| system::refused(&error))?;
+        watch.begin(options.max_turn, options.stops_with_input, last_words).map_err(|error| system::refused(&error))?;
         load(options, stderr)
     })?;
     if options.verbose {

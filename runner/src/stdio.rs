@@ -2,10 +2,10 @@
 //!
 //! Standard output and error are written by a thread of their own: a reader that has stopped reading (Ctrl-S, a pager, a
 //! full pipe) keeps the component from printing, and from nothing else. Standard input is no input: it says nothing, and
-//! ends when the component shall stop.
+//! ends when the component shall stop. That of this process is read only if its end asks for that, and its bytes are discarded.
 
 use std::collections::VecDeque;
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -158,6 +158,20 @@ fn write_all(sink: &mut impl Write, mut bytes: &[u8]) -> std::io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Reads `input` to its end, or to the first error, and discards its bytes. Another program may have told the system that reading
+/// from this terminal, or pipe, is not to wait: then this function waits itself.
+pub(crate) fn discard_input(mut input: impl Read) {
+    let mut bytes = [0; 1024];
+    loop {
+        match input.read(&mut bytes) {
+            Ok(1..) => {}
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == ErrorKind::WouldBlock => std::thread::sleep(LOOK),
+            Ok(0) | Err(_) => return,
+        }
+    }
 }
 
 impl State {
@@ -417,6 +431,26 @@ mod tests {
             permits.send(permit).expect("it writes");
         }
         assert_eq!(written.recv().expect("written"), b"all of it");
+    }
+
+    /// An input that answers each read with the next of these results, and then with its end.
+    struct Answers(std::vec::IntoIter<std::io::Result<usize>>);
+
+    impl Read for Answers {
+        fn read(&mut self, _bytes: &mut [u8]) -> std::io::Result<usize> {
+            self.0.next().unwrap_or(Ok(0))
+        }
+    }
+
+    #[test]
+    fn input_is_read_until_its_end_or_the_first_error_that_is_none_of_waiting() {
+        for (last, unread) in [(Ok(0), 1), (Err(ErrorKind::Other.into()), 1), (Ok(1), 0)] {
+            let waits = [ErrorKind::WouldBlock, ErrorKind::Interrupted].map(|kind| Err(kind.into()));
+            let answers: Vec<_> = [Ok(1024)].into_iter().chain(waits).chain([last, Ok(1)]).collect();
+            let mut input = Answers(answers.into_iter());
+            discard_input(&mut input);
+            assert_eq!(input.0.len(), unread);
+        }
     }
 
     #[test]

@@ -1,18 +1,19 @@
 //! Watches over the component from a thread of its own, so that nothing that the component does can keep it from that:
-//! hears signals, asks the component to stop, and ends it when it does not, or when its code never pauses.
+//! hears signals and the end of standard input, asks the component to stop, and ends it when it does not, or when its code never
+//! pauses.
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout};
 use wasmtime::Engine;
 
-use crate::stdio::Stdin;
+use crate::stdio::{Stdin, discard_input};
 
 /// How long a turn that was under way when a signal came may still take. A turn of a server is over in a few
 /// milliseconds; one that is not will not listen to a signal either.
@@ -51,6 +52,8 @@ pub(crate) struct Watch {
     heeded: Arc<AtomicBool>,
     end: OnceLock<End>,
     ended: Notify,
+    /// Standard input has ended, and that asks the component to stop.
+    input_ended: Notify,
     /// The engine, if the component's code can be ended by a trap. If not, the process ends with it.
     traps: OnceLock<Engine>,
     /// How many milliseconds the component may take to end, after it was asked to.
@@ -68,6 +71,7 @@ impl Watch {
             heeded: Arc::default(),
             end: OnceLock::new(),
             ended: Notify::new(),
+            input_ended: Notify::new(),
             traps: OnceLock::new(),
             grace: AtomicU64::new(0),
             settled: AtomicBool::new(false),
@@ -144,9 +148,9 @@ impl Watch {
         let deadline = Instant::now() + LAST_WILL;
         let mut looks = Looks::default();
         while Instant::now() < deadline {
-            match timeout(LAST_TURN / LOOKS, signals.next()).await {
-                Ok(signal) if signal != SIGHUP => self.exit(|| exit_code(signal)),
-                _ => {}
+            let request = timeout(LAST_TURN / LOOKS, self.request(signals)).await;
+            if let Some(signal) = request.ok().and_then(Request::urgent) {
+                self.exit(|| exit_code(signal));
             }
             // It is in the middle of a turn, and will not notice.
             if looks.found(self.turn()) > LOOKS && self.traps.get().is_none() {
@@ -162,11 +166,14 @@ impl Watch {
     /// This comes before everything that takes time: process 1 of a container is not ended by a signal that it does not
     /// hear.
     ///
+    /// With `stops_with_input`, standard input is read, and its end asks the component to stop.
+    ///
     /// # Errors
     /// The system does not let this process hear signals, or has no thread for it.
     pub(crate) fn begin(
         self: &Arc<Self>,
         max_turn: Option<Duration>,
+        stops_with_input: bool,
         last_words: impl Fn(End) -> u8 + Send + 'static,
     ) -> std::io::Result<()> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -178,17 +185,35 @@ impl Watch {
         // It ends with the process.
         let run = move || runtime.block_on(watch.run(&mut signals, max_turn, &last_words));
         std::thread::Builder::new().spawn(run)?;
+        if stops_with_input {
+            let watch = Arc::clone(self);
+            let read = move || {
+                discard_input(std::io::stdin().lock());
+                watch.input_ended.notify_one();
+            };
+            std::thread::Builder::new().spawn(read)?;
+        }
         Ok(())
     }
 
+    /// Waits for the next request to stop.
+    async fn request(&self, signals: &mut Signals) -> Request {
+        let mut input_ended = pin!(self.input_ended.notified());
+        poll_fn(|context| match signals.poll(context) {
+            Poll::Ready(signal) => Poll::Ready(Request::Signal(signal)),
+            Poll::Pending => input_ended.as_mut().poll(context).map(|()| Request::InputEnd),
+        })
+        .await
+    }
+
     async fn run(&self, signals: &mut Signals, max_turn: Option<Duration>, last_words: &impl Fn(End) -> u8) {
-        let signal = match max_turn {
-            None => signals.next().await,
+        let request = match max_turn {
+            None => self.request(signals).await,
             Some(most) => {
                 let mut looks = Looks::default();
                 loop {
-                    match timeout(most / LOOKS, signals.next()).await {
-                        Ok(signal) => break signal,
+                    match timeout(most / LOOKS, self.request(signals)).await {
+                        Ok(request) => break request,
                         Err(_) if looks.found(self.turn()) > LOOKS => {
                             return self.end(End::Turn(most), signals, last_words).await;
                         }
@@ -197,27 +222,30 @@ impl Watch {
                 }
             }
         };
-        if self.turns.load(Ordering::Relaxed) == 0 {
-            // Nothing runs yet, so there is nothing to end.
-            self.exit(|| exit_code(signal));
-        }
-        if !self.heeded.load(Ordering::Relaxed) {
-            return self.end(End::Signal(signal), signals, last_words).await;
+        // The end of the input only asks: a component that does not run yet finds it when it looks at its input.
+        if let Request::Signal(signal) = request {
+            if self.turns.load(Ordering::Relaxed) == 0 {
+                // Nothing runs yet, so there is nothing to end.
+                self.exit(|| exit_code(signal));
+            }
+            if !self.heeded.load(Ordering::Relaxed) {
+                return self.end(End::Signal(signal), signals, last_words).await;
+            }
         }
         let busy = self.turn();
         self.stop.send_replace(true);
         let grace = Duration::from_millis(self.grace.load(Ordering::Relaxed));
         let deadline = Instant::now() + grace;
         let mut looks = Looks::default();
-        // A terminal that closes sends SIGHUP more than once, and some programs send SIGTERM to what was started in it. Only the
-        // second of the other signals is from a person in a hurry.
-        let mut asked = signal != SIGHUP;
+        let mut asked = request.urgent().is_some();
         let end = loop {
-            match timeout(LAST_TURN / LOOKS, signals.next()).await {
-                Ok(SIGHUP) => {}
-                // At once is at once.
-                Ok(signal) if asked => self.exit(|| exit_code(signal)),
-                Ok(_) => asked = true,
+            match timeout(LAST_TURN / LOOKS, self.request(signals)).await {
+                Ok(request) => match request.urgent() {
+                    // At once is at once.
+                    Some(signal) if asked || !self.heeded.load(Ordering::Relaxed) => self.exit(|| exit_code(signal)),
+                    Some(_) => asked = true,
+                    None => {}
+                },
                 Err(_) => {
                     let turn = self.turn();
                     let most = if turn == busy { LOOKS } else { CLOSING * LOOKS };
@@ -254,15 +282,43 @@ impl Looks {
     }
 }
 
-/// The signals that ask a program to end: Ctrl-C, and on Unix SIGTERM and SIGHUP.
+/// Something that asks the component to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Request {
+    /// A signal, with this number.
+    Signal(i32),
+    /// The end of standard input.
+    InputEnd,
+}
+
+impl Request {
+    /// The number of a signal that ends the component at once when it is the second such signal, because a person in a hurry sends
+    /// it. A terminal that closes sends SIGHUP more than once, and some programs send SIGTERM to what was started in it.
+    fn urgent(self) -> Option<i32> {
+        match self {
+            Request::Signal(signal) => (signal != SIGHUP).then_some(signal),
+            Request::InputEnd => None,
+        }
+    }
+}
+
+/// The signals that ask a program to end.
+#[cfg(unix)]
 struct Signals {
-    #[cfg(unix)]
     interrupt: tokio::signal::unix::Signal,
-    #[cfg(unix)]
     terminate: tokio::signal::unix::Signal,
     /// None, if this process was started to outlive its terminal.
-    #[cfg(unix)]
     hangup: Option<tokio::signal::unix::Signal>,
+}
+
+/// What a console and Windows tell a program that is to end, as the signals that mean the same.
+#[cfg(windows)]
+struct Signals {
+    ctrl_c: tokio::signal::windows::CtrlC,
+    ctrl_break: tokio::signal::windows::CtrlBreak,
+    close: tokio::signal::windows::CtrlClose,
+    logoff: tokio::signal::windows::CtrlLogoff,
+    shutdown: tokio::signal::windows::CtrlShutdown,
 }
 
 /// What a shell calls the end by a signal.
@@ -270,9 +326,10 @@ pub(crate) fn exit_code(signal: i32) -> u8 {
     u8::try_from(128 + signal).unwrap_or(1)
 }
 
-/// What a terminal sends when it closes, and what Ctrl-C sends.
+/// What a terminal sends when it closes, what Ctrl-C sends, and what an init system sends.
 const SIGHUP: i32 = 1;
 const SIGINT: i32 = 2;
+const SIGTERM: i32 = 15;
 
 #[cfg(unix)]
 impl Signals {
@@ -295,19 +352,12 @@ impl Signals {
     }
 
     /// The number of the next one.
-    async fn next(&mut self) -> i32 {
-        const SIGTERM: i32 = 15;
-        poll_fn(|context| {
-            let heard = [
-                (SIGINT, Some(&mut self.interrupt)),
-                (SIGTERM, Some(&mut self.terminate)),
-                (SIGHUP, self.hangup.as_mut()),
-            ];
-            let mut heard = heard.into_iter().filter_map(|(number, signal)| Some((number, signal?)));
-            let first = heard.find_map(|(number, signal)| signal.poll_recv(context).is_ready().then_some(number));
-            first.map_or(Poll::Pending, Poll::Ready)
-        })
-        .await
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<i32> {
+        let heard =
+            [(SIGINT, Some(&mut self.interrupt)), (SIGTERM, Some(&mut self.terminate)), (SIGHUP, self.hangup.as_mut())];
+        let mut heard = heard.into_iter().filter_map(|(number, signal)| Some((number, signal?)));
+        let first = heard.find_map(|(number, signal)| signal.poll_recv(context).is_ready().then_some(number));
+        first.map_or(Poll::Pending, Poll::Ready)
     }
 }
 
@@ -343,17 +393,28 @@ fn found_out_by_a_shell() -> Option<bool> {
     }
 }
 
-#[cfg(not(unix))]
+#[cfg(windows)]
 impl Signals {
     fn new() -> std::io::Result<Self> {
-        Ok(Signals {})
+        use tokio::signal::windows::{ctrl_break, ctrl_c, ctrl_close, ctrl_logoff, ctrl_shutdown};
+
+        Ok(Signals {
+            ctrl_c: ctrl_c()?,
+            ctrl_break: ctrl_break()?,
+            close: ctrl_close()?,
+            logoff: ctrl_logoff()?,
+            shutdown: ctrl_shutdown()?,
+        })
     }
 
-    /// The number of the next one.
-    async fn next(&mut self) -> i32 {
-        match tokio::signal::ctrl_c().await {
-            Ok(()) => SIGINT,
-            Err(_) => std::future::pending().await,
+    /// The number of the next one. Windows itself ends this process a few seconds after the last three.
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<i32> {
+        if self.ctrl_c.poll_recv(context).is_ready() || self.ctrl_break.poll_recv(context).is_ready() {
+            Poll::Ready(SIGINT)
+        } else if self.close.poll_recv(context).is_ready() || self.logoff.poll_recv(context).is_ready() {
+            Poll::Ready(SIGHUP)
+        } else {
+            self.shutdown.poll_recv(context).map(|_| SIGTERM)
         }
     }
 }

@@ -120,6 +120,66 @@ fn standard_input_says_nothing_and_does_not_end_before_that() {
     assert_eq!(program.wait().status.code(), Some(0));
 }
 
+/// A program whose standard input can be closed, with the option that makes something of that.
+fn start_with_input(command: &mut Command) -> Program {
+    Program::start(command.stdin(Stdio::piped()))
+}
+
+const WITH_INPUT: &str = "--stop-when-stdin-closes";
+
+#[test]
+fn the_end_of_standard_input_stops_the_server_gracefully_if_that_was_asked_for() {
+    let mut command = sandbox(&[WITH_INPUT, "--grant-needs"]);
+    command.arg(component::path()).args(["--listen", "127.0.0.1:0", WITH_INPUT]);
+    assert_stops_gracefully(start_with_input(&mut command), |program| {
+        let mut stdin = program.child.stdin.take().expect("piped");
+        // What an input says is of no interest.
+        stdin.write_all(b"stop\n\xff\0").expect("the sandbox reads");
+        String::new()
+    });
+}
+
+#[test]
+fn a_component_whose_standard_input_has_ended_before_it_runs_is_asked_to_stop_when_it_does() {
+    let mut ended = sandbox(&[WITH_INPUT, "--grant-needs"]);
+    ended.arg(component::path()).args(["--listen", "127.0.0.1:0", WITH_INPUT]);
+    let closed = by(&["sh", "-c", "exec \"$0\" \"$@\" <&-"], &ended);
+    for mut command in [ended, closed] {
+        let output = Program::start(&mut command).wait();
+        assert!(output.stdout.starts_with("Access http://127.0.0.1:"), "{output:?}");
+        assert!(output.stdout.ends_with("\nShutting down...\nServed 0 requests in 0 calls.\n"), "{output:?}");
+        assert_eq!((output.stderr.as_str(), output.status.code()), ("", Some(0)));
+    }
+}
+
+#[test]
+fn a_component_that_does_not_stop_at_the_end_of_standard_input_is_ended() {
+    for (arguments, line, cause) in [
+        (&["ignore-stop"][..], "waiting", "hello-probe.wasm was asked to stop and did not within 1 second"),
+        (&["sleep", "86400"], "sleeping", "hello-probe.wasm was asked to stop and did not within 1 second"),
+        (&["loop"], "busy", "hello-probe.wasm was busy and did not listen, so it was ended"),
+    ] {
+        let mut program = start_with_input(&mut probe(&[WITH_INPUT, "--max-turn", "0", "--grace", "1"], arguments));
+        assert_eq!(program.line(), line);
+        drop(program.child.stdin.take());
+        assert_failed(&program.wait(), 1, cause, "");
+    }
+}
+
+#[test]
+fn the_end_of_standard_input_is_not_in_a_hurry() {
+    let mut program = start_with_input(&mut probe(&[WITH_INPUT, "--grace", "86400"], &["ignore-stop"]));
+    assert_eq!(program.line(), "waiting");
+    drop(program.child.stdin.take());
+    assert_eq!(program.line(), "ignored: ok");
+    // Each of these counts: the first one asks again, and the second one ends it at once.
+    while program.is_running() {
+        program.signal(Signal::TERM);
+    }
+    let output = program.wait();
+    assert_eq!((output.stderr.as_str(), output.status.code()), ("", Some(143)));
+}
+
 #[test]
 fn who_was_asked_and_goes_on_is_ended_after_its_grace() {
     let program = start(&["--grace", "1"], &["ignore-stop"], "waiting");
