@@ -35,7 +35,7 @@ impl Kept {
     /// # Errors
     /// Why nothing can be kept, or what is there cannot be used.
     pub(crate) fn find(component: &[u8]) -> anyhow::Result<Self> {
-        let all = place()?;
+        let all = place(|name| std::env::var_os(name))?;
         own_folder(&all)?;
         let folder = all.join(text(&Sha256::digest(component)[..16]));
         own_folder(&folder)?;
@@ -94,14 +94,15 @@ impl Kept {
     }
 }
 
-/// Where the folders of all components are.
-fn place() -> anyhow::Result<PathBuf> {
-    let variable = |name| std::env::var_os(name).filter(|value: &OsString| Path::new(value).is_absolute());
-    let caches = match (variable("XDG_CACHE_HOME"), variable("HOME")) {
-        (Some(caches), _) => PathBuf::from(caches),
-        (None, Some(home)) => PathBuf::from(home).join(".cache"),
-        (None, None) => bail!("neither XDG_CACHE_HOME nor HOME is set"),
-    };
+/// The variable that names a folder of the user, and where caches are in that folder.
+const USERS: (&str, &str) = if cfg!(windows) { ("LOCALAPPDATA", "") } else { ("HOME", ".cache") };
+
+/// Where the folders of all components are, by the variables of the environment.
+fn place(variable: impl Fn(&str) -> Option<OsString>) -> anyhow::Result<PathBuf> {
+    let folder = |name| variable(name).map(PathBuf::from).filter(|folder| folder.is_absolute());
+    let (name, caches) = USERS;
+    let caches = folder("XDG_CACHE_HOME").or_else(|| Some(folder(name)?.join(caches)));
+    let caches = caches.ok_or_else(|| anyhow!("neither XDG_CACHE_HOME nor {name} is set"))?;
     Ok(caches.join("hello-runner"))
 }
 
@@ -191,4 +192,28 @@ fn forget_the_oldest(all: &Path) {
 /// Bytes as hexadecimal digits.
 fn text(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn code_is_kept_where_the_system_has_the_caches_of_a_user() {
+        let top = std::env::temp_dir();
+        let set = |names: &'static [&str]| {
+            place(|name| names.contains(&name).then(|| top.join(name).into())).map_err(|error| error.to_string())
+        };
+        let users = if cfg!(windows) { top.join("LOCALAPPDATA") } else { top.join("HOME").join(".cache") };
+        assert_eq!(set(&["HOME", "LOCALAPPDATA"]), Ok(users.join("hello-runner")));
+        let chosen = top.join("XDG_CACHE_HOME").join("hello-runner");
+        assert_eq!(set(&["HOME", "LOCALAPPDATA", "XDG_CACHE_HOME"]), Ok(chosen));
+        let missing = if cfg!(windows) { "LOCALAPPDATA" } else { "HOME" };
+        assert_eq!(set(&[]), Err(format!("neither XDG_CACHE_HOME nor {missing} is set")));
+    }
+
+    #[test]
+    fn a_folder_that_depends_on_where_the_program_is_started_is_none() {
+        assert!(place(|_| Some("caches".into())).is_err());
+    }
 }
