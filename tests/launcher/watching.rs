@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::process::{Command, Stdio};
 use std::thread::spawn;
 
@@ -90,6 +90,56 @@ fn a_second_signal_ends_the_server_at_once() {
     assert_eq!(server.line(), "Shutting down...");
     kill_process(pid(&server), Signal::INT).expect("it is there");
     assert_eq!(server.wait().status.code(), Some(130));
+}
+
+/// A server that has half a request of this client, and waits for the other half, whatever it is asked to do.
+fn half_asked(project: &Project) -> (Server, TcpStream) {
+    let server = watch(project, &["--port", "0", "--grace", "600"]);
+    let mut client = server.connect();
+    client.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n").expect("write half a request");
+    server.assert_serves();
+    (server, client)
+}
+
+/// The client sends the other half of its request, and gets its response.
+fn assert_answers(mut client: TcpStream) {
+    client.write_all(b"\r\n").expect("write the rest");
+    assert!(read_all(&mut client).ends_with(HELLO));
+}
+
+#[test]
+fn a_server_whose_launcher_is_killed_stops_gracefully() {
+    let project = Project::new("watch-killed");
+    let (server, client) = half_asked(&project);
+    kill_process(pid(&server), Signal::KILL).expect("it is there");
+    assert_eq!(server.line(), "Shutting down...");
+    assert_answers(client);
+    assert_eq!(server.line(), "Served 2 requests in 2 calls.");
+}
+
+#[test]
+fn a_terminal_that_closes_is_not_in_a_hurry() {
+    let project = Project::new("watch-closing");
+    let (server, client) = half_asked(&project);
+    kill_process(pid(&server), Signal::HUP).expect("it is there");
+    assert_eq!(server.line(), "Shutting down...");
+    kill_process(pid(&server), Signal::HUP).expect("it is there");
+    kill_process(pid(&server), Signal::TERM).expect("it is there");
+    assert_answers(client);
+    assert_eq!(server.wait().status.code(), Some(0));
+}
+
+#[test]
+fn the_first_signal_lets_a_server_that_is_being_replaced_stop_gracefully() {
+    let project = Project::new("watch-replacing");
+    let (server, client) = half_asked(&project);
+    project.write("src/hello.rs", "another");
+    assert_eq!(server.line(), "Shutting down...");
+    kill_process(pid(&server), Signal::INT).expect("it is there");
+    assert_answers(client);
+    let output = server.wait();
+    assert_eq!(output.stdout, "Served 2 requests in 2 calls.\n", "{output:?}");
+    assert_eq!(output.status.code(), Some(130), "{output:?}");
 }
 
 #[test]

@@ -4,12 +4,11 @@ use std::ffi::OsString;
 use std::io::{self, BufRead as _};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::{ChildStdin, Command, Stdio};
-use std::sync::Arc;
 
 use anyhow::Context as _;
 use hello_failure::lines;
 
-use crate::process::cannot_start;
+use crate::process::{cannot_start, outlive_signals};
 use crate::serve::{does_not_go_with_http, mistake};
 use crate::{print, print_error};
 
@@ -126,9 +125,7 @@ pub(crate) fn start(address: Address) -> anyhow::Result<ChildStdin> {
 pub(crate) fn run(words: Vec<OsString>) -> anyhow::Result<u8> {
     let address = Address::parse(&words)?;
     // Ctrl-C reaches this, too, and `wasmtime serve` has something to say about it.
-    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
-        signal_hook::flag::register(signal, Arc::default())?;
-    }
+    outlive_signals()?;
     let mut has_failed = false;
     // The component prints what it likes, also what is not text.
     for line in io::stdin().lock().split(b'\n') {

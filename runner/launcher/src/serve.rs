@@ -106,8 +106,6 @@ pub(crate) enum Stop {
     Input,
     /// Ctrl-C, which is all that `wasmtime serve` heeds.
     Interrupt,
-    /// Any signal that asks a program to end.
-    Signal,
 }
 
 /// How long a server without a sandbox may take to stop, beyond what it takes itself.
@@ -131,8 +129,9 @@ impl Server {
         let Options { server, limits, verbose, release, .. } = &self.options;
         let mut command = Command::new(host::sandbox(*release)?);
         command.args((!speaks).then_some("--quiet")).args(verbose.then_some("--verbose")).args(limits);
+        command.args(self.options.watch.then_some("--stop-when-stdin-closes"));
         command.arg("--grant-needs").arg(component).arg("--stop-when-stdin-closes").args(server);
-        Ok(Start { command, stop: Stop::Signal, patience: None })
+        Ok(Start { command, stop: Stop::Input, patience: None })
     }
 
     fn in_wasmtime(&self, component: &Path, speaks: bool) -> anyhow::Result<Start> {

@@ -14,15 +14,20 @@ use hello_failure::{Failure, report};
 use notify::event::ModifyKind;
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use shared_child::SharedChild;
-use signal_hook::consts::{SIGINT, SIGTERM};
+#[cfg(unix)]
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use crate::cargo::{self, Build, Built};
 use crate::print_error;
-use crate::process::{cannot_start, exit_code};
+use crate::process::{cannot_start, exit_code, exit_code_of};
 use crate::serve::{Server, Start, Stop};
 
 /// For how long nothing may have changed until it is built: to save a file is more than one event.
 const CALM: Duration = Duration::from_millis(100);
+
+/// What Windows calls a process that Ctrl-C does not reach.
+#[cfg(windows)]
+const CREATE_NEW_PROCESS_GROUP: u32 = 0x200;
 
 /// What happens meanwhile.
 #[derive(Debug)]
@@ -38,9 +43,8 @@ enum Event {
 /// A server that runs.
 struct Running {
     process: Arc<SharedChild>,
-    /// Where it reads, if the end of that tells it to stop.
+    /// Where it reads, if the end of that tells it to stop. When this program is killed, that ends, too.
     input: Option<ChildStdin>,
-    stop: Stop,
     /// How long it may take to stop, when nothing else bounds that.
     patience: Option<Duration>,
 }
@@ -134,7 +138,7 @@ impl Watch<'_> {
             return Ok(());
         }
         if let Some(running) = self.running.take()
-            && let (_, Some(signal)) = self.stop(running, SIGTERM)
+            && let (_, Some(signal)) = self.stop(running, None)
         {
             self.early = Some(Event::Signal(signal));
             return Ok(());
@@ -149,9 +153,13 @@ impl Watch<'_> {
     fn launch(&self, start: Start) -> anyhow::Result<Running> {
         let Start { mut command, stop, patience } = start;
         command.stdin(if stop == Stop::Input { Stdio::piped() } else { Stdio::null() });
-        // Ctrl-C comes to this program alone, which passes it on: the server gets each signal once.
+        // Ctrl-C comes to this program alone, which asks the server to stop in the way that the server knows.
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        #[cfg(windows)]
+        if stop == Stop::Input {
+            std::os::windows::process::CommandExt::creation_flags(&mut command, CREATE_NEW_PROCESS_GROUP);
+        }
         let process = SharedChild::spawn(&mut command).map_err(|error| cannot_start(&command, &error))?;
         let process = Arc::new(process);
         let (waiting, sender) = (Arc::clone(&process), self.sender.clone());
@@ -162,23 +170,27 @@ impl Watch<'_> {
             }
         });
         let input = process.take_stdin();
-        Ok(Running { process, input, stop, patience })
+        Ok(Running { process, input, patience })
     }
 
-    /// Asks the server to stop, as `signal` would, and waits for its end. Returns how it ended, and the last signal that came
-    /// meanwhile, which it has got, too.
-    fn stop(&mut self, mut running: Running, signal: i32) -> (ExitStatus, Option<i32>) {
-        running.ask_to_stop(signal);
-        let mut last = None;
+    /// Asks the server to stop, because `signal` came or because there is a newer one, and waits for its end. A second signal ends
+    /// it at once, but for one that comes from a terminal that closes, as in the sandbox. Returns the exit code, and the last signal
+    /// that came.
+    fn stop(&mut self, mut running: Running, signal: Option<i32>) -> (u8, Option<i32>) {
+        running.ask_to_stop(signal.is_some());
+        let (mut last, mut is_urgent, mut at_once) = (signal, signal.is_some_and(self::is_urgent), None);
         loop {
             let event = match running.patience {
                 Some(patience) => self.events.recv_timeout(patience),
                 None => self.events.recv().map_err(|_| RecvTimeoutError::Disconnected),
             };
             match event {
-                Ok(Event::Ended(status)) => return (status, last),
+                Ok(Event::Ended(status)) => return (at_once.map_or_else(|| exit_code(status), exit_code_of), last),
                 Ok(Event::Signal(signal)) => {
-                    running.ask_to_stop(signal);
+                    if self::is_urgent(signal) && std::mem::replace(&mut is_urgent, true) {
+                        let _ = running.process.kill();
+                        at_once = Some(signal);
+                    }
                     last = Some(signal);
                 }
                 Ok(Event::Changed) => self.early = Some(Event::Changed),
@@ -191,34 +203,43 @@ impl Watch<'_> {
     /// Ends the server, because `signal` came. Returns the exit code.
     fn end(&mut self, signal: i32) -> u8 {
         match self.running.take() {
-            Some(running) => exit_code(self.stop(running, signal).0),
-            None => u8::try_from(128 + signal).unwrap_or(1),
+            Some(running) => self.stop(running, Some(signal)).0,
+            None => exit_code_of(signal),
         }
     }
 }
 
 impl Running {
-    /// Asks it to stop, as `signal` would; when that was done before, asks for its end. It may have ended meanwhile.
-    fn ask_to_stop(&mut self, signal: i32) {
-        let _ = match self.stop {
-            Stop::Input if self.input.take().is_some() => Ok(()),
-            Stop::Input => self.process.kill(),
-            Stop::Interrupt => send(&self.process, SIGINT),
-            Stop::Signal => send(&self.process, if signal == SIGINT { SIGINT } else { SIGTERM }),
-        };
+    /// Asks it to stop. It may have ended meanwhile.
+    fn ask_to_stop(&mut self, is_by_signal: bool) {
+        if self.input.take().is_none() {
+            let _ = interrupt(&self.process, is_by_signal);
+        }
     }
 }
 
-/// Sends a signal to a server.
+/// Sends Ctrl-C to a server.
 #[cfg(unix)]
-fn send(process: &SharedChild, signal: i32) -> std::io::Result<()> {
-    shared_child::unix::SharedChildExt::send_signal(process, signal)
+fn interrupt(process: &SharedChild, _is_by_signal: bool) -> std::io::Result<()> {
+    shared_child::unix::SharedChildExt::send_signal(process, SIGINT)
 }
 
-/// Where there are no signals, Ctrl-C has reached the server as well, and what remains is to end it.
-#[cfg(not(unix))]
-fn send(process: &SharedChild, signal: i32) -> std::io::Result<()> {
-    if signal == SIGINT { Ok(()) } else { process.kill() }
+/// Ctrl-C comes to all programs of a console, so it has reached the server as well. Without it, what remains is to end the server.
+#[cfg(windows)]
+fn interrupt(process: &SharedChild, is_by_signal: bool) -> std::io::Result<()> {
+    if is_by_signal { Ok(()) } else { process.kill() }
+}
+
+/// Whether this signal, when it is the second one, is from a person in a hurry. A terminal that closes sends its own more than once.
+#[cfg(unix)]
+fn is_urgent(signal: i32) -> bool {
+    signal != SIGHUP
+}
+
+/// A console that closes ends this program.
+#[cfg(windows)]
+fn is_urgent(_signal: i32) -> bool {
+    true
 }
 
 /// Makes events of the signals that ask a program to end. They also end the build that is under way.
@@ -226,7 +247,7 @@ fn send(process: &SharedChild, signal: i32) -> std::io::Result<()> {
 fn pass_signals(sender: &Sender<Event>) -> anyhow::Result<()> {
     let mut signals = vec![SIGINT, SIGTERM];
     if !is_hangup_ignored() {
-        signals.push(signal_hook::consts::SIGHUP);
+        signals.push(SIGHUP);
     }
     let mut signals = signal_hook::iterator::Signals::new(signals).context("signals")?;
     let sender = sender.clone();
@@ -239,24 +260,16 @@ fn pass_signals(sender: &Sender<Event>) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Makes events of Ctrl-C. It has reached cargo and the server as well.
-#[cfg(not(unix))]
+/// Makes events of Ctrl-C and Ctrl-Break. They have reached cargo as well.
+#[cfg(windows)]
 fn pass_signals(sender: &Sender<Event>) -> anyhow::Result<()> {
-    use std::sync::atomic::{AtomicBool, Ordering};
-    let came = Arc::new(AtomicBool::new(false));
-    signal_hook::flag::register(SIGINT, Arc::clone(&came)).context("signals")?;
+    const SIGINT: i32 = 2;
     let sender = sender.clone();
-    spawn(move || {
-        loop {
-            // There is nothing here that could be waited for.
-            std::thread::sleep(CALM);
-            if came.swap(false, Ordering::Relaxed) {
-                let _ = sender.send(Event::Signal(SIGINT));
-                cargo::cancel(SIGINT);
-            }
-        }
-    });
-    Ok(())
+    let pass = move || {
+        let _ = sender.send(Event::Signal(SIGINT));
+        cargo::cancel(SIGINT);
+    };
+    ctrlc::set_handler(pass).context("Ctrl-C")
 }
 
 /// Whether this was started to survive the end of its terminal, as `nohup` does it. Known on Linux only.
@@ -264,7 +277,7 @@ fn pass_signals(sender: &Sender<Event>) -> anyhow::Result<()> {
 fn is_hangup_ignored() -> bool {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let ignored = status.lines().find_map(|line| u64::from_str_radix(line.strip_prefix("SigIgn:")?.trim(), 16).ok());
-    ignored.is_some_and(|signals| signals & 1 << (signal_hook::consts::SIGHUP - 1) != 0)
+    ignored.is_some_and(|signals| signals & 1 << (SIGHUP - 1) != 0)
 }
 
 /// Makes events of the changes in `src` and `Cargo.toml`, as long as what is returned is kept.
