@@ -198,9 +198,11 @@ fn with_advice(error: ListenError, place: &Place) -> Failure {
         ErrorCode::AccessDenied if (1..1024).contains(&port) => {
             "ports below 1024 belong to the administrator; take another one, such as --port 8080".into()
         }
-        ErrorCode::AccessDenied => {
-            format!("grant it: hello-runner --allow-listen {}, or wasmtime run -S inherit-network", error.address)
-        }
+        // Windows keeps whole ranges of ports from programs.
+        ErrorCode::AccessDenied => format!(
+            "grant it: hello-runner --allow-listen {}, or wasmtime run -S inherit-network; if that is granted already, take another port",
+            error.address
+        ),
         ErrorCode::NewSocketLimit | ErrorCode::OutOfMemory | ErrorCode::Unknown => {
             "the system may have no file descriptor or no memory left: raise its limits (ulimit -n shows one)".into()
         }

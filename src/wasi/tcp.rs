@@ -61,7 +61,9 @@ impl fmt::Display for ListenError {
             ErrorCode::AccessDenied if (1..1024).contains(&address.port()) => {
                 write!(f, "this program may not listen on port {}", address.port())
             }
-            ErrorCode::AccessDenied => write!(f, "the sandbox does not let this program listen on {address}"),
+            ErrorCode::AccessDenied => {
+                write!(f, "the sandbox does not let this program listen on {address}, or the system does not")
+            }
             _ if self.address.ip().is_loopback() && self.is_family_missing() => {
                 write!(f, "this machine has no IPv6")
             }

@@ -40,6 +40,10 @@ fn without_the_network_it_says_how_to_grant_it() {
     let output = run(plain.arg("run").arg(component::path()).args(["--port", "0"]));
     assert_fails_with(&output, "the sandbox does not let this program listen", "wasmtime run -S inherit-network");
     assert!(output.stderr.contains("hello-runner --allow-listen 127.0.0.1:0"), "{output:?}");
+    // The component cannot know which of them it was.
+    let [cause, advice] =
+        ["127.0.0.1:0, or the system does not\n", "; if that is granted already, take another port\n"];
+    assert!(output.stderr.contains(cause) && output.stderr.contains(advice), "{output:?}");
 }
 
 #[test]
