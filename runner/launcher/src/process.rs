@@ -23,7 +23,7 @@ pub(crate) fn become_program(mut command: Command) -> anyhow::Result<u8> {
 /// ends after that.
 #[cfg(unix)]
 pub(crate) fn outlive_signals() -> anyhow::Result<()> {
-    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+    for signal in [SIGINT, signal_hook::consts::SIGTERM] {
         signal_hook::flag::register(signal, std::sync::Arc::default())?;
     }
     Ok(())
@@ -41,16 +41,45 @@ pub(crate) fn cannot_start(command: &Command, error: &std::io::Error) -> Failure
     Failure::new(format!("cannot start {program}: {error}"), "see to it that this program is there and can be run")
 }
 
+/// What Windows gives as the exit code of a program that Ctrl-C has ended.
+#[cfg(windows)]
+const STATUS_CONTROL_C_EXIT: u32 = 0xc000_013a;
+
 /// The exit code for the end of another program: its own, or 128 and the number of the signal that ended it.
 pub(crate) fn exit_code(status: ExitStatus) -> u8 {
     #[cfg(unix)]
     if let Some(signal) = std::os::unix::process::ExitStatusExt::signal(&status) {
         return exit_code_of(signal);
     }
+    #[cfg(windows)]
+    if status.code() == Some(STATUS_CONTROL_C_EXIT.cast_signed()) {
+        return exit_code_of(SIGINT);
+    }
     status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1)
 }
+
+/// The signal that Ctrl-C is.
+pub(crate) const SIGINT: i32 = 2;
 
 /// The exit code for the end by this signal, as a shell has it.
 pub(crate) fn exit_code_of(signal: i32) -> u8 {
     u8::try_from(128 + signal).unwrap_or(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    #[cfg(unix)]
+    use std::os::unix::process::ExitStatusExt as _;
+    #[cfg(windows)]
+    use std::os::windows::process::ExitStatusExt as _;
+
+    #[test]
+    fn a_program_that_ctrl_c_has_ended_has_the_exit_code_of_shells() {
+        #[cfg(unix)]
+        let status = ExitStatus::from_raw(SIGINT);
+        #[cfg(windows)]
+        let status = ExitStatus::from_raw(STATUS_CONTROL_C_EXIT);
+        assert_eq!(exit_code(status), 130);
+    }
 }

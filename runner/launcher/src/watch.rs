@@ -15,11 +15,11 @@ use notify::event::ModifyKind;
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use shared_child::SharedChild;
 #[cfg(unix)]
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGTERM};
 
 use crate::cargo::{self, Build, Built};
 use crate::print_error;
-use crate::process::{cannot_start, exit_code, exit_code_of};
+use crate::process::{SIGINT, cannot_start, exit_code, exit_code_of};
 use crate::serve::{Server, Start, Stop};
 
 /// For how long nothing may have changed until it is built: to save a file is more than one event.
@@ -263,7 +263,6 @@ fn pass_signals(sender: &Sender<Event>) -> anyhow::Result<()> {
 /// Makes events of Ctrl-C and Ctrl-Break. They have reached cargo as well.
 #[cfg(windows)]
 fn pass_signals(sender: &Sender<Event>) -> anyhow::Result<()> {
-    const SIGINT: i32 = 2;
     let sender = sender.clone();
     let pass = move || {
         let _ = sender.send(Event::Signal(SIGINT));
