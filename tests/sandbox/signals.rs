@@ -120,18 +120,24 @@ fn standard_input_says_nothing_and_does_not_end_before_that() {
     assert_eq!(program.wait().status.code(), Some(0));
 }
 
-/// A program whose standard input can be closed, with the option that makes something of that.
-fn start_with_input(command: &mut Command) -> Program {
+/// The option, of the sandbox and of the server, by which the end of standard input is a sign to stop.
+const WITH_INPUT: &str = "--stop-when-stdin-closes";
+
+/// The command that runs the server in a sandbox that stops with its standard input.
+fn server_with_input() -> Command {
+    let mut command = sandbox(&[WITH_INPUT, "--grant-needs"]);
+    command.arg(component::path()).args(["--listen", "127.0.0.1:0", WITH_INPUT]);
+    command
+}
+
+/// Starts a program whose standard input can be closed.
+fn start_with_input(mut command: Command) -> Program {
     Program::start(command.stdin(Stdio::piped()))
 }
 
-const WITH_INPUT: &str = "--stop-when-stdin-closes";
-
 #[test]
 fn the_end_of_standard_input_stops_the_server_gracefully_if_that_was_asked_for() {
-    let mut command = sandbox(&[WITH_INPUT, "--grant-needs"]);
-    command.arg(component::path()).args(["--listen", "127.0.0.1:0", WITH_INPUT]);
-    assert_stops_gracefully(start_with_input(&mut command), |program| {
+    assert_stops_gracefully(start_with_input(server_with_input()), |program| {
         let mut stdin = program.child.stdin.take().expect("piped");
         // What an input says is of no interest.
         stdin.write_all(b"stop\n\xff\0").expect("the sandbox reads");
@@ -141,8 +147,7 @@ fn the_end_of_standard_input_stops_the_server_gracefully_if_that_was_asked_for()
 
 #[test]
 fn a_component_whose_standard_input_has_ended_before_it_runs_is_asked_to_stop_when_it_does() {
-    let mut ended = sandbox(&[WITH_INPUT, "--grant-needs"]);
-    ended.arg(component::path()).args(["--listen", "127.0.0.1:0", WITH_INPUT]);
+    let ended = server_with_input();
     let closed = by(&["sh", "-c", "exec \"$0\" \"$@\" <&-"], &ended);
     for mut command in [ended, closed] {
         let output = Program::start(&mut command).wait();
@@ -159,23 +164,33 @@ fn a_component_that_does_not_stop_at_the_end_of_standard_input_is_ended() {
         (&["sleep", "86400"], "sleeping", "hello-probe.wasm was asked to stop and did not within 1 second"),
         (&["loop"], "busy", "hello-probe.wasm was busy and did not listen, so it was ended"),
     ] {
-        let mut program = start_with_input(&mut probe(&[WITH_INPUT, "--max-turn", "0", "--grace", "1"], arguments));
+        let mut program = start_with_input(probe(&[WITH_INPUT, "--max-turn", "0", "--grace", "1"], arguments));
         assert_eq!(program.line(), line);
         drop(program.child.stdin.take());
         assert_failed(&program.wait(), 1, cause, "");
     }
 }
 
+/// A console may tell a program to end, and at the same time the program that has started it.
 #[test]
-fn the_end_of_standard_input_is_not_in_a_hurry() {
-    let mut program = start_with_input(&mut probe(&[WITH_INPUT, "--grace", "86400"], &["ignore-stop"]));
+fn a_signal_beside_the_end_of_standard_input_is_not_in_a_hurry() {
+    assert_stops_gracefully(start_with_input(server_with_input()), |program| {
+        drop(program.child.stdin.take());
+        // It has found the end when it says so.
+        let mut said = program.line() + "\n";
+        while !said.ends_with("Shutting down...\n") {
+            said += &(program.line() + "\n");
+        }
+        program.signal(Signal::INT);
+        said
+    });
+    // In the other order, too; and the second signal is.
+    let mut program = start_with_input(probe(&[WITH_INPUT, "--grace", "86400"], &["ignore-stop"]));
     assert_eq!(program.line(), "waiting");
-    drop(program.child.stdin.take());
+    program.signal(Signal::INT);
     assert_eq!(program.line(), "ignored: ok");
-    // Each of these counts: the first one asks again, and the second one ends it at once.
-    while program.is_running() {
-        program.signal(Signal::TERM);
-    }
+    drop(program.child.stdin.take());
+    program.signal(Signal::TERM);
     let output = program.wait();
     assert_eq!((output.stderr.as_str(), output.status.code()), ("", Some(143)));
 }
