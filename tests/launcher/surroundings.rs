@@ -200,17 +200,38 @@ fn on_a_full_disk_it_is_said_how_much_is_needed_and_how_to_take_another() {
     assert_explained(&output, &["No space left on device"], NOT_BUILT, "3 GB");
 }
 
+/// Makes `folder` read-only, with all that is mounted in it.
+fn read_only(folder: &Path) -> String {
+    let folder = folder.display();
+    format!("mount --rbind '{folder}' '{folder}' && mount -o remount,bind,ro '{folder}'")
+}
+
 #[test]
-fn a_checkout_that_cannot_be_written_to_serves_from_a_target_folder_that_can() {
+fn a_read_only_checkout_serves_what_was_built() {
     script("serve");
-    let (root, writable) = (component::root().display(), folder("writable"));
-    let (from, to) = (target().display(), writable.display());
-    let mount = format!(
-        "mount --bind '{from}' '{to}' && mount --rbind '{root}' '{root}' && mount -o remount,bind,ro '{root}' && cd '{root}'"
-    );
+    let root = component::root();
+    let mount = format!("{} && {} && cd '{}'", read_only(root), read_only(target()), root.display());
+    let Some(mut serve) = with_disks(&mount) else { return };
+    let server = Server::launch(serve.args(["--port", "0", "--quiet"]));
+    server.assert_serves();
+    let said = server.finish().stderr;
+    for title in ["the server", "the sandbox"] {
+        assert!(
+            said.contains(&format!("is read-only, so {title} is the one that was built there before.\n")),
+            "{said}"
+        );
+    }
+}
+
+#[test]
+fn a_read_only_checkout_is_built_in_a_target_folder_that_can_be_written_to() {
+    script("serve");
+    let (root, writable, empty) = (component::root(), folder("writable"), folder("empty"));
+    let bind = format!("mount --bind '{}' '{}'", target().display(), writable.display());
+    let mount = format!("{bind} && {} && cd '{}'", read_only(root), root.display());
     let Some(mut serve) = with_disks(&mount) else { return };
     assert_serves(serve.env("CARGO_TARGET_DIR", &writable));
-    let output = run(with_disks(&mount).expect("there are disks").env_remove("CARGO_TARGET_DIR"));
+    let output = run(with_disks(&mount).expect("there are disks").env("CARGO_TARGET_DIR", &empty));
     assert_explained(&output, &["Read-only file system"], NOT_BUILT, "CARGO_TARGET_DIR");
 }
 

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{JoinHandle, spawn};
 
 use anyhow::Context as _;
-use hello_failure::Failure;
+use hello_failure::{Failure, escape};
 use shared_child::SharedChild;
 use tinyjson::JsonValue;
 
@@ -125,7 +125,8 @@ pub(crate) const INTRUDER: Product = Product {
 };
 
 /// Builds `product`, unless it is up to date or belongs to a [kit]. What cargo says is shown, behind a line that says what it is
-/// for; when there is nothing to do, nothing is said. Returns where it is.
+/// for; when there is nothing to do, nothing is said. Returns where it is. Where nothing can be built, an earlier build will do, up
+/// to date or not.
 ///
 /// # Errors
 /// Why it was not built; the reason of the compiler has been shown.
@@ -133,9 +134,16 @@ pub(crate) fn build(product: &Product) -> anyhow::Result<PathBuf> {
     if let Some(kit) = kit::folder() {
         return Ok(kit.join(product.file_name()));
     }
+    let before = product.built_before();
+    let target = target();
+    if let Some(path) = before.as_ref().filter(|_| is_read_only(&target)) {
+        let (title, target) = (product.title, escape(&target.to_string_lossy()));
+        print_error(&format!("The folder {target} is read-only, so {title} is the one that was built there before.\n"));
+        return Ok(path.clone());
+    }
     match Build::start(product, product.announcement) {
         Ok(build) => Ok(build.finish()?.path),
-        Err(error) => built_before(product, error),
+        Err(error) => before.ok_or(error),
     }
 }
 
@@ -259,6 +267,11 @@ impl Product {
         Some(Built { path: text(&["executable"])?.into(), is_fresh })
     }
 
+    /// Where it is, if an earlier build is there.
+    fn built_before(&self) -> Option<PathBuf> {
+        Some(target().join(self.path).with_extension(self.extension())).filter(|path| path.is_file())
+    }
+
     /// What its file name ends with.
     fn extension(&self) -> &'static str {
         if self.is_component { "wasm" } else { std::env::consts::EXE_EXTENSION }
@@ -372,12 +385,17 @@ fn first_word(line: &str) -> &str {
     visible.split(|character: char| !character.is_ascii_alphabetic()).next().unwrap_or_default()
 }
 
-/// Where `product` is, if an earlier build is there. Without cargo it is unknown whether that is up to date.
-fn built_before(product: &Product, error: anyhow::Error) -> anyhow::Result<PathBuf> {
+/// The folder that cargo builds in, unless a configuration of cargo names another one.
+fn target() -> PathBuf {
     let target = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
-    let path = Path::new(&target).join(product.path);
-    let path = std::path::absolute(path.with_extension(product.extension())).unwrap_or_default();
-    if path.is_file() { Ok(path) } else { Err(error) }
+    std::path::absolute(target).unwrap_or_default()
+}
+
+/// Whether cargo could not write to this folder: on a read-only disk, or in the checkout of another user. Cargo has made the file.
+fn is_read_only(target: &Path) -> bool {
+    let opened = fs::OpenOptions::new().append(true).open(target.join("CACHEDIR.TAG"));
+    let kind = opened.map_err(|error| error.kind());
+    matches!(kind, Err(io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied))
 }
 
 /// Whether `product` has been built, up to date or not.
