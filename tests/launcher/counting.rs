@@ -45,7 +45,8 @@ fn the_last_line_counts_and_what_was_skipped_is_named_before_it() {
     let counts = format!(
         "skipped in {programs} tests: there is no x; install it\n{programs} passed, 0 failed, {programs} skipped\n"
     );
-    assert!(programs > 3 && output.stdout.ends_with(&format!("\n{counts}")), "{output:?}");
+    assert!(programs > 3 && output.stdout.ends_with(&format!(" seconds.\n{counts}")), "{output:?}");
+    assert!(output.stdout.contains("\nThe tests took "), "{output:?}");
     assert!(output.stdout.contains("\ntest two ... ok\n") && !output.stdout.contains("successes:"), "{output:?}");
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     assert!(project.calls().iter().all(|call| call.ends_with("; host hello-runner")), "{:?}", project.calls());

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
+use std::time::Instant;
 
 use anyhow::Context as _;
 use hello_failure::{Failure, escape};
@@ -148,19 +149,22 @@ pub(crate) fn run(words: Vec<OsString>) -> anyhow::Result<u8> {
         let advice = "run them without it: they build for this machine, and for components where that is meant";
         return Err(Failure::new("a configuration of cargo has a [build] target", advice).into());
     }
+    let start = Instant::now();
     cargo::add_target()?;
     if ring == Ring::Every {
         host::provide_wasmtime("serve")?;
     }
     let mut tally = Tally::default();
     for step in STEPS.iter().filter(|step| step.rings.contains(&ring)) {
+        let step_start = Instant::now();
         print_error(&format!("\n== {}\n", step.title));
         if !tally.run(step)? {
             print_error(&format!("\nThis step has failed: {}\n", step.title));
             break;
         }
+        print_error(&format!("This step took {} seconds.\n", step_start.elapsed().as_secs()));
     }
-    print(&format!("\n{}", tally.summary()));
+    print(&format!("\nThe tests took {} seconds.\n{}", start.elapsed().as_secs(), tally.summary()));
     Ok(u8::from(tally.failed > 0))
 }
 
