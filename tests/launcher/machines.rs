@@ -160,6 +160,33 @@ fn without_cargo_it_takes_what_has_been_built() {
 }
 
 #[test]
+fn what_another_checkout_has_built_in_a_shared_target_folder_is_built_anew() {
+    let project = Project::new("shared-target");
+    let here = project.folder.to_str().expect("text");
+    let (other, longer) = (format!("{here}/other"), format!("{here}2"));
+    // Where the target folder was when it was written, and the checkout; the second is a copy of a checkout.
+    for (folder, checkout, is_cleaned) in
+        [(here, here, false), (&*other, &*other, false), (here, "/other", true), (here, &*longer, true)]
+    {
+        for (file, source) in
+            [("wasm32-wasip2/release/hello-server.wasm", "src/main.rs"), ("runner/hello-runner", "runner/src/main.rs")]
+        {
+            let note = format!("{folder}/target/{file}: /else.rs {checkout}/{source}\n");
+            project.write(&format!("target/{}", file.replace(".wasm", "") + ".d"), &note);
+        }
+        project.write("calls", "");
+        assert!(run(project.launch(&["serve", "--version"]).env_remove("CARGO_TARGET_DIR")).status.success());
+        let calls = project.calls();
+        for what in
+            ["hello-server --target wasm32-wasip2 --profile release; ", "--package hello-runner --profile runner; "]
+        {
+            let cleaned = calls.iter().any(|call| call.starts_with("clean ") && call.contains(what));
+            assert_eq!(cleaned, is_cleaned, "{folder}, {checkout}: {calls:?}");
+        }
+    }
+}
+
+#[test]
 fn no_color_reaches_the_server() {
     let project = Project::new("no-color");
     project.program("../sandbox-that-tells", "#!/bin/sh\necho \"$*\"\n");

@@ -21,7 +21,7 @@ pub(crate) fn launcher() -> &'static Path {
     })
 }
 
-/// What cargo does in such a project. When it builds, it notes at its end how it was called, and says what cargo says. When `src/hello.rs` is not what it was,
+/// What cargo does in such a project. When it builds or cleans, it notes at its end how it was called, and says what cargo says. When `src/hello.rs` is not what it was,
 /// the component becomes another one, by one more custom section; when it is `broken`, there is none.
 const CARGO: &str = r#"#!/bin/sh
 [ "$1" != metadata ] || { echo '{"target_directory":"@/target"}' && exit; }
@@ -33,6 +33,7 @@ built() {
     echo "    Finished in no time" >&2
 }
 case $* in
+clean*) ;;
 *hello-runner*)
     [ -e @/target/runner/hello-runner ] || echo "   Compiling hello-runner" >&2
     built hello-runner @/sandbox true

@@ -194,6 +194,9 @@ pub(crate) struct Build<'p> {
 impl<'p> Build<'p> {
     /// Starts to build `product`. When there is something to do, that is announced first.
     pub(crate) fn start(product: &'p Product, announcement: fn() -> String) -> anyhow::Result<Self> {
+        if product.is_of_another_checkout() {
+            product.clean();
+        }
         let mut command = Command::new("cargo");
         command.args(["build", "--locked", "--message-format", "json-render-diagnostics"]).args(product.options);
         if product.is_component {
@@ -267,9 +270,41 @@ impl Product {
         Some(Built { path: text(&["executable"])?.into(), is_fresh })
     }
 
+    /// Where it is when it has been built.
+    fn path(&self) -> PathBuf {
+        target().join(self.path).with_extension(self.extension())
+    }
+
     /// Where it is, if an earlier build is there.
     fn built_before(&self) -> Option<PathBuf> {
-        Some(target().join(self.path).with_extension(self.extension())).filter(|path| path.is_file())
+        Some(self.path()).filter(|path| path.is_file())
+    }
+
+    /// Whether another checkout, which shares the target folder, has built it there last. Cargo has noted where, and of which sources.
+    /// In a copy of a checkout, with what was built, both paths are others.
+    fn is_of_another_checkout(&self) -> bool {
+        let path = self.path();
+        let note = fs::read_to_string(path.with_extension("d")).unwrap_or_default();
+        let (Some((built, sources)), Ok(here)) = (note.split_once(": "), std::env::current_dir()) else { return false };
+        let noted = |path: &Path| path.to_string_lossy().replace(' ', r"\ ");
+        built == noted(&path) && !sources.contains(&noted(&here.join("")))
+    }
+
+    /// Has cargo forget what was built. Cargo compares the times of sources: when the other checkout was changed later than this one,
+    /// cargo would take what was built of the other one. If cargo fails here, it also fails when it builds, and says why.
+    fn clean(&self) {
+        let mut command = Command::new("cargo");
+        let mut folders = self.path.split('/');
+        command.args(["clean", "--quiet", "--locked", "--package", "hello-failure", "--package"]);
+        if self.is_component {
+            for_component(command.arg("hello-server"));
+            folders.next();
+        } else {
+            for_this_system(command.arg(self.name));
+        }
+        // The folder is called as the profile.
+        command.arg("--profile").args(folders.next()).stdin(Stdio::null());
+        let _ = command.status();
     }
 
     /// What its file name ends with.
