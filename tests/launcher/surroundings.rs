@@ -235,6 +235,54 @@ fn a_read_only_checkout_is_built_in_a_target_folder_that_can_be_written_to() {
     assert_explained(&output, &["Read-only file system"], NOT_BUILT, "CARGO_TARGET_DIR");
 }
 
+/// A cargo that installs at once a wasmtime that says where it is.
+const INSTALLER: &str = r#"#!/bin/sh
+PATH=/usr/bin:/bin
+echo "$*" >>"$XDG_CACHE_HOME/calls"
+while [ $# -gt 1 ]; do
+    case $1 in
+    --config) cp "$2" "$XDG_CACHE_HOME/profile.toml" ;;
+    --root) root=$2 ;;
+    esac
+    shift
+done
+mkdir -p "$root/bin"
+printf '#!/bin/sh\necho "$0"\n' >"$root/bin/wasmtime"
+chmod +x "$root/bin/wasmtime"
+"#;
+
+#[test]
+fn wasmtime_is_built_once_quickly_and_once_optimized_where_that_is_asked_for() {
+    let (tools, cache) = (bare("installing"), folder("installed"));
+    for program in ["mkdir", "rm"] {
+        let found = run(Command::new("sh").args(["-c", &format!("command -v {program}")])).stdout;
+        symlink(found.trim_end(), tools.join(program)).expect("a link");
+    }
+    fs::write(tools.join("cargo"), INSTALLER).expect("a file");
+    fs::set_permissions(tools.join("cargo"), fs::Permissions::from_mode(0o755)).expect("a program");
+    for (asked, folder, profiles) in [
+        ("", "-quick", &["runner"][..]),
+        ("", "-quick", &["runner"]),
+        ("optimized", "-serve", &["runner", "release"]),
+        ("", "-serve", &["runner", "release"]),
+    ] {
+        let mut wasmtime = Command::new(component::root().join("runner/wasmtime"));
+        wasmtime.env("PATH", &tools).env("XDG_CACHE_HOME", &cache).env("HELLO_WASMTIME", asked).stdin(Stdio::null());
+        let output = run(&mut wasmtime);
+        assert!(output.stdout.ends_with(&format!("{folder}/bin/wasmtime\n")), "{output:?}");
+        let calls = fs::read_to_string(cache.join("calls")).expect("a file");
+        let calls: Vec<&str> = calls.lines().collect();
+        assert_eq!(calls.len(), profiles.len(), "{calls:?}");
+        assert!(
+            calls.iter().zip(profiles).all(|(call, name)| call.contains(&format!("--profile {name} "))),
+            "{calls:?}"
+        );
+    }
+    let profile = fs::read_to_string(cache.join("profile.toml")).expect("a file");
+    assert!(profile.starts_with("[profile.runner]\n") && profile.contains("\nwasmtime.opt-level = 3\n"), "{profile}");
+    assert!(!profile.contains("hello-"), "{profile}");
+}
+
 #[test]
 fn cargo_serve_does_the_same_in_any_folder_of_the_project() {
     script("serve");
