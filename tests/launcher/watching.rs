@@ -3,17 +3,18 @@
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::thread::spawn;
 
 use rustix::process::{Pid, Signal, kill_process, kill_process_group, test_kill_process};
 
 use super::pretended::Project;
-use super::support::{HELLO, Output, Server, leftovers, not_tested, read_all};
+use super::support::{HELLO, Output, Server, by, hearing, leftovers, not_tested, read_all};
 
 /// A server that follows the source of `project`, on a free port.
 fn watch(project: &Project, words: &[&str]) -> Server {
-    Server::launch(&mut project.launch(&[&["serve", "--watch", "--log", "off"], words].concat()))
+    let launch = project.launch(&[&["serve", "--watch", "--log", "off"], words].concat());
+    Server::launch(&mut by(hearing(), &launch))
 }
 
 fn pid(server: &Server) -> Pid {
@@ -149,12 +150,7 @@ fn what_was_started_to_survive_the_end_of_its_terminal_does() {
     }
     let project = Project::new("watch-nohup");
     let launch = project.launch(&["serve", "--watch", "--port", "0", "--log", "off"]);
-    let mut nohup = Command::new("sh");
-    nohup.args(["-c", "trap '' HUP; exec \"$@\"", "sh"]).arg(launch.get_program()).args(launch.get_args());
-    nohup.current_dir(&project.folder);
-    for (name, value) in launch.get_envs() {
-        nohup.env(name, value.expect("a value"));
-    }
+    let mut nohup = by(&["sh", "-c", "trap '' HUP; exec \"$0\" \"$@\""], &launch);
     let server = Server::launch(&mut nohup);
     kill_process(pid(&server), Signal::HUP).expect("it is there");
     project.write("src/hello.rs", "another");

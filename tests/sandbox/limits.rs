@@ -10,8 +10,8 @@ use std::time::Duration;
 use hello_server::http::MAX_HEAD;
 use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
 
-use super::support::{GET, Output, PATIENCE, Server, component, connect, not_tested, read_reply, runner};
-use super::{Program, assert_failed, by, probe, run, sandbox, section, sections};
+use super::support::{GET, Output, PATIENCE, Server, by, component, connect, not_tested, read_reply, runner};
+use super::{Program, assert_failed, probe, run, sandbox, section, sections};
 
 #[test]
 fn more_memory_than_allowed_is_told_with_figures_and_the_advice_helps() {

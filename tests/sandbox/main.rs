@@ -152,13 +152,6 @@ fn works(starter: &[&str]) -> bool {
     works
 }
 
-/// The command that starts what `command` would start, by `starter`.
-fn by(starter: &[&str], command: &Command) -> Command {
-    let mut outer = Command::new(starter[0]);
-    outer.args(&starter[1..]).arg(command.get_program()).args(command.get_args()).stdin(Stdio::null());
-    outer
-}
-
 /// A section of a WebAssembly file.
 fn section(id: u8, content: &[u8]) -> Vec<u8> {
     [&[id], &leb128(content.len())[..], content].concat()

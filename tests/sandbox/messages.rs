@@ -10,8 +10,8 @@ use std::process::Command;
 
 use rustix::process::Signal;
 
-use super::support::{Output, component, runner};
-use super::{Program, by, component_of, export, import, leb128, run, section, sections, works};
+use super::support::{Output, by, component, runner};
+use super::{Program, component_of, export, import, leb128, run, section, sections, works};
 
 /// What a terminal would obey: a colour, the beginning of the line, another line, a colour again (a control character of C1),
 /// rubout, a bell, and text from right to left.

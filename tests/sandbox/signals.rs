@@ -9,22 +9,14 @@ use std::process::{Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::support::{GET, HELLO, LAST_GET, component, connect, not_tested, read_all, read_reply};
-use super::{Program, assert_failed, by, probe, sandbox, server, wasmtime, works};
+use super::support::{GET, HELLO, LAST_GET, by, component, connect, hearing, not_tested, read_all, read_reply};
+use super::{Program, assert_failed, probe, sandbox, server, wasmtime, works};
 
 /// The signals that ask a program to end, and the exit code of who does not end by itself.
 const SIGNALS: [(Signal, i32); 3] = [(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 129)];
 
 /// Those of them by which a person says that it shall be at once.
 const URGENT: [(Signal, i32); 2] = [SIGNALS[0], SIGNALS[1]];
-
-/// What starts a program that ends with its terminal, also if these tests are started to outlive theirs.
-fn hearing() -> &'static [&'static str] {
-    // Not every `env` can do that.
-    const HEARING: &[&str] = &["env", "--default-signal=HUP"];
-    let can = Command::new(HEARING[0]).args(&HEARING[1..]).arg("true").output();
-    if can.is_ok_and(|output| output.status.success()) { HEARING } else { &HEARING[..1] }
-}
 
 /// Starts a probe that prints a line once it can be asked to stop, and reads this line.
 fn start(options: &[&str], arguments: &[&str], line: &str) -> Program {

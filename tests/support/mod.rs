@@ -91,6 +91,28 @@ pub(crate) fn run(command: &mut Command) -> Output {
     }
 }
 
+/// The command that starts what `command` would start, by `starter`.
+pub(crate) fn by(starter: &[&str], command: &Command) -> Command {
+    let mut outer = Command::new(starter[0]);
+    outer.args(&starter[1..]).arg(command.get_program()).args(command.get_args()).stdin(Stdio::null());
+    command.get_current_dir().map(|folder| outer.current_dir(folder));
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => outer.env(name, value),
+            None => outer.env_remove(name),
+        };
+    }
+    outer
+}
+
+/// What starts a program that ends with its terminal, also if these tests are started to outlive theirs.
+pub(crate) fn hearing() -> &'static [&'static str] {
+    // Not every `env` can do that.
+    const HEARING: &[&str] = &["env", "--default-signal=HUP"];
+    let can = Command::new(HEARING[0]).args(&HEARING[1..]).arg("true").output();
+    if can.is_ok_and(|output| output.status.success()) { HEARING } else { &HEARING[..1] }
+}
+
 /// A server that runs, on a free port of the loopback addresses. It ends with the test.
 pub(crate) struct Server {
     child: Child,

@@ -78,7 +78,7 @@ pub(crate) const SANDBOX: Product = Product {
         } else {
             ""
         };
-        format!("Building the sandbox: once, about 4 minutes on 2 cores.{hint}")
+        format!("Building the sandbox: once, 2 to 4 minutes on 2 cores.{hint}")
     },
     is_component: false,
     options: &["--profile", "runner", "--package", "hello-runner"],
@@ -87,7 +87,7 @@ pub(crate) const SANDBOX: Product = Product {
 
 /// The sandbox, optimized.
 pub(crate) const RELEASE_SANDBOX: Product = Product {
-    announcement: || "Building the optimized sandbox: once, about 10 minutes on 2 cores.".into(),
+    announcement: || "Building the optimized sandbox: once, 6 to 10 minutes on 2 cores.".into(),
     options: &["--profile", "dist", "--package", "hello-runner"],
     path: "dist/hello-runner",
     ..SANDBOX

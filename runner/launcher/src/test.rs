@@ -75,7 +75,7 @@ const STEPS: [Step; 19] = [
     build(EVERY, "Building the clients", "build --release --target wasm32-wasip2 --examples"),
     build(
         BOTH,
-        "Building the sandbox: once, about 4 minutes on 2 cores",
+        "Building the sandbox: once, 2 to 4 minutes on 2 cores",
         "build --profile runner --package hello-runner",
     ),
     test(BOTH, "The protocol, the conversation and the reactor, natively", "test --lib", ""),
