@@ -70,9 +70,11 @@ fn engine_haproxy_finds_the_other_door_up_when_its_check_has_a_host() {
     let mut command = Command::new("haproxy");
     let mut haproxy =
         Engine::start(command.arg("-db").arg("-f").arg(folder.join("haproxy.cfg")), folder.join("output"));
-    haproxy.wait_for("checks", || ["hello", "without_host"].iter().all(|backend| check(stats, backend).is_some()));
-    assert_eq!(check(stats, "hello").as_deref(), Some("L7OK 200"));
-    assert_eq!(check(stats, "without_host").as_deref(), Some("L7STS 500"));
+    // While a check is under way, haproxy reports what the last one came to, but may report 0 as its status code.
+    haproxy.wait_for("a check that is passed, and one that is failed", || {
+        let checks = ["hello", "without_host"].map(|backend| check(stats, backend));
+        checks.each_ref().map(Option::as_deref) == [Some("L7OK 200"), Some("L7STS 500")]
+    });
     assert!(says_hello(front));
     // And it does not pass on that a client has half-closed the connection.
     #[cfg(target_os = "linux")]

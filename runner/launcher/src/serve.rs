@@ -30,7 +30,7 @@ Of this program
 /// And what it prints when the host is the sandbox, which is followed by what the server prints.
 const SANDBOX_HELP: &str = "
 Of the sandbox
-  --release          optimized: it serves a quarter more requests, and takes 6 to 10 minutes to build, once
+  --release          optimized: it serves a third more requests, and takes 6 to 10 minutes to build, once
   --verbose          when the server fails, say where (it is built with line numbers for that, and 5 % slower)
   --max-memory MIB   memory (default 8 MiB, and 64 KiB for each connection; at most 4096 MiB)
   --max-turn SECS    time that its code may keep busy without a pause; 0 is for ever (default 10)
