@@ -20,7 +20,7 @@ const HELP: &str = "\
 Packs what is built into one archive, for machines of this kind that have no Rust.
 
   runner/kit              with the sandbox that runner/serve builds
-  runner/kit --release    with the optimized one, which takes 6 to 10 minutes to build, once; the archive is half as large
+  runner/kit --release    with the optimized one, which takes 6 to 10 minutes to build, once; the archive is a third smaller
 
 Unpacked anywhere, `runner/serve` and `runner/client` work there at once, without the internet. (Or: cargo kit)
 ";
