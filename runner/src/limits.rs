@@ -165,7 +165,7 @@ impl ResourceLimiter for Limits {
 #[cfg(unix)]
 const OTHERS: u64 = 32;
 
-/// What has to be free for accepting: Linux takes a descriptor first, and then looks whether somebody has called.
+/// What has to be free for accepting: Linux takes a descriptor before it looks for a pending connection.
 #[cfg(unix)]
 const TO_ACCEPT: u64 = 1;
 

@@ -32,7 +32,7 @@ pub(crate) const GREETING: &str =
 /// What helps where a kit is not enough.
 pub(crate) const WHOLE_PROJECT: &str = "for that, take the whole project, and Rust from https://rustup.rs";
 
-/// What a kit has to read. The rest of the source is for those who can build it.
+/// The texts in a kit. The rest of the source is of use only where it can be built.
 const TEXTS: [&str; 5] = ["LICENSE", "docs/lecture.md", "docs/exercises.md", "examples", "src"];
 
 /// The components of a kit.
