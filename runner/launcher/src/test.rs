@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
-use std::thread::available_parallelism;
 use std::time::Instant;
 
 use anyhow::Context as _;
@@ -189,10 +188,6 @@ impl Tally {
         if step.cargo.contains("wasm32") {
             // What is set for programs of this system is not for components.
             cargo.env("CARGO_ENCODED_RUSTFLAGS", "").env_remove("CARGO_TARGET_WASM32_WASIP2_RUNNER");
-        }
-        // Most tests wait for something most of the time, so more of them than there are cores can run at a time.
-        if let (None, Ok(cores)) = (std::env::var_os("RUST_TEST_THREADS"), available_parallelism()) {
-            cargo.env("RUST_TEST_THREADS", (2 * cores.get()).to_string());
         }
         if let Some(tests) = step.tests {
             cargo.args(["--", "--show-output"]).args(tests.split_whitespace());
