@@ -223,7 +223,7 @@ impl Tally {
 /// What one program with tests prints, as far as it has come.
 #[derive(Debug, Default)]
 struct Section {
-    /// Whether this is what tests have printed that passed: nobody wants to see it all.
+    /// Whether this is what tests have printed that passed, which is not shown.
     is_hidden: bool,
     /// Whether the test that has printed this is counted as skipped.
     is_skipped: bool,
