@@ -7,6 +7,9 @@
 //! ```
 //! use hello_server::http::{Request, Response, escape_html};
 //!
+//! /// Bodies of requests are thrown away.
+//! pub const BODY_LIMIT: usize = 0;
+//!
 //! /// The answer to `request`.
 //! pub fn answer(request: &Request<'_>) -> Response {
 //!     match request.path() {
@@ -25,14 +28,14 @@
 //! }
 //! ```
 //!
-//! The body of a request is read and thrown away, unless this file says how many bytes of one [`answer`] wants to see. Then
-//! they are in `request.body`, and a longer body is refused with 413:
+//! The body of a request is read and thrown away, because [`BODY_LIMIT`] is 0. With another limit the body is in `request.body`, and
+//! a longer one is refused with 413:
 //!
 //! ```
 //! use hello_server::http::{Request, Response};
 //!
 //! /// The most bytes of a body.
-//! pub const BODY: usize = 16 * 1024;
+//! pub const BODY_LIMIT: usize = 16 * 1024;
 //!
 //! /// The answer to `request`.
 //! pub fn answer(request: &Request<'_>) -> Response {
@@ -41,6 +44,9 @@
 //! ```
 
 use crate::http::{Request, Response};
+
+/// The most bytes of a body that [`answer`] wants to see. 0: none, and bodies are read and thrown away.
+pub const BODY_LIMIT: usize = 0;
 
 /// The page of the lecture that this server follows: 41 bytes, for whatever was asked.
 const PAGE: &str = "<html><body>Hello World</body></html>\r\n\r\n";

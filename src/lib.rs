@@ -19,10 +19,12 @@
 // So that what `hello.rs` shows can stand in that file, too.
 extern crate self as hello_server;
 
+pub mod advice;
+pub mod events;
 pub mod hello;
 pub mod http;
+pub mod net;
 pub mod observers;
 pub mod options;
 pub mod server;
 pub mod site;
-pub mod wasi;

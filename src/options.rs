@@ -1,9 +1,13 @@
 //! The command line: what the server may be told, and the words for a mistake.
 
 use std::ffi::OsString;
-use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::time::Duration;
+
+use hello_failure::option::{self, address};
+use hello_failure::{Failure, place};
+use lexopt::{Parser, ValueExt as _};
 
 use crate::observers::log::Format;
 use crate::server::Limits;
@@ -30,7 +34,7 @@ pub struct Options {
     /// Where to listen.
     pub place: Place,
     /// How many callers wait in line. Default is 1024; the system may keep fewer (`net.core.somaxconn` on Linux).
-    pub backlog: u64,
+    pub backlog: u32,
     /// How much the server puts up with.
     pub limits: Limits,
     /// What a line of the log looks like. Default is [`Format::Common`].
@@ -81,35 +85,24 @@ impl Place {
     /// The default: port 9000, as in the lecture.
     pub const DEFAULT: Place = Place::Loopback { port: 9000 };
 
-    /// What a browser on this machine can open, of a server that listens at `address`: `http://localhost:9000` also where that is
-    /// every address of the machine (`0.0.0.0` or `[::]`), which no client can call.
+    /// Whether the server was given a port only, and is called localhost.
+    fn by_port(&self) -> bool {
+        matches!(self, Place::Loopback { .. })
+    }
+
+    /// The [URL](place::url) of a server that listens at `address`.
     pub fn url(&self, address: SocketAddr) -> String {
-        let is_localhost = matches!(self, Place::Loopback { .. }) || address.ip().is_unspecified();
-        match address {
-            _ if is_localhost => format!("http://localhost:{}", address.port()),
-            // RFC 6874: in a URL, the `%` before the zone of an address is written `%25`.
-            _ => format!("http://{}", address.to_string().replace('%', "%25")),
-        }
+        place::url(address, self.by_port())
     }
 
-    /// The option that moves a server from `address`, where it cannot listen, to the next port; from the last port, to any that is
-    /// free.
-    pub fn with_another_port(&self, mut address: SocketAddr) -> String {
-        address.set_port(address.port().checked_add(1).unwrap_or(0));
-        match self {
-            Place::Loopback { .. } => format!("--port {}", address.port()),
-            Place::Addresses(_) => format!("--listen {address}"),
-        }
+    /// The [option](place::another_port) that moves a server from `address` to another port.
+    pub fn with_another_port(&self, address: SocketAddr) -> String {
+        place::another_port(address, self.by_port())
     }
 
-    /// What to do when this machine has no such address.
+    /// What to do when this machine has [no such address](place::another_address).
     pub fn advice(&self) -> &'static str {
-        match self {
-            Place::Loopback { .. } => "give an address of this machine with --listen; 0.0.0.0 stands for all of them",
-            Place::Addresses(_) => {
-                "leave --listen out for localhost, or give an address of this machine; 0.0.0.0 stands for all of them"
-            }
-        }
+        place::another_address(self.by_port())
     }
 }
 
@@ -125,138 +118,114 @@ pub enum Color {
     Never,
 }
 
-/// A command line that cannot be followed, in one line for the one who typed it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UsageError(String);
-
-impl fmt::Display for UsageError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for UsageError {}
-
-impl From<lexopt::Error> for UsageError {
-    fn from(error: lexopt::Error) -> Self {
-        UsageError(error.to_string())
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            place: Place::DEFAULT,
+            backlog: 1024,
+            limits: Limits::default(),
+            log: Format::Common,
+            explain: false,
+            show_bytes: false,
+            color: Color::Auto,
+            stop_when_stdin_closes: false,
+            grace: Duration::from_secs(5),
+        }
     }
 }
 
 /// Reads the command line; `arguments` are those behind the program's name.
-pub fn parse<A>(arguments: A) -> Result<Command, UsageError>
+///
+/// # Errors
+/// A mistake in it.
+pub fn parse<A>(arguments: A) -> Result<Command, Failure>
 where
     A: IntoIterator,
     A::Item: Into<OsString>,
 {
+    Ok(read(Parser::from_args(arguments))?)
+}
+
+/// Reads the command line, with errors as lexopt has them: they become a failure in one place.
+fn read(mut parser: Parser) -> Result<Command, lexopt::Error> {
     use lexopt::prelude::*;
 
-    let mut listen = Vec::new();
-    let mut port = None;
-    let mut check = false;
-    let mut options = Options {
-        place: Place::DEFAULT,
-        backlog: 1024,
-        limits: Limits::default(),
-        log: Format::Common,
-        explain: false,
-        show_bytes: false,
-        color: Color::Auto,
-        stop_when_stdin_closes: false,
-        grace: Duration::from_secs(5),
-    };
+    let (mut listen, mut port, mut check) = (Vec::new(), None, false);
+    let mut options = Options::default();
     let limits = &mut options.limits;
-    let mut parser = lexopt::Parser::from_args(arguments);
     while let Some(argument) = parser.next()? {
         match argument {
-            Long("help" | "version") | Short('h' | 'V') if check => {
-                return Ok(Command::CheckOptions(None));
-            }
+            Long("help" | "version") | Short('h' | 'V') if check => return Ok(Command::CheckOptions(None)),
             Long("help") | Short('h') => return Ok(Command::Help),
             Long("version") | Short('V') => return Ok(Command::Version),
             Long("check-options") => check = true,
             Long("listen") => {
-                let address = address(parser.value()?)?;
+                let address = parser.value()?.parse_with(address("--listen"))?;
                 if address.port() != 0 && listen.contains(&address) {
-                    return Err(UsageError(format!("--listen {address} is given twice")));
+                    return Err(format!("--listen {address} is given twice").into());
                 }
                 listen.push(address);
             }
-            Long("port") => port = Some(number("--port", parser.value()?, 0, 65_535)? as u16),
-            Long("backlog") => options.backlog = number("--backlog", parser.value()?, 1, 65_535)?,
+            Long("port") => port = Some(number(&mut parser, "--port", 0..=65_535)? as u16),
+            Long("backlog") => options.backlog = number(&mut parser, "--backlog", 1..=65_535)? as u32,
             Long("max-connections") => {
-                limits.connections = number("--max-connections", parser.value()?, 1, 1_000_000)? as usize;
+                limits.connections = number(&mut parser, "--max-connections", 1..=1_000_000)? as usize;
             }
-            Long("header-timeout") => {
-                limits.header_timeout = seconds("--header-timeout", parser.value()?)?;
-            }
-            Long("idle-timeout") => {
-                limits.idle_timeout = seconds("--idle-timeout", parser.value()?)?;
-            }
-            Long("write-timeout") => {
-                limits.write_timeout = seconds("--write-timeout", parser.value()?)?;
-            }
+            Long("header-timeout") => limits.header_timeout = seconds(&mut parser, "--header-timeout")?,
+            Long("idle-timeout") => limits.idle_timeout = seconds(&mut parser, "--idle-timeout")?,
+            Long("write-timeout") => limits.write_timeout = seconds(&mut parser, "--write-timeout")?,
             Long("stop-when-stdin-closes") => options.stop_when_stdin_closes = true,
-            Long("grace") => options.grace = seconds("--grace", parser.value()?)?,
-            Long("log") => options.log = format(parser.value()?)?,
+            Long("grace") => options.grace = seconds(&mut parser, "--grace")?,
+            Long("log") => options.log = parser.value()?.parse_with(format)?,
             Long("explain") => options.explain = true,
             Long("show-bytes") => options.show_bytes = true,
-            Long("color") => options.color = color(parser.value()?)?,
-            other => return Err(other.unexpected().into()),
+            Long("color") => options.color = parser.value()?.parse_with(color)?,
+            other => return Err(other.unexpected()),
         }
     }
     if options.log == Format::Json && (options.explain || options.show_bytes) {
-        return Err(UsageError("--explain and --show-bytes are for people, and go with --log common or off".into()));
+        return Err("--explain and --show-bytes are for people, and go with --log common or off".into());
     }
-    options.place = match (listen.is_empty(), port) {
-        (true, None) => Place::DEFAULT,
-        (true, Some(port)) => Place::Loopback { port },
-        (false, None) => Place::Addresses(listen),
-        (false, Some(_)) => {
-            return Err(UsageError("--port and --listen both say where to listen: give one of them".into()));
-        }
-    };
-    Ok(match check {
-        true => Command::CheckOptions(Some(options)),
-        false => Command::Serve(options),
-    })
+    options.place = place(listen, port)?;
+    Ok(if check { Command::CheckOptions(Some(options)) } else { Command::Serve(options) })
 }
 
-fn address(value: OsString) -> Result<SocketAddr, UsageError> {
-    let text = value.to_string_lossy();
-    text.parse().map_err(|_| {
-        UsageError(format!("--listen takes an address and a port, such as 127.0.0.1:9000 or [::1]:9000, not {text:?}"))
-    })
-}
-
-fn number(option: &str, value: OsString, least: u64, most: u64) -> Result<u64, UsageError> {
-    let text = value.to_string_lossy();
-    match text.parse() {
-        Ok(number) if (least..=most).contains(&number) => Ok(number),
-        _ => Err(UsageError(format!("{option} takes a whole number from {least} to {most}, not {text:?}"))),
+/// Where to listen, by every `--listen` and the `--port`.
+fn place(listen: Vec<SocketAddr>, port: Option<u16>) -> Result<Place, lexopt::Error> {
+    match (listen.is_empty(), port) {
+        (true, None) => Ok(Place::DEFAULT),
+        (true, Some(port)) => Ok(Place::Loopback { port }),
+        (false, None) => Ok(Place::Addresses(listen)),
+        (false, Some(_)) => Err("--port and --listen both say where to listen: give one of them".into()),
     }
 }
 
-/// A timeout: whole seconds, up to a day.
-fn seconds(option: &str, value: OsString) -> Result<Duration, UsageError> {
-    number(option, value, 1, 86_400).map(Duration::from_secs)
+/// Reads a number as the next value. (It is compiled once, and not once for each option: that keeps the component small.)
+#[inline(never)]
+fn number(parser: &mut Parser, option: &str, range: RangeInclusive<u64>) -> Result<u64, lexopt::Error> {
+    parser.value()?.parse_with(option::number(option, range))
 }
 
-fn format(value: OsString) -> Result<Format, UsageError> {
-    match value.to_str() {
-        Some("common") => Ok(Format::Common),
-        Some("json") => Ok(Format::Json),
-        Some("off") => Ok(Format::Off),
-        _ => Err(UsageError(format!("--log takes common, json or off, not {:?}", value.to_string_lossy()))),
+/// Reads a timeout as the next value: whole seconds, up to a day.
+fn seconds(parser: &mut Parser, option: &str) -> Result<Duration, lexopt::Error> {
+    number(parser, option, 1..=86_400).map(Duration::from_secs)
+}
+
+fn format(text: &str) -> Result<Format, &'static str> {
+    match text {
+        "common" => Ok(Format::Common),
+        "json" => Ok(Format::Json),
+        "off" => Ok(Format::Off),
+        _ => Err("--log takes common, json or off"),
     }
 }
 
-fn color(value: OsString) -> Result<Color, UsageError> {
-    match value.to_str() {
-        Some("auto") => Ok(Color::Auto),
-        Some("always") => Ok(Color::Always),
-        Some("never") => Ok(Color::Never),
-        _ => Err(UsageError(format!("--color takes auto, always or never, not {:?}", value.to_string_lossy()))),
+fn color(text: &str) -> Result<Color, &'static str> {
+    match text {
+        "auto" => Ok(Color::Auto),
+        "always" => Ok(Color::Always),
+        "never" => Ok(Color::Never),
+        _ => Err("--color takes auto, always or never"),
     }
 }
 

@@ -5,10 +5,6 @@
 use crate::hello;
 use crate::http::{ALLOW, Request, Response, Target};
 
-/// How many bytes of a body the answer wants to see, unless `hello.rs` has a constant of this name: none. They are read and
-/// thrown away then.
-pub const BODY: usize = 0;
-
 /// Who answers.
 #[derive(Debug, Clone, Copy)]
 pub struct Site {
@@ -16,17 +12,12 @@ pub struct Site {
     pub answer: for<'r, 'b> fn(&'r Request<'b>) -> Response,
     /// How many bytes of a body it wants to see. A longer one is refused with 413. If this is 0, bodies are thrown away, and one
     /// longer than [`MAX_BODY`](crate::http::MAX_BODY) is refused.
-    pub body: usize,
+    pub body_limit: usize,
 }
 
 impl Site {
     /// `hello.rs`.
-    pub const HELLO: Site = {
-        // A name in a block counts more than one outside, so this is the constant of `hello.rs`, if it has one.
-        #[allow(unused_imports, reason = "it may have none")]
-        use crate::hello::*;
-        Site { answer: hello::answer, body: BODY }
-    };
+    pub const HELLO: Site = Site { answer: hello::answer, body_limit: hello::BODY_LIMIT };
 
     /// The answer to `request`, but for what belongs to the wire. To HEAD it has a body, too, which is not sent.
     pub fn answer(&self, request: &Request<'_>) -> Response {

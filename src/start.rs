@@ -2,26 +2,36 @@
 
 use std::cell::Cell;
 use std::future::pending;
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::io::{self, ErrorKind};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::ExitCode;
 use std::rc::Rc;
 use std::time::Duration;
 
-use hello_failure::{Failure, escape, lines, report};
+use hello_failure::{escape, lines, report};
+use hello_runtime::io::{Input, print, print_error, stderr, stdin, stdout, stdout_is_terminal};
+use hello_runtime::net::{TcpListener, TcpSocket};
+use hello_runtime::{Runtime, Wasi, block_on, spawn};
+use hello_server::advice::ListenError;
+use hello_server::events::{Event, Observer};
 use hello_server::http::Fault;
+use hello_server::observers::bytes::ShowBytes;
 use hello_server::observers::explain::Explainer;
 use hello_server::observers::lines::{Lines, SinkError};
 use hello_server::observers::log::{AccessLog, Format};
-use hello_server::observers::wire::Wire;
-use hello_server::options::{self, Color, Command, HELP, Options, Place, UsageError};
-use hello_server::server::{Event, Observer, Runtime as _, Server, accept};
-use hello_server::wasi::host::Wasi;
-use hello_server::wasi::runtime::Runtime;
-use hello_server::wasi::stdio::{Output, Stdin, print, print_error, stdout_is_terminal};
-use hello_server::wasi::tcp::{ErrorCode, ListenError, Listener};
+use hello_server::options::{self, Color, Command, HELP, Options, Place};
+use hello_server::server::{Server, accept};
 
 /// How often a free port is looked for that is free on both loopback addresses.
 const PORT_TRIES: usize = 16;
+
+/// How many bytes the system keeps for a connection, in each direction: of what the peer has not read yet, and of what it has sent
+/// and is not read yet. Without a limit the system makes that several MiB for a connection that is fast at first, and ten
+/// thousand peers could have it do that. Default is 64 KiB, and there is no option for it.
+const SOCKET_BUFFER: u32 = 64 * 1024;
+
+/// How many bytes of standard input are thrown away at a time.
+const IGNORED: usize = 4096;
 
 /// How long the last lines of the log may take to be written, when the server stops.
 const LAST_LINES: Duration = Duration::from_millis(500);
@@ -48,8 +58,7 @@ pub(crate) fn main() -> ExitCode {
 
 /// Does what the command line asks for.
 fn run() -> anyhow::Result<()> {
-    let see_help = |error: UsageError| Failure::usage(format!("{error}; see --help"), "");
-    match options::parse(std::env::args_os().skip(1)).map_err(see_help)? {
+    match options::parse(std::env::args_os().skip(1))? {
         Command::Serve(options) => serve(&options),
         Command::CheckOptions(options) => {
             print(&options.map_or_else(String::new, |options| options.needs()));
@@ -68,7 +77,7 @@ fn run() -> anyhow::Result<()> {
 
 /// Listens where it is told to, says so, and serves until the end.
 fn serve(options: &Options) -> anyhow::Result<()> {
-    let runtime = Runtime::new(Wasi);
+    let runtime = Runtime::current();
     let lines = Rc::new(Lines::new(options.log.loss()));
     let notes = Rc::new(Lines::new(Format::Common.loss()));
     let observers = observers(&runtime, options, &lines);
@@ -76,34 +85,34 @@ fn serve(options: &Options) -> anyhow::Result<()> {
     let complaints = Complaints { notes: Rc::clone(&notes), runtime: runtime.clone(), calm_from: Cell::default() };
     let observer = Rc::new((Rc::clone(&served), (complaints, observers)));
 
-    let listeners = listen(&runtime, options, &observer);
+    let listeners = listen(options, &observer);
     // What has led to this is told before it, even if that was a failure.
     print(&lines.take());
-    let listeners = listeners.map_err(|error| with_advice(error, &options.place))?;
+    let listeners = listeners.map_err(|error| error.failure(&options.place))?;
     // Whoever reads that it serves may tell it to stop.
-    let stdin = options.stop_when_stdin_closes.then(|| Stdin::new(runtime.reactor()));
-    announce(&listeners, options).map_err(|error| with_advice(error, &options.place))?;
+    let stdin = options.stop_when_stdin_closes.then(Stdin::new);
+    announce(&listeners, options).map_err(|error| error.failure(&options.place))?;
 
     let server = Server::new(runtime.clone(), observer, options.limits.clone());
     // From here on nothing is printed but by these two: whoever does not read keeps nobody waiting.
-    let (stdout, stderr) = (Output::stdout(runtime.reactor()), Output::stderr(runtime.reactor()));
+    let (stdout, stderr) = (stdout(), stderr());
     let (log, trouble) = (Rc::clone(&lines), Rc::clone(&notes));
-    runtime.spawn(async move {
+    spawn(async move {
         let note = |error| match error {
             SinkError::Closed => "nobody reads the log any more; serving on without it",
             SinkError::Failed => "the log cannot be written (is the disk full?); serving on, and lines of it are lost",
         };
-        log.run(stdout, |error| trouble.say(&format!("hello-server: note: {}\n", note(error)))).await;
+        log.run(stdout, &|error| trouble.say(&format!("hello-server: note: {}\n", note(error)))).await;
     });
     let complaints = Rc::clone(&notes);
     // When standard error does not take them either, there is nobody to tell.
-    runtime.spawn(async move { complaints.run(stderr, |_| {}).await });
+    spawn(async move { complaints.run(stderr, &|_| {}).await });
     for listener in listeners {
-        runtime.spawn(accept::accept(Rc::clone(&server), listener));
+        spawn(accept::serve(Rc::clone(&server), listener));
     }
     let (waiting, options) = (runtime.clone(), options.clone());
-    runtime.run(async move {
-        let Some(stdin) = stdin else {
+    block_on(async move {
+        let Some(mut stdin) = stdin else {
             return pending().await;
         };
         stdin.closed().await;
@@ -119,9 +128,32 @@ fn serve(options: &Options) -> anyhow::Result<()> {
         lines.finish(&waiting, end).await;
         notes.finish(&waiting, end).await;
     });
-    // Whoever is cut off may have a write on its way: dropping that would wait for it (see `wasi/stream.rs`).
-    std::mem::forget(runtime);
     Ok(())
+}
+
+/// Standard input, of which only the end counts: a pipe that is closed, Ctrl-D in a terminal, or a host that says so.
+struct Stdin(Input);
+
+impl Stdin {
+    /// It is read at once, so that the host knows from now on that its end will be noticed.
+    fn new() -> Self {
+        let mut stdin = Stdin(stdin());
+        // If this was the end, it will be the end the next time, too.
+        stdin.is_open();
+        stdin
+    }
+
+    fn is_open(&mut self) -> bool {
+        self.0.try_read(IGNORED).is_ok_and(|bytes| bytes.is_none_or(|bytes| !bytes.is_empty()))
+    }
+
+    /// Waits for the end.
+    async fn closed(&mut self) {
+        while self.is_open() {
+            // Also when something came: an input without an end must not keep out the other tasks.
+            self.0.ready().await;
+        }
+    }
 }
 
 /// Those who tell what happens, as far as somebody wants to know. The line that explains something comes before its bytes,
@@ -137,7 +169,7 @@ fn observers(runtime: &Runtime<Wasi>, options: &Options, lines: &Rc<Lines>) -> V
             Color::Always => true,
             Color::Never => false,
         };
-        observers.push(Box::new(Wire::new(lines, runtime.clone(), color)));
+        observers.push(Box::new(ShowBytes::new(lines, runtime.clone(), color)));
     }
     if options.log != Format::Off {
         observers.push(Box::new(AccessLog::new(options.log, lines)));
@@ -152,8 +184,9 @@ fn wants_color() -> bool {
 }
 
 /// Makes the listeners, all of them or none.
-fn listen(runtime: &Runtime<Wasi>, options: &Options, observer: &impl Observer) -> Result<Vec<Listener>, ListenError> {
-    let listen = |address| Listener::listen(runtime.reactor(), address, options.backlog, observer);
+fn listen(options: &Options, observer: &impl Observer) -> Result<Vec<TcpListener>, ListenError> {
+    let listen =
+        |address| listen_on(address, options.backlog, observer).map_err(|error| ListenError { address, error });
     let port = match &options.place {
         Place::Addresses(addresses) => return addresses.iter().copied().map(listen).collect(),
         Place::Loopback { port } => *port,
@@ -162,53 +195,49 @@ fn listen(runtime: &Runtime<Wasi>, options: &Options, observer: &impl Observer) 
     loop {
         tries += 1;
         let v4 = listen((Ipv4Addr::LOCALHOST, port).into())?;
-        match listen((Ipv6Addr::LOCALHOST, v4.address()?.port()).into()) {
+        match listen((Ipv6Addr::LOCALHOST, address(&v4)?.port()).into()) {
             Ok(v6) => return Ok(vec![v4, v6]),
             Err(error) if error.is_family_missing() => {
                 print_error(&lines("hello-server: note", &format!("{error}, so only IPv4 clients are served"), ""));
                 return Ok(vec![v4]);
             }
             // A free port of the one address need not be free on the other.
-            Err(error) if error.code == ErrorCode::AddressInUse && port == 0 && tries < PORT_TRIES => {}
+            Err(error) if error.error.kind() == ErrorKind::AddrInUse && port == 0 && tries < PORT_TRIES => {}
             Err(error) => return Err(error),
         }
     }
 }
 
+/// Listens on an address, and reports each step.
+fn listen_on(address: SocketAddr, backlog: u32, observer: &impl Observer) -> io::Result<TcpListener> {
+    let socket = TcpSocket::for_address(address)?;
+    observer.observe(Event::SocketCreated(address));
+    socket.bind(address)?;
+    let address = socket.local_addr()?;
+    observer.observe(Event::Bound(address));
+    // The connections inherit it. A host that cannot do it leaves it to its system.
+    let _ = socket.set_send_buffer_size(SOCKET_BUFFER);
+    let _ = socket.set_recv_buffer_size(SOCKET_BUFFER);
+    let listener = socket.listen(backlog)?;
+    observer.observe(Event::Listening { address, backlog });
+    Ok(listener)
+}
+
+/// The address that a listener has, with its real port.
+fn address(listener: &TcpListener) -> Result<SocketAddr, ListenError> {
+    listener.local_addr().map_err(|error| ListenError { address: (Ipv4Addr::UNSPECIFIED, 0).into(), error })
+}
+
 /// Says where the server can be reached, now that it can be.
-fn announce(listeners: &[Listener], options: &Options) -> Result<(), ListenError> {
+fn announce(listeners: &[TcpListener], options: &Options) -> Result<(), ListenError> {
     for listener in listeners {
-        print(&format!("Access {}\n", options.place.url(listener.address()?)));
+        print(&format!("Access {}\n", options.place.url(address(listener)?)));
         if let Place::Loopback { .. } = options.place {
             // The other listener has the same name.
             break;
         }
     }
     Ok(())
-}
-
-/// The error, and what to do about it in a line of its own, for a server that was to listen at `place`.
-fn with_advice(error: ListenError, place: &Place) -> Failure {
-    let port = error.address.port();
-    let advice = match error.code {
-        ErrorCode::AddressInUse => format!(
-            "end the program that listens there, perhaps another copy of this one, or take another port with {}",
-            place.with_another_port(error.address)
-        ),
-        ErrorCode::AccessDenied if (1..1024).contains(&port) => {
-            "ports below 1024 belong to the administrator; take another one, such as --port 8080".into()
-        }
-        // Windows keeps whole ranges of ports from programs.
-        ErrorCode::AccessDenied => format!(
-            "grant it: hello-runner --allow-listen {}, or wasmtime run -S inherit-network; if that is granted already, take another port",
-            error.address
-        ),
-        ErrorCode::NewSocketLimit | ErrorCode::OutOfMemory | ErrorCode::Unknown => {
-            "the system may have no file descriptor or no memory left: raise its limits (ulimit -n shows one)".into()
-        }
-        _ => place.advice().into(),
-    };
-    Failure::new(error.to_string(), advice)
 }
 
 /// Counts what was done.
@@ -221,8 +250,8 @@ struct Served {
 impl Observer for Served {
     fn observe(&self, event: Event<'_>) {
         let counter = match event {
-            Event::PickedUp(_) => &self.calls,
-            Event::Answered(_) => &self.requests,
+            Event::Accepted(_) => &self.calls,
+            Event::Responded(_) => &self.requests,
             _ => return,
         };
         counter.set(counter.get() + 1);
@@ -251,12 +280,12 @@ impl Observer for Complaints {
             Event::AcceptFailed { cause } => {
                 self.notes.say(&format!("hello-server: cannot pick up a call, trying on: {cause}\n"));
             }
-            Event::Answered(exchange) if exchange.fault == Some(Fault::Tls) => {
+            Event::Responded(exchange) if exchange.fault == Some(Fault::Tls) => {
                 let now = self.runtime.now();
                 if now >= self.calm_from.replace(now + CALM) {
                     self.notes.say(&format!(
                         "hello-server: note: {} speaks TLS, as for https://, and this server only plain HTTP; type http://\n",
-                        exchange.caller.address
+                        exchange.peer.address
                     ));
                 }
             }

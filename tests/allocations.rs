@@ -9,8 +9,10 @@ use std::rc::Rc;
 use std::task::{Context, Waker};
 use std::time::{Duration, SystemTime};
 
-use hello_server::server::accept::accept;
-use hello_server::server::{Call, Event, Gone, Limits, Listener, Observer, Runtime, Server, Stream};
+use hello_server::events::{Event, Observer};
+use hello_server::net::{Accepted, Listener, Runtime, Stream};
+use hello_server::server::accept::serve;
+use hello_server::server::{Limits, Server};
 
 const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\nUser-Agent: test\r\nAccept: */*\r\n\r\n";
 
@@ -21,7 +23,7 @@ struct Peer {
 }
 
 impl Stream for Peer {
-    async fn read(&mut self, _most: usize) -> Result<Vec<u8>, Gone> {
+    async fn read(&mut self, _most: usize) -> std::io::Result<Vec<u8>> {
         if self.left == 0 {
             return Ok(Vec::new());
         }
@@ -29,17 +31,17 @@ impl Stream for Peer {
         Ok(GET.to_vec())
     }
 
-    async fn write(&mut self, bytes: &[u8]) -> Result<usize, Gone> {
+    async fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         assert!(bytes.starts_with(b"HTTP/1.1 200 OK\r\n"));
         *self.said.borrow_mut() += 1;
         Ok(bytes.len())
     }
 
-    fn finish(&mut self) {}
+    fn shutdown_write(&mut self) {}
 
-    async fn written(&mut self) {}
+    async fn flushed(&mut self) {}
 
-    fn give_up(&mut self) {}
+    fn abandon_writes(&mut self) {}
 }
 
 /// Somebody calls once.
@@ -48,15 +50,18 @@ struct Once(Option<Peer>);
 impl Listener for Once {
     type Stream = Peer;
 
-    fn accept(&mut self) -> Result<Call<Peer>, String> {
-        Ok(self.0.take().map_or(Call::None, |peer| Call::From(peer, ([127, 0, 0, 1], 50_000).into())))
+    fn accept(&mut self) -> Result<Accepted<Peer>, &'static str> {
+        Ok(self
+            .0
+            .take()
+            .map_or(Accepted::WouldBlock, |peer| Accepted::Connection(peer, ([127, 0, 0, 1], 50_000).into())))
     }
 
     async fn ready(&mut self) {
         pending().await
     }
 
-    fn look(&mut self) -> bool {
+    fn has_pending(&mut self) -> bool {
         false
     }
 }
@@ -114,7 +119,7 @@ fn allocations(requests: u64) -> u64 {
         let (runtime, said) = (Stillness::default(), Rc::default());
         let server = Server::new(runtime.clone(), Nobody, Limits::default());
         let peer = Peer { left: requests, said: Rc::clone(&said) };
-        let task = Box::pin(accept(server, Once(Some(peer))));
+        let task = Box::pin(serve(server, Once(Some(peer))));
         runtime.run(task, || *said.borrow() == requests);
     });
     counted.count_total

@@ -81,6 +81,12 @@ fn facts(printed: &str) -> BTreeSet<String> {
         match line.strip_suffix(" {") {
             Some(block) => blocks.push(block),
             None if line == "}" => _ = blocks.pop(),
+            // The names that are used may stand in one line or in several.
+            None if line.starts_with("use ") && line.ends_with("};") => {
+                let (from, names) = line[..line.len() - 2].split_once('{').expect("names in braces");
+                let block = blocks.join(" / ");
+                facts.extend(names.split(", ").map(|name| format!("{block} / {from}{{{name}}};")));
+            }
             None => _ = facts.insert(format!("{} / {line}", blocks.join(" / "))),
         }
     }

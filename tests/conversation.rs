@@ -11,8 +11,9 @@ use std::time::Duration;
 
 use cases::{CASES, Case};
 use fastrand::Rng;
+use hello_server::events::CloseReason;
 use hello_server::http::{Fault, is_silence};
-use hello_server::server::{Ending, Limits};
+use hello_server::server::Limits;
 use memory::{Answered, Outcome, Step, play};
 
 /// What a client that waits for a word before its body is told, and one that does not wait is not.
@@ -74,15 +75,22 @@ fn assert_same(outcome: &Outcome, replies: &[u8], answered: &[Answered], how: &s
     }
 }
 
-/// What is said in these pieces comes to the same as `whole`, whether the peer pauses between them or not.
-fn assert_comes_to(pieces: &[&[u8]], whole: &Outcome, how: &str) {
+/// How many times the server sent 100 (Continue).
+fn continues(outcome: &Outcome) -> usize {
+    outcome.said.windows(CONTINUE.len()).filter(|bytes| *bytes == CONTINUE).count()
+}
+
+/// What is said in these pieces comes to the same as `whole`, whether the peer pauses between them or not. Returns how many times
+/// the server sent 100 (Continue), without pauses and with them.
+fn assert_comes_to(pieces: &[&[u8]], whole: &Outcome, how: &str) -> [usize; 2] {
     let expected = replies(whole);
-    for silence in [Duration::ZERO, SILENCE / pieces.len() as u32] {
+    [Duration::ZERO, SILENCE / pieces.len() as u32].map(|silence| {
         let outcome = said_in(pieces, silence);
         let how = format!("{how}, after {silence:?} each");
         assert_same(&outcome, &expected, &whole.answered, &how);
         assert_eq!(outcome.ending, whole.ending, "{how}");
-    }
+        continues(&outcome)
+    })
 }
 
 /// A request in short, for whoever reads why a test has failed.
@@ -98,13 +106,14 @@ fn it_does_not_matter_where_a_request_is_cut_in_two() {
         for at in places(case.request.len(), &mut random) {
             let (first, second) = case.request.split_at(at);
             let how = format!("{}, cut at {at}: {}", case.section, short(case.request));
-            assert_comes_to(&[first, second], &whole, &how);
+            let continued = assert_comes_to(&[first, second], &whole, &how);
+            assert_eq!(continued, [continues(&whole); 2], "{how}");
         }
     }
 }
 
 #[test]
-fn who_waits_behind_its_head_is_told_to_go_on_and_who_does_not_is_not() {
+fn a_client_that_waits_before_its_body_gets_100_continue_and_others_do_not() {
     const HEAD: &[u8] = b"POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n";
     let request = [HEAD, b"hello"].concat();
     for at in 1..request.len() {
@@ -131,9 +140,10 @@ fn it_does_not_matter_where_a_request_is_cut_in_three() {
 
 #[test]
 fn it_does_not_matter_that_a_request_comes_byte_by_byte() {
-    for case in CASES.iter().filter(|case| case.request.len() < VERY_LONG) {
+    for case in CASES {
         let pieces: Vec<&[u8]> = case.request.chunks(1).collect();
-        assert_comes_to(&pieces, &said_at_once(case.request), &format!("byte by byte: {}", short(case.request)));
+        let (whole, how) = (said_at_once(case.request), format!("byte by byte: {}", short(case.request)));
+        assert_eq!(assert_comes_to(&pieces, &whole, &how), [continues(&whole); 2], "{how}");
     }
 }
 
@@ -163,7 +173,7 @@ fn assert_answered_in_order(requests: &[&[u8]], random: &mut Rng) {
 }
 
 #[test]
-fn requests_that_come_together_are_answered_as_they_are_one_by_one() {
+fn pipelined_requests_get_the_responses_that_they_get_one_by_one() {
     let mut random = Rng::with_seed(3);
     let (first_ones, next_ones) = (first_ones(), next_ones());
     let between: Vec<&Case> =
@@ -214,7 +224,7 @@ fn for_each_beginning(check: impl Fn(&[u8], &str)) {
 /// The beginning of a request was refused for no other reason than that it is one, and nothing else was answered.
 fn assert_refused(outcome: &Outcome, beginning: &[u8], fault: Fault, how: &str) {
     let [refusal] = &outcome.answered[..] else { panic!("{how}: {outcome:?}") };
-    assert_eq!((refusal.fault, outcome.ending), (Some(fault), Some(Ending::Answered)), "{how}");
+    assert_eq!((refusal.fault, outcome.ending), (Some(fault), Some(CloseReason::LastResponse)), "{how}");
     let begins = format!("HTTP/1.1 {} ", fault.status());
     assert!(replies(outcome).starts_with(begins.as_bytes()), "{how}");
     let line = beginning.trim_ascii_start().split(|&byte| byte == b'\n').next().unwrap_or_default();
@@ -222,12 +232,12 @@ fn assert_refused(outcome: &Outcome, beginning: &[u8], fault: Fault, how: &str) 
 }
 
 #[test]
-fn who_falls_silent_in_the_middle_of_a_request_is_told_so_and_who_has_not_begun_one_is_not() {
+fn an_incomplete_request_gets_a_408_at_its_timeout_and_an_idle_connection_gets_nothing() {
     let limits = Limits::default();
     for_each_beginning(|beginning, how| {
         let outcome = begin(beginning, None);
         if is_silence(beginning) {
-            assert_eq!((&outcome.said[..], outcome.ending), (&b""[..], Some(Ending::Silent)), "{how}");
+            assert_eq!((&outcome.said[..], outcome.ending), (&b""[..], Some(CloseReason::IdleTimeout)), "{how}");
             assert!(outcome.answered.is_empty(), "{how}");
             assert_eq!(outcome.time, limits.idle_timeout, "{how}");
         } else {
@@ -238,11 +248,11 @@ fn who_falls_silent_in_the_middle_of_a_request_is_told_so_and_who_has_not_begun_
 }
 
 #[test]
-fn who_finishes_in_the_middle_of_a_request_is_told_so_and_who_has_not_begun_one_is_not() {
+fn a_peer_that_finishes_inside_a_request_gets_a_400_and_between_requests_nothing() {
     for_each_beginning(|beginning, how| {
         let outcome = begin(beginning, Some(Step::Finish));
         if is_silence(beginning) {
-            assert_eq!((&outcome.said[..], outcome.ending), (&b""[..], Some(Ending::Finished)), "{how}");
+            assert_eq!((&outcome.said[..], outcome.ending), (&b""[..], Some(CloseReason::PeerFinished)), "{how}");
             assert!(outcome.answered.is_empty(), "{how}");
         } else {
             assert_refused(&outcome, beginning, Fault::Incomplete, how);
@@ -251,10 +261,10 @@ fn who_finishes_in_the_middle_of_a_request_is_told_so_and_who_has_not_begun_one_
 }
 
 #[test]
-fn who_resets_in_the_middle_of_a_request_is_told_nothing_and_leaves_no_line_in_the_log() {
+fn a_connection_reset_inside_a_request_gets_no_response_and_no_log_line() {
     for_each_beginning(|beginning, how| {
         let outcome = begin(beginning, Some(Step::Reset));
-        assert_eq!((outcome.ending, outcome.time), (Some(Ending::Gone), Duration::ZERO), "{how}");
+        assert_eq!((outcome.ending, outcome.time), (Some(CloseReason::Disconnected), Duration::ZERO), "{how}");
         assert!(outcome.answered.is_empty(), "{how}");
         // To go on is all that it may have been told before.
         assert_eq!(replies(&outcome), b"", "{how}");

@@ -1,4 +1,5 @@
-//! How every program here says what went wrong: one line of cause, one line of advice, an exit code.
+//! How every program here says what went wrong: one line of cause, one line of advice, an exit code. And what several of them say
+//! in the same words: what the value of an option must be ([`option`]), and where a server listens ([`place`]).
 //!
 //! A [`Failure`] travels to `main` inside an [`anyhow::Error`], and `main` prints its [`report`] once. Text from outside, such
 //! as the name of a file, goes into a message as it is: whatever prints a message [escapes](escape) it there.
@@ -17,11 +18,14 @@
 //! assert_eq!(report.code, 1);
 //! ```
 
+pub mod option;
+pub mod place;
+
 use std::error::Error;
 use std::fmt;
 
 /// Why a program could not do what it was asked to do: for the person who started it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Failure {
     cause: String,
     advice: String,
@@ -45,11 +49,34 @@ impl Failure {
     pub fn usage(cause: impl Into<String>, advice: impl Into<String>) -> Self {
         Failure { code: 2, ..Failure::new(cause, advice) }
     }
+
+    /// The command line has a mistake, and what `--help` prints says how it is right. The exit code is 2.
+    pub fn see_help(cause: impl fmt::Display) -> Self {
+        Failure::usage(format!("{cause}; see --help"), "")
+    }
+}
+
+/// A mistake in the command line, in the words of lexopt; but an error of [`option`] names the option itself, and the value comes
+/// behind it.
+impl From<lexopt::Error> for Failure {
+    fn from(error: lexopt::Error) -> Self {
+        match error {
+            lexopt::Error::ParsingFailed { value, error } => Failure::see_help(format_args!("{error}, not {value:?}")),
+            other => Failure::see_help(other),
+        }
+    }
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.cause)
+    }
+}
+
+/// As [`fmt::Display`]: what is derived is larger than the rest of this crate.
+impl fmt::Debug for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 
@@ -130,6 +157,21 @@ mod tests {
         assert_eq!(said(anyhow::anyhow!("cause")), ("program: cause\n".into(), 1));
         let detailed = Failure::new("cause", "advice").with_details("one\r\n  t\x1bwo\n");
         assert_eq!(said(detailed.into()), ("program: cause\n  advice\none\\r\n  t\\u{1b}wo\n".into(), 1));
+    }
+
+    #[test]
+    fn a_wrong_value_is_told_with_its_option_and_with_what_the_option_takes() {
+        use lexopt::ValueExt as _;
+        let read = |value: &str| std::ffi::OsString::from(value).parse_with(option::number("--port", 0..=65_535));
+        assert_eq!(read("80").expect("a port"), 80);
+        for value in ["65536", "-1", "", "x"] {
+            let error = Failure::from(read(value).expect_err(value));
+            let said = format!("program: --port takes a whole number from 0 to 65535, not {value:?}; see --help\n");
+            assert_eq!(report("program", &error.into()), Report { text: said, code: 2 });
+        }
+        let error = Failure::from(lexopt::Error::MissingValue { option: Some("--port".into()) });
+        let said = "program: missing argument for option '--port'; see --help\n";
+        assert_eq!(report("program", &error.into()), Report { text: said.into(), code: 2 });
     }
 
     #[test]

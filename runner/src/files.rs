@@ -32,11 +32,6 @@ impl Denied<'_> {
         self.0.refuse(Refusal::file(path));
         Err(ErrorCode::Access.into())
     }
-
-    /// The answer to everything else.
-    fn folder<T>(&self) -> FsResult<T> {
-        self.path("/")
-    }
 }
 
 impl types::Host for Denied<'_> {
@@ -49,63 +44,59 @@ impl types::Host for Denied<'_> {
     }
 }
 
+/// Functions of a descriptor that are refused, as a table: `name(types of the arguments) -> type of the result`. Where the path is
+/// among the arguments it stands between them as `path`, and is told; elsewhere `/` is.
+macro_rules! refused {
+    ($($name:ident($($before:ty),*; path $(, $after:ty)*) -> $result:ty;)*) => {$(
+        async fn $name(&mut self, $(_: $before,)* path: String $(, _: $after)*) -> FsResult<$result> {
+            self.path(&path)
+        }
+    )*};
+    ($($name:ident($($argument:ty),*) -> $result:ty;)*) => {$(
+        async fn $name(&mut self, $(_: $argument),*) -> FsResult<$result> {
+            self.path("/")
+        }
+    )*};
+}
+
 impl types::HostDescriptor for Denied<'_> {
-    async fn open_at(
-        &mut self,
-        _: Folder,
-        _: PathFlags,
-        path: String,
-        _: OpenFlags,
-        _: DescriptorFlags,
-    ) -> FsResult<Folder> {
-        self.path(&path)
+    refused! {
+        open_at(Folder, PathFlags; path, OpenFlags, DescriptorFlags) -> Folder;
+        stat_at(Folder, PathFlags; path) -> DescriptorStat;
+        metadata_hash_at(Folder, PathFlags; path) -> MetadataHashValue;
+        set_times_at(Folder, PathFlags; path, NewTimestamp, NewTimestamp) -> ();
+        readlink_at(Folder; path) -> String;
+        create_directory_at(Folder; path) -> ();
+        remove_directory_at(Folder; path) -> ();
+        unlink_file_at(Folder; path) -> ();
+        rename_at(Folder; path, Folder, String) -> ();
+        link_at(Folder, PathFlags; path, Folder, String) -> ();
+        symlink_at(Folder, String; path) -> ();
     }
 
-    async fn stat_at(&mut self, _: Folder, _: PathFlags, path: String) -> FsResult<DescriptorStat> {
-        self.path(&path)
+    refused! {
+        stat(Folder) -> DescriptorStat;
+        metadata_hash(Folder) -> MetadataHashValue;
+        read_directory(Folder) -> Resource<DirectoryEntryStream>;
+        read(Folder, Filesize, Filesize) -> (Vec<u8>, bool);
+        write(Folder, Vec<u8>, Filesize) -> Filesize;
+        advise(Folder, Filesize, Filesize, Advice) -> ();
+        set_size(Folder, Filesize) -> ();
+        set_times(Folder, NewTimestamp, NewTimestamp) -> ();
+        sync(Folder) -> ();
+        sync_data(Folder) -> ();
     }
 
-    async fn metadata_hash_at(&mut self, _: Folder, _: PathFlags, path: String) -> FsResult<MetadataHashValue> {
-        self.path(&path)
+    fn read_via_stream(&mut self, _: Folder, _: Filesize) -> FsResult<Resource<DynInputStream>> {
+        self.path("/")
     }
 
-    async fn set_times_at(
-        &mut self,
-        _: Folder,
-        _: PathFlags,
-        path: String,
-        _: NewTimestamp,
-        _: NewTimestamp,
-    ) -> FsResult<()> {
-        self.path(&path)
+    fn write_via_stream(&mut self, _: Folder, _: Filesize) -> FsResult<Resource<DynOutputStream>> {
+        self.path("/")
     }
 
-    async fn readlink_at(&mut self, _: Folder, path: String) -> FsResult<String> {
-        self.path(&path)
-    }
-
-    async fn create_directory_at(&mut self, _: Folder, path: String) -> FsResult<()> {
-        self.path(&path)
-    }
-
-    async fn remove_directory_at(&mut self, _: Folder, path: String) -> FsResult<()> {
-        self.path(&path)
-    }
-
-    async fn unlink_file_at(&mut self, _: Folder, path: String) -> FsResult<()> {
-        self.path(&path)
-    }
-
-    async fn rename_at(&mut self, _: Folder, path: String, _: Folder, _: String) -> FsResult<()> {
-        self.path(&path)
-    }
-
-    async fn link_at(&mut self, _: Folder, _: PathFlags, path: String, _: Folder, _: String) -> FsResult<()> {
-        self.path(&path)
-    }
-
-    async fn symlink_at(&mut self, _: Folder, _: String, path: String) -> FsResult<()> {
-        self.path(&path)
+    fn append_via_stream(&mut self, _: Folder) -> FsResult<Resource<DynOutputStream>> {
+        self.path("/")
     }
 
     /// What it is, is no secret: a component asks before it opens anything.
@@ -116,58 +107,6 @@ impl types::HostDescriptor for Denied<'_> {
     /// Not even to be read.
     async fn get_flags(&mut self, _: Folder) -> FsResult<DescriptorFlags> {
         Ok(DescriptorFlags::empty())
-    }
-
-    async fn stat(&mut self, _: Folder) -> FsResult<DescriptorStat> {
-        self.folder()
-    }
-
-    async fn metadata_hash(&mut self, _: Folder) -> FsResult<MetadataHashValue> {
-        self.folder()
-    }
-
-    async fn read_directory(&mut self, _: Folder) -> FsResult<Resource<DirectoryEntryStream>> {
-        self.folder()
-    }
-
-    fn read_via_stream(&mut self, _: Folder, _: Filesize) -> FsResult<Resource<DynInputStream>> {
-        self.folder()
-    }
-
-    fn write_via_stream(&mut self, _: Folder, _: Filesize) -> FsResult<Resource<DynOutputStream>> {
-        self.folder()
-    }
-
-    fn append_via_stream(&mut self, _: Folder) -> FsResult<Resource<DynOutputStream>> {
-        self.folder()
-    }
-
-    async fn read(&mut self, _: Folder, _: Filesize, _: Filesize) -> FsResult<(Vec<u8>, bool)> {
-        self.folder()
-    }
-
-    async fn write(&mut self, _: Folder, _: Vec<u8>, _: Filesize) -> FsResult<Filesize> {
-        self.folder()
-    }
-
-    async fn advise(&mut self, _: Folder, _: Filesize, _: Filesize, _: Advice) -> FsResult<()> {
-        self.folder()
-    }
-
-    async fn set_size(&mut self, _: Folder, _: Filesize) -> FsResult<()> {
-        self.folder()
-    }
-
-    async fn set_times(&mut self, _: Folder, _: NewTimestamp, _: NewTimestamp) -> FsResult<()> {
-        self.folder()
-    }
-
-    async fn sync(&mut self, _: Folder) -> FsResult<()> {
-        self.folder()
-    }
-
-    async fn sync_data(&mut self, _: Folder) -> FsResult<()> {
-        self.folder()
     }
 
     /// There is only one.
@@ -183,7 +122,7 @@ impl types::HostDescriptor for Denied<'_> {
 /// There is no such stream, so nobody can ask it for anything.
 impl types::HostDirectoryEntryStream for Denied<'_> {
     async fn read_directory_entry(&mut self, _: Resource<DirectoryEntryStream>) -> FsResult<Option<DirectoryEntry>> {
-        self.folder()
+        self.path("/")
     }
 
     fn drop(&mut self, _: Resource<DirectoryEntryStream>) -> Result<()> {

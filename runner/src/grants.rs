@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use wasmtime_wasi::sockets::SocketAddrUse;
 
-use crate::stdio::Output;
+use crate::stdio::{NAME, Output};
 
 /// How many refusals are told: a component that tries every port of a network does not fill the disk.
 const MOST_REFUSALS: usize = 100;
@@ -224,10 +224,11 @@ impl Guard {
             return;
         }
         if told.len() == MOST_REFUSALS {
-            self.stderr.say(["hello-runner: it is refused more than that, which is not told any more"]);
+            let more = format!("{NAME}: it is refused more than that, which is not told any more");
+            self.stderr.say([more.as_str()]);
         } else {
             let Refusal { tried, advice } = &refusal;
-            let cause = format!("hello-runner: refused: {} may not {tried}", self.name);
+            let cause = format!("{NAME}: refused: {} may not {tried}", self.name);
             self.stderr.say([cause.as_str(), &format!("  {advice}")]);
         }
         told.insert(refusal);

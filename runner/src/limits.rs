@@ -3,10 +3,14 @@
 use wasmtime::component::ResourceTable;
 use wasmtime::{ResourceLimiter, Result};
 
-use crate::options::{MOST_CONNECTIONS, MOST_MEMORY};
-
 /// Bytes of a MiB.
 pub(crate) const MIB: usize = 1024 * 1024;
+
+/// The most memory that there can be, in MiB: a component of WASI 0.2 has 32-bit addresses.
+pub(crate) const MOST_MEMORY: usize = 4096;
+
+/// The most connections that there can be.
+pub(crate) const MOST_CONNECTIONS: usize = 1_000_000;
 
 /// The most instances, memories and tables. A component of one program has a handful of each.
 pub(crate) const MOST_PARTS: usize = 100;

@@ -13,15 +13,21 @@
 //! | `stdio` | the standard streams; the end of standard input tells the component to stop |
 //! | `system` | what the system refuses, and the limit of this process that is behind it |
 //! | `watch` | signals, and code that never pauses |
-//! | `sandbox` | puts it all together and runs the component |
+//! | `component` | reads and compiles the component, and finds out what it imports |
+//! | `program` | links the component, asks what it needs, and runs it |
+//! | `outcome` | how a component ended: its exit code, or cause and advice |
+//! | `sandbox` | from the options to the exit code: each of these in its turn |
 
 mod cache;
+mod component;
 mod denied;
 mod files;
 mod grants;
 mod http;
 mod limits;
 mod options;
+mod outcome;
+mod program;
 mod sandbox;
 mod stdio;
 mod system;
@@ -30,16 +36,14 @@ mod watch;
 use std::io::Write;
 use std::process::ExitCode;
 
-use hello_failure::{Failure, report};
+use hello_failure::report;
 
-use options::{Command, HELP, UsageError};
+use options::{Command, HELP};
+use stdio::NAME;
 
 /// The host allocates for every call of the component, and this is quicker at that than what the system has.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
-/// What this program calls itself.
-const NAME: &str = "hello-runner";
 
 /// Prints where nothing else does. Whether anybody reads it changes nothing.
 fn print(mut stream: impl Write, text: &str) {
@@ -62,8 +66,7 @@ fn main() -> ExitCode {
 /// # Errors
 /// What could not be told anywhere else.
 fn run() -> anyhow::Result<u8> {
-    let see_help = |error: UsageError| Failure::usage(format!("{error}; see --help"), "");
-    match options::parse(std::env::args_os().skip(1)).map_err(see_help)? {
+    match options::parse(std::env::args_os().skip(1))? {
         Command::Run(options) => return sandbox::run(&options),
         Command::Help => print(std::io::stdout(), HELP),
         Command::Version => print(std::io::stdout(), concat!("hello-runner ", env!("CARGO_PKG_VERSION"), "\n")),

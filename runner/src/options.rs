@@ -1,14 +1,17 @@
 //! The command line.
 
 use std::ffi::OsString;
-use std::fmt::Display;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use hello_failure::Failure;
+use hello_failure::option::{address, number, seconds};
+use lexopt::ValueExt as _;
+
 use crate::grants::{Grants, NAME_SCOPE, can_be_used, lacks_scope};
-use crate::limits::MIB;
+use crate::limits::{MIB, MOST_CONNECTIONS, MOST_MEMORY};
 
 /// What `--help` prints.
 pub(crate) const HELP: &str = "\
@@ -41,12 +44,6 @@ const WHICH: &str = "which component? Give the path of a .wasm file";
 
 /// The port that a component gets when nothing is said.
 const DEFAULT_PORT: u16 = 9000;
-
-/// The most memory that there can be, in MiB: a component of WASI 0.2 has 32-bit addresses.
-pub(crate) const MOST_MEMORY: usize = 4096;
-
-/// The most connections that there can be.
-pub(crate) const MOST_CONNECTIONS: usize = 1_000_000;
 
 /// How much memory a component gets when nothing is said, in MiB, besides that of its connections.
 const MEMORY: usize = 8;
@@ -104,17 +101,18 @@ impl Options {
     ///
     /// # Errors
     /// What the component needs cannot be granted to any.
-    pub(crate) fn grant(&mut self, needs: &str, given: Given) -> Result<(), UsageError> {
+    pub(crate) fn grant(&mut self, needs: &str, given: Given) -> Result<(), Failure> {
         for (need, value) in needs.lines().filter_map(|line| line.split_once(' ')) {
+            let value = OsString::from(value);
             match need {
-                "listen" => address(&mut self.grants.listen, "--allow-listen", value.into(), 0)?,
-                "connect" => address(&mut self.grants.connect, "--allow-connect", value.into(), 1)?,
+                "listen" => add(&mut self.grants.listen, value.parse_with(grant_to_listen)?),
+                "connect" => add(&mut self.grants.connect, grant_to_connect(&value)?),
                 "connections" if !given.connections => {
-                    self.max_connections = number("--max-connections", value.into(), CONNECTIONS)?;
+                    self.max_connections = value.parse_with(number("--max-connections", CONNECTIONS))?;
                 }
                 // A second more than the component takes, so that it can say what was not done in time.
                 "grace" if !given.grace => {
-                    self.grace = Duration::from_secs(number("--grace", value.into(), SECONDS)? + 1);
+                    self.grace = value.parse_with(seconds("--grace", 0))? + Duration::from_secs(1);
                 }
                 _ => {}
             }
@@ -126,130 +124,132 @@ impl Options {
     }
 }
 
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            component: PathBuf::new(),
+            arguments: Vec::new(),
+            grants: Grants::default(),
+            max_memory: 0,
+            max_connections: 10_000,
+            max_turn: Some(Duration::from_secs(10)),
+            grace: Duration::from_secs(6),
+            stops_with_input: false,
+            needs: None,
+            quiet: false,
+            verbose: false,
+        }
+    }
+}
+
 /// The memory that a component gets when nothing is said.
 fn memory_for(connections: u64) -> usize {
     let connections = connections as usize * MEMORY_PER_CONNECTION;
     (MEMORY + connections.div_ceil(MIB)).min(MOST_MEMORY) * MIB
 }
 
-/// What may be given for the number of connections, and for times.
+/// What may be given for the number of connections.
 const CONNECTIONS: RangeInclusive<u64> = 1..=MOST_CONNECTIONS as u64;
-const SECONDS: RangeInclusive<u64> = 0..=86_400;
-
-/// A command line that cannot be followed, in one line for the one who typed it.
-pub(crate) type UsageError = lexopt::Error;
 
 /// Reads the command line; `arguments` are those behind the program's name.
-pub(crate) fn parse<A>(arguments: A) -> Result<Command, UsageError>
+pub(crate) fn parse<A>(arguments: A) -> Result<Command, Failure>
 where
     A: IntoIterator,
     A::Item: Into<OsString>,
 {
     use lexopt::prelude::*;
 
-    let (mut listen, mut connect) = (Vec::new(), Vec::new());
-    let mut options = Options {
-        component: PathBuf::new(),
-        arguments: Vec::new(),
-        grants: Grants::default(),
-        max_memory: 0,
-        max_connections: 10_000,
-        max_turn: Some(Duration::from_secs(10)),
-        grace: Duration::from_secs(6),
-        stops_with_input: false,
-        needs: None,
-        quiet: false,
-        verbose: false,
-    };
+    let mut options = Options::default();
     let (mut given, mut grants_needs) = (Given::default(), false);
     let mut parser = lexopt::Parser::from_args(arguments);
     loop {
-        let Some(argument) = parser.next()? else {
-            return Err(WHICH.into());
-        };
+        let argument = parser.next()?.ok_or_else(|| Failure::see_help(WHICH))?;
         match argument {
             Long("help") | Short('h') => return Ok(Command::Help),
             Long("version") | Short('V') => return Ok(Command::Version),
-            Long("allow-listen") => address(&mut listen, "--allow-listen", parser.value()?, 0)?,
-            Long("allow-connect") => address(&mut connect, "--allow-connect", parser.value()?, 1)?,
+            Long("allow-listen") => add(&mut options.grants.listen, parser.value()?.parse_with(grant_to_listen)?),
+            Long("allow-connect") => add(&mut options.grants.connect, grant_to_connect(&parser.value()?)?),
             Long("grant-needs") => grants_needs = true,
             Long("max-memory") => {
                 given.memory = true;
-                options.max_memory = number("--max-memory", parser.value()?, 1..=MOST_MEMORY as u64)? as usize * MIB;
+                let mib = parser.value()?.parse_with(number("--max-memory", 1..=MOST_MEMORY as u64))?;
+                options.max_memory = mib as usize * MIB;
             }
             Long("max-connections") => {
                 given.connections = true;
-                options.max_connections = number("--max-connections", parser.value()?, CONNECTIONS)?;
+                options.max_connections = parser.value()?.parse_with(number("--max-connections", CONNECTIONS))?;
             }
             Long("max-turn") => {
-                let seconds = number("--max-turn", parser.value()?, SECONDS)?;
-                options.max_turn = (seconds > 0).then(|| Duration::from_secs(seconds));
+                let most = parser.value()?.parse_with(seconds("--max-turn", 0))?;
+                options.max_turn = Some(most).filter(|most| !most.is_zero());
             }
             Long("grace") => {
                 given.grace = true;
-                options.grace = Duration::from_secs(number("--grace", parser.value()?, SECONDS)?);
+                options.grace = parser.value()?.parse_with(seconds("--grace", 0))?;
             }
             Long("stop-when-stdin-closes") => options.stops_with_input = true,
             Long("quiet") => options.quiet = true,
             Long("verbose") => options.verbose = true,
-            Value(component) if component.is_empty() => return Err(WHICH.into()),
+            Value(component) if component.is_empty() => return Err(Failure::see_help(WHICH)),
             Value(component) => {
                 options.component = component.into();
                 break;
             }
-            other => return Err(other.unexpected()),
+            other => return Err(other.unexpected().into()),
         }
     }
     // Everything behind the component is the component's.
-    for argument in parser.raw_args()? {
-        let argument = argument.into_string().map_err(|argument| {
-            UsageError::from(format!("a component takes text, and this argument is none: {argument:?}"))
-        })?;
-        options.arguments.push(argument);
-    }
+    options.arguments = parser.raw_args()?.map(text).collect::<Result<_, _>>()?;
     options.needs = grants_needs.then_some(given);
-    if listen.is_empty() && connect.is_empty() && !grants_needs {
-        listen = vec![(Ipv4Addr::LOCALHOST, DEFAULT_PORT).into(), (Ipv6Addr::LOCALHOST, DEFAULT_PORT).into()];
+    if options.grants == Grants::default() && !grants_needs {
+        options.grants.listen =
+            vec![(Ipv4Addr::LOCALHOST, DEFAULT_PORT).into(), (Ipv6Addr::LOCALHOST, DEFAULT_PORT).into()];
     }
     if !given.memory {
         options.max_memory = memory_for(options.max_connections);
     }
-    options.grants = Grants { listen, connect };
     Ok(Command::Run(options))
 }
 
+/// An argument of the component.
+fn text(argument: OsString) -> Result<String, Failure> {
+    let no_text =
+        |argument| Failure::see_help(format_args!("a component takes text, and this argument is none: {argument:?}"));
+    argument.into_string().map_err(no_text)
+}
+
 /// Adds an address to `grants`. One that is there already changes nothing, and is not said twice.
-fn address(grants: &mut Vec<SocketAddr>, option: &str, value: OsString, least_port: u16) -> Result<(), UsageError> {
-    let text = value.to_string_lossy();
-    match text.parse::<SocketAddr>() {
-        Ok(address) if !can_be_used(address.ip(), option) => Err(refuse(option, "an address of one machine", &text)),
-        // (A server that is to listen there says itself what is wrong with that.)
-        Ok(address) if option == "--allow-connect" && lacks_scope(&address) => {
-            Err(format!("{option} cannot grant {text}: {NAME_SCOPE}").into())
-        }
-        Ok(address) if grants.contains(&address) => Ok(()),
-        Ok(address) if address.port() >= least_port => {
-            grants.push(address);
-            Ok(())
-        }
-        Ok(_) => Err(refuse(option, "a port from 1 to 65535", &text)),
-        Err(_) => Err(refuse(option, "an address and a port, such as 127.0.0.1:9000 or [::1]:9000", &text)),
+fn add(grants: &mut Vec<SocketAddr>, address: SocketAddr) {
+    if !grants.contains(&address) {
+        grants.push(address);
     }
 }
 
-fn number(option: &str, value: OsString, range: RangeInclusive<u64>) -> Result<u64, UsageError> {
-    let text = value.to_string_lossy();
-    match text.parse() {
-        Ok(number) if range.contains(&number) => Ok(number),
-        _ => {
-            let (least, most) = range.into_inner();
-            Err(refuse(option, format_args!("a whole number from {least} to {most}"), &text))
-        }
+/// Reads where the component may listen. (A server that is to listen there says itself what is wrong with that.)
+fn grant_to_listen(text: &str) -> Result<SocketAddr, String> {
+    grant("--allow-listen", text)
+}
+
+/// Reads where the component may connect to.
+fn grant_to_connect(value: &OsString) -> Result<SocketAddr, Failure> {
+    const OPTION: &str = "--allow-connect";
+    let address = value.parse_with(|text| match grant(OPTION, text)? {
+        address if address.port() == 0 => Err(format!("{OPTION} takes a port from 1 to 65535")),
+        address => Ok(address),
+    })?;
+    match lacks_scope(&address) {
+        true => Err(Failure::see_help(format_args!("{OPTION} cannot grant {address}: {NAME_SCOPE}"))),
+        false => Ok(address),
     }
 }
 
-fn refuse(option: &str, takes: impl Display, text: &str) -> UsageError {
-    format!("{option} takes {takes}, not {text:?}").into()
+/// Reads an address that `option` can grant.
+fn grant(option: &str, text: &str) -> Result<SocketAddr, String> {
+    let address = address(option)(text)?;
+    match can_be_used(address.ip(), option) {
+        true => Ok(address),
+        false => Err(format!("{option} takes an address of one machine")),
+    }
 }
 
 #[cfg(test)]

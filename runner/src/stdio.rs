@@ -17,6 +17,9 @@ use tokio::sync::{Notify, watch};
 use wasmtime_wasi::cli::{IsTerminal, StdinStream, StdoutStream};
 use wasmtime_wasi::p2::{InputStream, OutputStream, Pollable, StreamError, StreamResult};
 
+/// What this program calls itself in what it prints.
+pub(crate) const NAME: &str = "hello-runner";
+
 /// How many bytes wait to be written at the most, before the component has to wait.
 const MOST_WAITING: usize = 64 * 1024;
 

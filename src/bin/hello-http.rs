@@ -29,10 +29,10 @@ async fn main(request: http::Request<Body>) -> Result<http::Response<Body>, Erro
 /// The whole body, as far as the answer wants to see it; or that it is too long.
 #[cfg(target_family = "wasm")]
 async fn read(body: Body) -> Result<Result<Vec<u8>, Fault>, Error> {
-    let mut content = Content::new(Site::HELLO.body);
+    let mut content = Content::new(Site::HELLO.body_limit);
     // Nobody has to send what is too long before that is said.
     if let Some(length) = body.content_length()
-        && let Err(fault) = Content::new(Site::HELLO.body).announce(length)
+        && let Err(fault) = Content::new(Site::HELLO.body_limit).announce(length)
     {
         return Ok(Err(fault));
     }

@@ -201,84 +201,93 @@ impl Body {
 
     /// Takes one byte, or as much content as there is. `bytes` is not empty.
     fn step(&mut self, bytes: &[u8]) -> Result<usize, Fault> {
-        let byte = bytes[0];
-        self.state = match self.state {
-            State::Length(left) | State::Chunk(left) => {
-                let taken = left.min(bytes.len() as u64);
-                let left = left - taken;
-                self.content.add(&bytes[..taken as usize]);
-                self.state = match self.state {
-                    State::Length(_) if left == 0 => State::End,
-                    State::Length(_) => State::Length(left),
-                    _ if left == 0 => State::ChunkCarriageReturn,
-                    _ => State::Chunk(left),
-                };
-                return Ok(taken as usize);
+        let state = match self.state {
+            State::Length(left) | State::Chunk(left) => return Ok(self.take_content(left, bytes)),
+            State::TrailerStart
+            | State::TrailerName
+            | State::TrailerValue
+            | State::TrailerLineFeed
+            | State::FinalLineFeed => self.state.in_trailer(bytes[0]).ok_or(Fault::Trailer)?,
+            _ => self.state.around_chunk(bytes[0]).ok_or(Fault::Chunk)?,
+        };
+        if let (State::SizeLineFeed { .. }, State::Chunk(size)) = (self.state, state) {
+            self.content.announce(size)?;
+        }
+        self.state = state;
+        if state.is_overhead() {
+            self.overhead += 1;
+            if self.overhead > MAX_CHUNK_OVERHEAD {
+                return Err(Fault::ChunkOverheadTooLong);
             }
-            State::Size { size, digits } => match (byte, char::from(byte).to_digit(16)) {
-                // RFC 9112 section 7.1: a size that cannot be counted is refused, and never taken for another number.
-                (_, Some(digit)) => State::Size {
-                    size: size.checked_mul(16).ok_or(Fault::Chunk)? | u64::from(digit),
-                    digits: digits.saturating_add(1),
-                },
-                _ if digits == 0 => return Err(Fault::Chunk),
-                (b'\r', _) => State::SizeLineFeed { size },
-                (b';', _) => State::Extension { size, part: Part::Start },
-                (b' ' | b'\t', _) => State::BlankAfterSize { size },
-                _ => return Err(Fault::Chunk),
-            },
-            State::BlankAfterSize { size } => match byte {
-                b' ' | b'\t' => self.state,
-                b';' => State::Extension { size, part: Part::Start },
-                _ => return Err(Fault::Chunk),
-            },
-            State::Extension { size, part: Part::Name | Part::Value | Part::QuoteEnd } if byte == b'\r' => {
+        }
+        Ok(1)
+    }
+
+    /// Takes as much content as there is, up to what is `left`.
+    fn take_content(&mut self, left: u64, bytes: &[u8]) -> usize {
+        let taken = left.min(bytes.len() as u64);
+        self.content.add(&bytes[..taken as usize]);
+        self.state = match (self.state, left - taken) {
+            (State::Length(_), 0) => State::End,
+            (State::Length(_), left) => State::Length(left),
+            (_, 0) => State::ChunkCarriageReturn,
+            (_, left) => State::Chunk(left),
+        };
+        taken as usize
+    }
+}
+
+impl State {
+    /// The state behind `byte` of a size line, or of the line end behind a chunk, if it may stand here.
+    fn around_chunk(self, byte: u8) -> Option<State> {
+        Some(match (self, byte) {
+            (State::Size { size, digits }, _) => return State::behind_digits(size, digits, byte),
+            (State::BlankAfterSize { .. }, b' ' | b'\t') => self,
+            (State::BlankAfterSize { size }, b';') => State::Extension { size, part: Part::Start },
+            (State::Extension { size, part: Part::Name | Part::Value | Part::QuoteEnd }, b'\r') => {
                 State::SizeLineFeed { size }
             }
-            State::Extension { size, part } => State::Extension { size, part: part.next(byte).ok_or(Fault::Chunk)? },
-            State::SizeLineFeed { size } => match (byte, size) {
-                (b'\n', 0) => State::TrailerStart,
-                (b'\n', size) => {
-                    self.content.announce(size)?;
-                    State::Chunk(size)
-                }
-                _ => return Err(Fault::Chunk),
-            },
-            State::ChunkCarriageReturn => match byte {
-                b'\r' => State::ChunkLineFeed,
-                _ => return Err(Fault::Chunk),
-            },
-            State::ChunkLineFeed => match byte {
-                b'\n' => State::Size { size: 0, digits: 0 },
-                _ => return Err(Fault::Chunk),
-            },
-            State::TrailerStart => match byte {
-                b'\r' => State::FinalLineFeed,
-                byte if is_token(byte) => State::TrailerName,
-                _ => return Err(Fault::Trailer),
-            },
-            State::TrailerName => match byte {
-                b':' => State::TrailerValue,
-                byte if is_token(byte) => State::TrailerName,
-                _ => return Err(Fault::Trailer),
-            },
-            State::TrailerValue => match byte {
-                b'\r' => State::TrailerLineFeed,
-                byte if is_field_value(byte) => State::TrailerValue,
-                _ => return Err(Fault::Trailer),
-            },
-            State::TrailerLineFeed => match byte {
-                b'\n' => State::TrailerStart,
-                _ => return Err(Fault::Trailer),
-            },
-            State::FinalLineFeed => match byte {
-                b'\n' => State::End,
-                _ => return Err(Fault::Trailer),
-            },
-            State::End => return Ok(0),
-        };
-        // Everything that is neither content nor a bare size line can be piled up without an end.
-        let is_overhead = match self.state {
+            (State::Extension { size, part }, _) => State::Extension { size, part: part.next(byte)? },
+            (State::SizeLineFeed { size: 0 }, b'\n') => State::TrailerStart,
+            (State::SizeLineFeed { size }, b'\n') => State::Chunk(size),
+            (State::ChunkCarriageReturn, b'\r') => State::ChunkLineFeed,
+            (State::ChunkLineFeed, b'\n') => State::Size { size: 0, digits: 0 },
+            _ => return None,
+        })
+    }
+
+    /// The state behind `byte`, which follows `digits` digits of a chunk's size.
+    fn behind_digits(size: u64, digits: u8, byte: u8) -> Option<State> {
+        Some(match (byte, char::from(byte).to_digit(16)) {
+            // RFC 9112 section 7.1: a size that cannot be counted is refused, and never taken for another number.
+            (_, Some(digit)) => {
+                State::Size { size: size.checked_mul(16)? | u64::from(digit), digits: digits.saturating_add(1) }
+            }
+            _ if digits == 0 => return None,
+            (b'\r', _) => State::SizeLineFeed { size },
+            (b';', _) => State::Extension { size, part: Part::Start },
+            (b' ' | b'\t', _) => State::BlankAfterSize { size },
+            _ => return None,
+        })
+    }
+
+    /// The state behind `byte` of a trailer field, or of the line that ends the body, if it may stand here.
+    fn in_trailer(self, byte: u8) -> Option<State> {
+        Some(match (self, byte) {
+            (State::TrailerStart, b'\r') => State::FinalLineFeed,
+            (State::TrailerStart | State::TrailerName, byte) if is_token(byte) => State::TrailerName,
+            (State::TrailerName, b':') => State::TrailerValue,
+            (State::TrailerValue, b'\r') => State::TrailerLineFeed,
+            (State::TrailerValue, byte) if is_field_value(byte) => State::TrailerValue,
+            (State::TrailerLineFeed, b'\n') => State::TrailerStart,
+            (State::FinalLineFeed, b'\n') => State::End,
+            _ => return None,
+        })
+    }
+
+    /// Whether the last byte was overhead: all that is neither content nor a bare size line can be piled up without an end.
+    fn is_overhead(self) -> bool {
+        match self {
             State::Size { digits, .. } => digits > SIZE_DIGITS,
             State::BlankAfterSize { .. }
             | State::Extension { .. }
@@ -286,13 +295,6 @@ impl Body {
             | State::TrailerValue
             | State::TrailerLineFeed => true,
             _ => false,
-        };
-        if is_overhead {
-            self.overhead += 1;
-            if self.overhead > MAX_CHUNK_OVERHEAD {
-                return Err(Fault::ChunkOverheadTooLong);
-            }
         }
-        Ok(1)
     }
 }

@@ -45,7 +45,7 @@ pub const MAX_METHOD: usize = 32;
 
 /// The most bytes of content a request may carry, when it is read and thrown away. More is answered with 413
 /// (RFC 9110 section 15.5.14). Default is 1 MiB. Who wants to see bodies says how long they may be
-/// ([`crate::site::BODY`]).
+/// ([`crate::hello::BODY_LIMIT`]).
 pub const MAX_BODY: u64 = 1024 * 1024;
 
 /// The most bytes of chunk extensions, trailer fields, and digits of a size beyond its 16th that a chunked body may carry around

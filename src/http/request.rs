@@ -16,7 +16,7 @@ pub struct Request<'b> {
     /// What is asked for.
     pub target: Target<'b>,
     /// The whole content of the body, without the chunks that it may have come in; nothing, unless `hello.rs` wants to see
-    /// bodies ([`crate::site::BODY`]).
+    /// bodies ([`crate::hello::BODY_LIMIT`]).
     pub body: &'b [u8],
     /// The field lines as they came, checked line by line. Who was given pairs has none.
     lines: &'b [u8],

@@ -1,5 +1,5 @@
-//! Requests as literals, and what becomes of them: status, and connection. Each goes through the whole conversation in
-//! memory, once in one piece, once split in two at every byte, and once byte by byte, and the answer is the same.
+//! Requests as literals, and what becomes of them: status, and connection. Each goes through the whole connection in
+//! memory in one piece. `tests/conversation.rs` splits each of them everywhere, and the responses are the same.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -13,8 +13,10 @@ use std::time::{Duration, SystemTime};
 
 use super::cases::{CASES, Case};
 use super::{Content, Fault, Head, MAX_BODY, MAX_TARGET, Parsed, Persistence, Progress, Request, Response, parse};
-use crate::server::places::Places;
-use crate::server::{Caller, Event, Gone, Limits, Observer, Runtime, Server, Stream, connection};
+use crate::events::{Event, Observer, Peer};
+use crate::net::{Runtime, Stream};
+use crate::server::limit::ConnectionLimit;
+use crate::server::{Limits, Server, connection};
 use crate::site::Site;
 
 /// A peer that says what it has to say, piece by piece, and then waits.
@@ -28,7 +30,7 @@ struct Script {
 struct Line(Rc<RefCell<Script>>);
 
 impl Stream for Line {
-    async fn read(&mut self, most: usize) -> Result<Vec<u8>, Gone> {
+    async fn read(&mut self, most: usize) -> std::io::Result<Vec<u8>> {
         poll_fn(|_| {
             let pieces = &mut self.0.borrow_mut().pieces;
             match pieces.pop_front() {
@@ -44,18 +46,18 @@ impl Stream for Line {
         .await
     }
 
-    async fn write(&mut self, bytes: &[u8]) -> Result<usize, Gone> {
+    async fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         self.0.borrow_mut().replies.extend_from_slice(bytes);
         Ok(bytes.len())
     }
 
-    fn finish(&mut self) {
+    fn shutdown_write(&mut self) {
         self.0.borrow_mut().finished = true;
     }
 
-    async fn written(&mut self) {}
+    async fn flushed(&mut self) {}
 
-    fn give_up(&mut self) {}
+    fn abandon_writes(&mut self) {}
 }
 
 /// No time passes.
@@ -98,7 +100,7 @@ impl Wake for Woken {
 }
 
 /// What the server says to these pieces: its replies, and whether it hangs up.
-fn converse(pieces: impl IntoIterator<Item = Vec<u8>>) -> (Vec<u8>, bool) {
+fn serve_connection(pieces: impl IntoIterator<Item = Vec<u8>>) -> (Vec<u8>, bool) {
     converse_with(Site::HELLO, pieces)
 }
 
@@ -108,10 +110,10 @@ fn converse_with(site: Site, pieces: impl IntoIterator<Item = Vec<u8>>) -> (Vec<
         pieces: pieces.into_iter().filter(|piece| !piece.is_empty()).collect(),
         ..Script::default()
     }));
-    let server = Server::of(site, Still, Deaf, Limits::default());
-    let place = Places::new(1).try_take().expect("a free place");
-    let caller = Caller { number: 1, address: ([127, 0, 0, 1], 50_000).into() };
-    let conversation = connection::converse(server, Line(Rc::clone(&script)), caller, place);
+    let server = Server::with_site(site, Still, Deaf, Limits::default());
+    let place = ConnectionLimit::new(1).try_acquire().expect("a free place");
+    let caller = Peer { id: 1, address: ([127, 0, 0, 1], 50_000).into() };
+    let conversation = connection::serve_connection(server, Line(Rc::clone(&script)), caller, place);
     // A stream that is always ready or never wakes nobody; only the conversation itself does, to let others go first.
     let woken = Arc::new(Woken(AtomicBool::new(true)));
     let waker = Waker::from(Arc::clone(&woken));
@@ -168,7 +170,7 @@ fn summary(replies: &[u8], closed: bool, request: &[u8]) -> String {
 
 fn check(case: &Case, pieces: impl IntoIterator<Item = Vec<u8>>, how: &str) {
     let Case { section, request, outcome } = case;
-    let (replies, closed) = converse(pieces);
+    let (replies, closed) = serve_connection(pieces);
     let found = summary(&replies, closed, request);
     assert_eq!(&found, outcome, "{section}, {how}: {}", request.get(..200).unwrap_or(request).escape_ascii());
 }
@@ -205,31 +207,13 @@ fn every_request_has_its_outcome() {
 }
 
 #[test]
-fn it_does_not_matter_where_a_request_is_split() {
-    for case in CASES.iter().filter(|case| case.request.len() < 600) {
-        for at in 1..case.request.len() {
-            let (first, second) = case.request.split_at(at);
-            check(case, [first.to_vec(), second.to_vec()], &format!("split at {at}"));
-        }
-    }
-}
-
-#[test]
-fn it_does_not_matter_that_a_request_comes_byte_by_byte() {
-    for case in CASES {
-        let bytes = case.request.iter().map(|&byte| vec![byte]);
-        check(case, bytes, "byte by byte");
-    }
-}
-
-#[test]
 fn what_follows_a_request_is_the_next_one() {
     // Whatever leaves the connection open has ended where the server thinks it has: the next request is found.
     const NEXT: &[u8] = b"GET /next HTTP/1.1\r\nHost: a\r\n\r\n";
     for case in CASES {
         if case.whole() && !case.request.starts_with(b"HEAD ") {
             let both = [case.request, NEXT].concat();
-            let (replies, closed) = converse([both]);
+            let (replies, closed) = serve_connection([both]);
             let found = summary(&replies, closed, case.request);
             let outcome = case.outcome.replace("open", "200 open");
             // Whoever has begun to send its body is not told to go on.
@@ -351,7 +335,7 @@ fn no_byte_of_a_head_that_comes_byte_by_byte_is_looked_at_again_before_its_line_
 
 /// Says what it has seen of the body, of which it wants to see so much.
 fn echo(most: usize) -> Site {
-    Site { answer: |request| Response::new(200, "application/octet-stream", request.body.to_vec()), body: most }
+    Site { answer: |request| Response::new(200, "application/octet-stream", request.body.to_vec()), body_limit: most }
 }
 
 /// `Wikipedia` in two chunks, with an extension, a trailer, and line ends in the content.
@@ -408,7 +392,7 @@ fn nothing_is_kept_of_a_body_that_nobody_wants_to_see_and_no_more_than_may_come_
 
 #[test]
 fn without_a_word_of_hello_rs_its_answer_sees_no_body() {
-    assert_eq!(Site::HELLO.body, 0);
+    assert_eq!(Site::HELLO.body_limit, 0);
     let (replies, _) = converse_with(echo(0), [CHUNKED.to_vec()]);
     assert!(replies.ends_with(b"\r\n\r\n"), "{}", replies.escape_ascii());
 }

@@ -6,10 +6,10 @@
 use std::fmt::{self, Display, Write as _};
 use std::rc::Rc;
 
-use super::escape_line;
 use super::lines::Lines;
+use super::{escape_line, why};
+use crate::events::{CloseReason, Event, Observer};
 use crate::http::response::reason;
-use crate::server::{Ending, Event, Observer, Part};
 
 /// The most bytes of a request line that are shown.
 const SHOWN: usize = 60;
@@ -34,7 +34,7 @@ impl Explainer {
 impl Observer for Explainer {
     fn observe(&self, event: Event<'_>) {
         match event {
-            Event::SocketMade(address) => {
+            Event::SocketCreated(address) => {
                 let family = if address.is_ipv4() { "IPv4" } else { "IPv6" };
                 self.tell("create", "create-tcp-socket", format_args!("a socket, which is a telephone, for {family}"));
             }
@@ -46,30 +46,19 @@ impl Observer for Explainer {
                 "set-listen-backlog-size, start-listen, finish-listen",
                 format_args!("it may ring; up to {backlog} callers are held in line"),
             ),
-            Event::PickedUp(caller) => self.tell(
+            Event::Accepted(peer) => self.tell(
                 "accept",
                 "accept",
-                format_args!(
-                    "call {}: picked up; it is {}, and the client must speak first",
-                    caller.number, caller.address
-                ),
+                format_args!("call {}: picked up; it is {}, and the client must speak first", peer.id, peer.address),
             ),
-            Event::Heard(caller, part) => {
-                let (bytes, what) = match part {
-                    Part::Head(bytes) => (bytes, "of a request"),
-                    Part::Body(bytes) => (bytes, "of a body"),
-                };
-                let bytes = count(bytes.len());
-                self.tell(
-                    "read",
-                    "input-stream.read",
-                    format_args!("call {}: the client says {bytes} {what}", caller.number),
-                );
+            Event::Received(peer, bytes) => {
+                let (number, bytes) = (peer.id, count(bytes.len()));
+                self.tell("read", "input-stream.read", format_args!("call {number}: the client says {bytes}"));
             }
             // The reply is told as a whole; see below.
-            Event::Said(..) => {}
-            Event::Answered(exchange) => {
-                let (number, status) = (exchange.caller.number, exchange.status);
+            Event::Sent(..) => {}
+            Event::Responded(exchange) => {
+                let (number, status) = (exchange.peer.id, exchange.status);
                 let (question, reason, bytes) = (Line(exchange.line), reason(status), count(exchange.bytes));
                 self.tell(
                     "write",
@@ -77,15 +66,15 @@ impl Observer for Explainer {
                     format_args!("call {number}: to {question} the answer is {status} {reason}, with {bytes} of body"),
                 );
             }
-            Event::HungUp(caller, ending) => {
-                let number = caller.number;
-                match ending {
-                    Ending::Answered => self.tell(
+            Event::Closed(peer, reason) => {
+                let number = peer.id;
+                match reason {
+                    CloseReason::LastResponse => self.tell(
                         "close",
                         "shutdown",
                         format_args!("call {number}: that was the last answer, and the server hangs up"),
                     ),
-                    Ending::Finished => {
+                    CloseReason::PeerFinished => {
                         self.tell(
                             "read",
                             "input-stream.read: closed",
@@ -93,12 +82,15 @@ impl Observer for Explainer {
                         );
                         self.tell("close", "shutdown", format_args!("call {number}: and so does the server"));
                     }
-                    Ending::Silent => self.tell(
+                    CloseReason::IdleTimeout
+                    | CloseReason::WriteTimeout
+                    | CloseReason::Evicted
+                    | CloseReason::Stopping => self.tell(
                         "close",
                         "the socket is dropped",
-                        format_args!("call {number}: the server stops waiting, and hangs up"),
+                        format_args!("call {number}: {}, so the server hangs up", why(reason)),
                     ),
-                    Ending::Gone => self.tell(
+                    CloseReason::Disconnected => self.tell(
                         "close",
                         "the socket is dropped",
                         format_args!("call {number}: the client is gone without a word"),

@@ -8,7 +8,7 @@ use std::future::{Future, poll_fn};
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
-use crate::server::Runtime;
+use crate::net::Runtime;
 
 /// The most bytes of lines that wait for somebody to take them, those that are being written included. A reader that has
 /// stopped reading loses the lines beyond that, and is told how many. (That is for hosts whose standard output does not
@@ -23,6 +23,30 @@ const LOOK: Duration = Duration::from_millis(10);
 pub trait Sink {
     /// Writes whole lines; waits while there is no room.
     fn write(&mut self, lines: &[u8]) -> impl Future<Output = Result<(), SinkError>>;
+}
+
+/// How many bytes of lines are written until the other tasks have a turn: a burst of requests leaves a megabyte of lines, and to
+/// write that takes ten milliseconds.
+#[cfg(target_family = "wasm")]
+const BYTES_PER_TURN: usize = 16 * 1024;
+
+/// Standard output, and standard error.
+#[cfg(target_family = "wasm")]
+impl Sink for hello_runtime::io::Output {
+    async fn write(&mut self, mut lines: &[u8]) -> Result<(), SinkError> {
+        let failure = |error: std::io::Error| match error.kind() {
+            std::io::ErrorKind::BrokenPipe => SinkError::Closed,
+            _ => SinkError::Failed,
+        };
+        while !lines.is_empty() {
+            let written = Self::write(self, &lines[..lines.len().min(BYTES_PER_TURN)]).await.map_err(failure)?;
+            lines = &lines[written..];
+            if !lines.is_empty() {
+                hello_runtime::yield_now().await;
+            }
+        }
+        self.flush().map_err(failure)
+    }
 }
 
 /// Why lines could not be written.
@@ -104,13 +128,13 @@ impl Lines {
     /// Passes lines on to `sink` whenever there are some, until they are [finished](Lines::finish), or until nobody reads
     /// them any more: then there are no more lines, and the server goes on without them. `complain` is told of that; and
     /// that lines could not be written, once until it has worked again.
-    pub async fn run(&self, sink: impl Sink, complain: impl Fn(SinkError)) {
+    pub async fn run(&self, sink: impl Sink, complain: &dyn Fn(SinkError)) {
         self.running.set(true);
         self.pass_on(sink, complain).await;
         self.running.set(false);
     }
 
-    async fn pass_on(&self, mut sink: impl Sink, complain: impl Fn(SinkError)) {
+    async fn pass_on(&self, mut sink: impl Sink, complain: &dyn Fn(SinkError)) {
         // Nobody says how much of a write that failed was written.
         let mut torn = false;
         // How many lines the last write was about. A host that writes behind our back says only at the next one whether

@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use super::escape_line;
 use super::lines::Lines;
-use crate::server::{Event, Exchange, Observer};
+use crate::events::{Event, Exchange, Observer};
 
 /// What a line of the log looks like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,7 +48,7 @@ impl AccessLog {
 
 impl Observer for AccessLog {
     fn observe(&self, event: Event<'_>) {
-        let Event::Answered(exchange) = event else {
+        let Event::Responded(exchange) = event else {
             return;
         };
         match self.format {
@@ -62,7 +62,7 @@ impl Observer for AccessLog {
 /// A line in the Common Log Format. `date` is `Mon, 23 Nov 2026 20:31:47 GMT`, and all its parts are where they are.
 fn common(out: &mut String, exchange: &Exchange<'_>) -> std::fmt::Result {
     let date = exchange.date;
-    write!(out, "{} - - [", exchange.caller.address.ip())?;
+    write!(out, "{} - - [", exchange.peer.address.ip())?;
     for (part, behind) in [(5..7, '/'), (8..11, '/'), (12..16, ':'), (17..25, ' ')] {
         out.push_str(date.get(part).unwrap_or_default());
         out.push(behind);
@@ -89,7 +89,7 @@ fn json(out: &mut String, exchange: &Exchange<'_>) -> std::fmt::Result {
         part(12..16),
         part(5..7),
         part(17..25),
-        exchange.caller.address
+        exchange.peer.address
     )?;
     let mut line = String::new();
     escape_line(&mut line, exchange.line);

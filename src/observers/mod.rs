@@ -4,19 +4,23 @@
 //! |---|---|
 //! | [`log`] | a line a request: the access log |
 //! | [`explain`] | the telephone call as it happens, and which function of WASI did it |
-//! | [`wire`] | the bytes, in both directions |
+//! | [`bytes`] | the bytes, in both directions |
 //! | `secrets` | nothing: it knows what is not to be shown |
 //! | [`lines`] | nothing: it collects the lines of all of them, and passes them on |
 //!
 //! A new one is a file here, and a line in `start.rs`.
 
+use secrets::secret;
+
+use crate::events::CloseReason;
+
+pub mod bytes;
 pub mod explain;
 pub mod lines;
 pub mod log;
 mod secrets;
 #[cfg(test)]
 mod tests;
-pub mod wire;
 
 /// Writes `bytes` so that they stay within one line, one field and ASCII, and can be read back: quotes and backslashes
 /// get a backslash, everything that is not visible ASCII or a space becomes `\xhh`, as in the logs of other servers.
@@ -34,9 +38,9 @@ fn escape(out: &mut String, bytes: &[u8]) {
 
 /// Writes the line of a request so, without what nobody should read.
 fn escape_line(out: &mut String, line: &[u8]) {
-    let (readable, is_all) = secrets::readable(line);
-    escape(out, readable);
-    if !is_all {
+    let secret = secret(line);
+    escape(out, &line[..secret.unwrap_or(line.len())]);
+    if secret.is_some() {
         out.push_str(" ***");
     }
 }
@@ -51,5 +55,16 @@ fn escape_invisible(out: &mut String, byte: u8) {
             out.push(char::from(DIGITS[usize::from(byte >> 4)]));
             out.push(char::from(DIGITS[usize::from(byte & 15)]));
         }
+    }
+}
+
+/// Why the server does not wait for a client any longer.
+fn why(reason: CloseReason) -> &'static str {
+    match reason {
+        CloseReason::IdleTimeout => "the client has said nothing for too long",
+        CloseReason::WriteTimeout => "the client does not read its answers",
+        CloseReason::Evicted => "another client needs the place",
+        CloseReason::Stopping => "the server stops",
+        CloseReason::LastResponse | CloseReason::PeerFinished | CloseReason::Disconnected => "the call is over",
     }
 }

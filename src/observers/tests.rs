@@ -4,16 +4,17 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::bytes::ShowBytes;
 use super::explain::Explainer;
 use super::lines::{Lines, Sink, SinkError};
 use super::log::{AccessLog, Format};
-use super::wire::Wire;
-use crate::server::accept::accept;
+use crate::events::{Event, Exchange, Observer, Peer};
+use crate::server::accept::serve;
 use crate::server::tests::{GET, HELLO, LAST_GET, play, seconds};
-use crate::server::{Caller, Event, Exchange, Limits, Observer, Runtime as _, Server};
+use crate::server::{Limits, Server};
 use crate::site::Site;
-use crate::wasi::model::{Model, Peer, ROOM, Switchboard, Telephone};
-use crate::wasi::runtime::Runtime;
+use hello_runtime::Runtime;
+use hello_runtime::model::{Client, Model, Network, NetworkListener, ROOM};
 
 /// Takes lines when the test lets it.
 #[derive(Clone, Default)]
@@ -26,29 +27,29 @@ impl Sink for Page {
     }
 }
 
-/// A server in memory whose log goes to the sink that `sink` makes, and a telephone to call it with.
-fn with_log<S: Sink + 'static>(format: Format, sink: impl FnOnce(&Runtime<Model>) -> S) -> (Runtime<Model>, Telephone) {
+/// A server in memory whose log goes to the sink that `sink` makes, and a network to call it with.
+fn with_log<S: Sink + 'static>(format: Format, sink: impl FnOnce(&Runtime<Model>) -> S) -> (Runtime<Model>, Network) {
     let model = Model::new();
     let runtime = Runtime::new(model.clone());
     let lines = Rc::new(Lines::new(format.loss()));
     let log = AccessLog::new(format, &lines);
     let sink = sink(&runtime);
-    runtime.spawn(async move { lines.run(sink, |_| {}).await });
+    runtime.spawn(async move { lines.run(sink, &|_| {}).await });
     let server = Server::new(runtime.clone(), log, Limits::default());
-    let (switchboard, telephone) = Switchboard::new(&model, runtime.reactor());
-    runtime.spawn(accept(server, switchboard));
-    (runtime, telephone)
+    let (listener, network) = NetworkListener::listen(&model, &runtime);
+    runtime.spawn(serve(server, listener));
+    (runtime, network)
 }
 
 /// What the log says about these exchanges with a server in memory.
 fn logged(format: Format, requests: &'static [&'static [u8]]) -> Vec<String> {
     let page = Page::default();
-    let (runtime, telephone) = with_log(format, |_| page.clone());
-    runtime.run(async move {
-        let peers: Vec<Peer> = requests.iter().map(|_| telephone.call()).collect();
+    let (runtime, network) = with_log(format, |_| page.clone());
+    runtime.block_on(async move {
+        let peers: Vec<Client> = requests.iter().map(|_| network.connect()).collect();
         for (peer, request) in peers.iter().zip(requests) {
             peer.send(request);
-            peer.finish();
+            peer.shutdown_write();
         }
         for peer in &peers {
             peer.receive_all().await;
@@ -145,14 +146,14 @@ impl Sink for Disk {
 #[test]
 fn a_log_that_fails_for_a_while_goes_on_and_says_how_much_was_lost() {
     let disk = Disk::default();
-    let (runtime, telephone) = with_log(Format::Common, |_| disk.clone());
+    let (runtime, network) = with_log(Format::Common, |_| disk.clone());
     let (full, clock) = (Rc::clone(&disk.full), runtime.clone());
-    runtime.run(async move {
+    runtime.block_on(async move {
         for number in 0..4 {
             full.set(number < 3);
-            let peer = telephone.call();
+            let peer = network.connect();
             peer.send(LAST_GET);
-            peer.finish();
+            peer.shutdown_write();
             peer.receive_all().await;
             // The log has its turn.
             clock.sleep_until(clock.now() + Duration::from_millis(1)).await;
@@ -170,7 +171,7 @@ fn a_log_that_fails_twice_says_so_twice_and_each_time_no_fewer_lines_than_were_l
             let (disk, complaints) = (Disk { later, ..Disk::default() }, Rc::new(RefCell::new(Vec::new())));
             let (writer, sink, complain) = (Rc::clone(&lines), disk.clone(), Rc::clone(&complaints));
             scene.runtime.spawn(async move {
-                writer.run(sink, |error| complain.borrow_mut().push(error)).await;
+                writer.run(sink, &|error| complain.borrow_mut().push(error)).await;
             });
             for state in "FFF...FFFF...".chars() {
                 disk.full.set(state == 'F');
@@ -209,7 +210,7 @@ impl Sink for Stalled {
 #[test]
 fn a_log_that_is_not_read_has_bounds_and_says_what_it_lost() {
     let (resumed, page) = (Rc::new(Cell::new(false)), Page::default());
-    let (runtime, telephone) = with_log(Format::Json, |runtime| Stalled {
+    let (runtime, network) = with_log(Format::Json, |runtime| Stalled {
         resumed: Rc::clone(&resumed),
         page: page.clone(),
         clock: runtime.clone(),
@@ -217,12 +218,12 @@ fn a_log_that_is_not_read_has_bounds_and_says_what_it_lost() {
     let clock = runtime.clone();
     let long = format!("GET /{} HTTP/1.0\r\n\r\n", "x".repeat(8000));
     let requests = 1000;
-    runtime.run(async move {
+    runtime.block_on(async move {
         for number in 0..requests {
             resumed.set(number == requests - 1);
-            let peer = telephone.call();
+            let peer = network.connect();
             peer.send(long.as_bytes());
-            peer.finish();
+            peer.shutdown_write();
             peer.receive_all().await;
             clock.sleep_until(clock.now() + Duration::from_millis(1)).await;
         }
@@ -237,10 +238,10 @@ fn a_log_that_is_not_read_has_bounds_and_says_what_it_lost() {
 
 #[test]
 fn a_log_that_nobody_reads_any_more_does_not_stop_the_server() {
-    let (runtime, telephone) = with_log(Format::Common, |_| Shut);
-    runtime.run(async move {
+    let (runtime, network) = with_log(Format::Common, |_| Shut);
+    runtime.block_on(async move {
         for _ in 0..3 {
-            let peer = telephone.call();
+            let peer = network.connect();
             peer.send(LAST_GET);
             assert!(peer.receive_all().await.ends_with(HELLO));
         }
@@ -248,10 +249,11 @@ fn a_log_that_nobody_reads_any_more_does_not_stop_the_server() {
 }
 
 fn answered() -> Event<'static> {
-    Event::Answered(Exchange {
-        caller: Caller { number: 1, address: ([127, 0, 0, 1], 50_000).into() },
+    Event::Responded(Exchange {
+        peer: Peer { id: 1, address: ([127, 0, 0, 1], 50_000).into() },
         date: "Sun, 06 Nov 1994 08:49:37 GMT",
         line: b"GET / HTTP/1.1",
+        request_bytes: 18,
         fault: None,
         status: 200,
         bytes: 41,
@@ -274,7 +276,7 @@ fn the_last_lines_are_passed_on_before_the_end() {
 
         let (log, lines) = log_and_lines();
         let (writer, sink) = (Rc::clone(&lines), page.clone());
-        scene.runtime.spawn(async move { writer.run(sink, |error| panic!("{error:?}")).await });
+        scene.runtime.spawn(async move { writer.run(sink, &|error| panic!("{error:?}")).await });
         scene.pause().await;
         log.observe(answered());
         lines.finish(&scene.runtime, scene.runtime.now() + seconds(9)).await;
@@ -296,7 +298,7 @@ fn a_reader_that_does_not_read_does_not_keep_the_server_from_ending() {
     play(Limits::default(), |scene| async move {
         let (log, lines) = log_and_lines();
         let writer = Rc::clone(&lines);
-        scene.runtime.spawn(async move { writer.run(Stuck, |_| {}).await });
+        scene.runtime.spawn(async move { writer.run(Stuck, &|_| {}).await });
         scene.pause().await;
         log.observe(answered());
         let ((), time) = scene.timed(lines.finish(&scene.runtime, scene.runtime.now() + seconds(1))).await;
@@ -309,15 +311,15 @@ fn told_of<O: Observer + 'static, F: Future<Output = ()> + 'static>(
     site: Site,
     limits: Limits,
     observer: impl FnOnce(&Rc<Lines>, &Runtime<Model>) -> O,
-    story: impl FnOnce(Telephone, Runtime<Model>) -> F,
+    story: impl FnOnce(Network, Runtime<Model>) -> F,
 ) -> String {
     let model = Model::new();
     let runtime = Runtime::new(model.clone());
     let lines = Rc::new(Lines::new(Format::Common.loss()));
-    let server = Server::of(site, runtime.clone(), observer(&lines, &runtime), limits);
-    let (switchboard, telephone) = Switchboard::new(&model, runtime.reactor());
-    runtime.spawn(accept(server, switchboard));
-    runtime.run(story(telephone, runtime.clone()));
+    let server = Server::with_site(site, runtime.clone(), observer(&lines, &runtime), limits);
+    let (listener, network) = NetworkListener::listen(&model, &runtime);
+    runtime.spawn(serve(server, listener));
+    runtime.block_on(story(network, runtime.clone()));
     lines.take()
 }
 
@@ -326,13 +328,13 @@ fn told<O: Observer + 'static>(
     observer: impl FnOnce(&Rc<Lines>, &Runtime<Model>) -> O,
     pieces: &'static [&'static [u8]],
 ) -> String {
-    told_of(Site::HELLO, Limits::default(), observer, |telephone, clock| async move {
-        let peer = telephone.call();
+    told_of(Site::HELLO, Limits::default(), observer, |network, clock| async move {
+        let peer = network.connect();
         for piece in pieces {
             clock.sleep_until(clock.now() + seconds(1)).await;
             peer.send(piece);
         }
-        peer.finish();
+        peer.shutdown_write();
         peer.receive_all().await;
         clock.sleep_until(clock.now() + seconds(3)).await;
     })
@@ -340,7 +342,7 @@ fn told<O: Observer + 'static>(
 
 /// The conversation, byte by byte.
 fn shown(pieces: &'static [&'static [u8]]) -> String {
-    told(|lines, runtime| Wire::new(lines, runtime.clone(), false), pieces)
+    told(|lines, runtime| ShowBytes::new(lines, runtime.clone(), false), pieces)
 }
 
 /// What one side of it says, a line each, without the number of the call and the time.
@@ -355,8 +357,8 @@ fn a_call_is_told_as_it_happens() {
     assert_eq!(
         told,
         "accept  call 1: picked up; it is 127.0.0.1:50000, and the client must speak first  [accept]\n\
-         read    call 1: the client says 25 bytes of a request  [input-stream.read]\n\
-         read    call 1: the client says 19 bytes of a request  [input-stream.read]\n\
+         read    call 1: the client says 25 bytes  [input-stream.read]\n\
+         read    call 1: the client says 19 bytes  [input-stream.read]\n\
          write   call 1: to \"GET /romeo.txt HTTP/1.1\" the answer is 200 OK, with 41 bytes of body  [output-stream.write]\n\
          read    call 1: the client has hung up  [input-stream.read: closed]\n\
          close   call 1: and so does the server  [shutdown]\n"
@@ -364,47 +366,50 @@ fn a_call_is_told_as_it_happens() {
 }
 
 #[test]
-fn a_body_is_a_body_whether_or_not_the_answer_reads_it() {
-    for body in [0, 16] {
-        let site = Site { body, ..Site::HELLO };
+fn the_bytes_of_a_body_are_told_whether_or_not_the_answer_reads_them() {
+    for body_limit in [0, 16] {
+        let site = Site { body_limit, ..Site::HELLO };
         let told = told_of(
             site,
             Limits::default(),
             |lines, _| Explainer::new(lines),
-            |telephone, clock| async move {
-                let peer = telephone.call();
+            |network, clock| async move {
+                let peer = network.connect();
                 peer.send(b"POST / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 5\r\n\r\n");
                 clock.sleep_until(clock.now() + seconds(1)).await;
                 peer.send(b"hello");
                 peer.receive_all().await;
             },
         );
-        let line = "read    call 1: the client says 5 bytes of a body  [input-stream.read]\n";
-        assert!(told.contains(line), "{body}: {told}");
+        let line = "read    call 1: the client says 5 bytes  [input-stream.read]\n";
+        assert!(told.contains(line), "{body_limit}: {told}");
     }
 }
 
 #[test]
 fn the_end_that_the_server_decides_on_is_told_in_words_that_fit_each_reason() {
     let limits = Limits { connections: 1, ..Limits::default() };
-    // A connection is idle for too long; or is idle at the connection limit; or does not take its responses.
-    let words: [(&[u8], bool); 3] = [(GET, false), (GET, true), (&GET.repeat(2 * ROOM / HELLO.len()), false)];
-    for (words, is_evicted) in words {
+    let cases: [(&[u8], bool, &str); 3] = [
+        (GET, false, "the client has said nothing for too long"),
+        (GET, true, "another client needs the place"),
+        (&GET.repeat(2 * ROOM / HELLO.len()), false, "the client does not read its answers"),
+    ];
+    for (words, is_evicted, why) in cases {
         let words = words.to_vec();
         let everything = |lines: &Rc<Lines>, runtime: &Runtime<Model>| {
-            (Explainer::new(lines), Wire::new(lines, runtime.clone(), false))
+            (Explainer::new(lines), ShowBytes::new(lines, runtime.clone(), false))
         };
-        let told = told_of(Site::HELLO, limits.clone(), everything, |telephone, clock| async move {
-            let peer = telephone.call();
+        let told = told_of(Site::HELLO, limits.clone(), everything, |network, clock| async move {
+            let peer = network.connect();
             peer.send(&words);
             clock.sleep_until(clock.now() + seconds(2)).await;
-            let _next = is_evicted.then(|| telephone.call());
+            let _next = is_evicted.then(|| network.connect());
             clock.sleep_until(clock.now() + seconds(90)).await;
             drop(peer);
         });
-        let explained = "close   call 1: the server stops waiting, and hangs up  [the socket is dropped]\n";
-        assert!(told.contains(explained), "{told}");
-        assert!(told.contains(" s   the server has stopped waiting, and hung up\n"), "{told}");
+        let explained = format!("close   call 1: {why}, so the server hangs up  [the socket is dropped]\n");
+        assert!(told.contains(&explained), "{told}");
+        assert!(told.contains(&format!(" s   the server has hung up, because {why}\n")), "{told}");
     }
 }
 
@@ -422,8 +427,7 @@ fn the_bytes_of_both_sides_are_shown_with_the_time_since_the_call_was_picked_up(
         shown,
         r"call 1  0.000 s   127.0.0.1:50000 is on the line
 call 1  1.000 s > GET / HTTP/1.1\r\n
-call 1  1.000 s > Ho
-call 1  2.000 s > st: localhost\r\n
+call 1  2.000 s > Host: localhost\r\n
 call 1  2.000 s > A:\tx\\\xff\r\n
 call 1  3.000 s > \r\n
 call 1  3.000 s < HTTP/1.1 200 OK\r\n
@@ -454,8 +458,7 @@ fn what_lets_somebody_in_is_masked_however_it_comes() {
         [
             "GET / HTTP/1.1\\r\\n",
             "Host: localhost\\r\\n",
-            "Authorization: ***",
-            "***\\r\\n",
+            "Authorization: ***\\r\\n",
             "COOKIE: ***\\r\\n",
             "Proxy-Authorization: ***\\r\\n",
             "Accept: cookie: yes\\r\\n",
@@ -491,7 +494,7 @@ fn what_lets_somebody_in_is_masked_where_it_should_not_be_at_all() {
             let pieces: &'static [&'static [u8]] = Box::leak(Box::new([&request[..cut], &request[cut..]]));
             let everything = told(
                 |lines, runtime| {
-                    let wire = Wire::new(lines, runtime.clone(), false);
+                    let wire = ShowBytes::new(lines, runtime.clone(), false);
                     (Explainer::new(lines), (wire, AccessLog::new(Format::Common, lines)))
                 },
                 pieces,
@@ -502,9 +505,14 @@ fn what_lets_somebody_in_is_masked_where_it_should_not_be_at_all() {
 }
 
 #[test]
-fn what_is_held_back_because_it_may_be_a_secret_is_no_longer_than_a_name() {
-    let shown = shown(&[b"GET / HTTP/1.1\r\nCookie", b"       ", b"      : c2VjcmV0\r\n"]);
-    assert_eq!(said(&shown, " s > "), ["GET / HTTP/1.1\\r\\n", "Cookie ***", "***\\r\\n"]);
+fn a_line_that_goes_on_after_a_response_is_masked_like_a_whole_one() {
+    let cut = shown(&[b"GET / HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\nCoo", b"kie: c2VjcmV0\r\n\r\n"]);
+    assert_eq!(said(&cut, " s > ")[5..], ["Coo", "kie: ***\\r\\n", "\\r\\n"]);
+    // A body that ends without a line end, and what comes behind it.
+    let behind = shown(&[b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx", b"Cookie: c2VjcmV0\r\n\r\n"]);
+    assert_eq!(said(&behind, " s > ")[4..], ["x", "Cookie: ***\\r\\n", "\\r\\n"]);
+    let blanks = shown(&[b"GET / HTTP/1.1\r\nCookie", b"       ", b"      : c2VjcmV0\r\n"]);
+    assert_eq!(said(&blanks, " s > "), ["GET / HTTP/1.1\\r\\n", "Cookie ***\\r\\n"]);
 }
 
 #[test]
@@ -523,20 +531,27 @@ fn long_bodies_and_lines_are_cut_and_counted() {
     static POST: [&[u8]; 4] = [b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4000\r\n\r\n", &BODY, &BODY, b"GET /y"];
     let shown = shown(&POST);
     let client = said(&shown, " s > ");
-    assert_eq!(client[4..], ["x".repeat(512), "... and 3488 more bytes".into(), "GET /y".into()]);
+    assert_eq!(client[4..], [format!("{} ... and 3488 more bytes", "x".repeat(512)), "GET /y".into()]);
+
+    // Lines of one message, together longer than what is shown of it.
+    static POST_LINES: [&[u8]; 2] = [b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 20000\r\n\r\n", &[b'\n'; 20_000]];
+    let client = said(&self::shown(&POST_LINES), " s > ");
+    let shown = 16 * 1024 - POST_LINES[0].len();
+    assert_eq!(client.len(), 4 + shown + 1);
+    assert_eq!(client[4 + shown], format!("... and {} more bytes", 20_000 - shown));
 
     static LONG: [u8; 2000] = [b'z'; 2000];
     static GET: [&[u8]; 3] = [b"GET /", &LONG, b" HTTP/1.0\r\n\r\n"];
     let client = said(&self::shown(&GET), " s > ");
-    assert_eq!(client[1], format!("{} ... and 1488 more bytes", "z".repeat(512)));
+    assert_eq!(client[0], format!("GET /{} ... and 1504 more bytes", "z".repeat(507)));
 }
 
 #[test]
-fn colours_are_used_where_they_are_wanted_and_always_switched_off_again() {
+fn colors_are_used_where_they_are_wanted_and_always_switched_off_again() {
     static PIECES: [&[u8]; 1] = [b"GET /\x1b[31m HTTP/1.0\r\n\r\n"];
     let plain = shown(&PIECES);
     assert!(!plain.contains('\x1b'), "{plain}");
-    let coloured = told(|lines, runtime| Wire::new(lines, runtime.clone(), true), &PIECES);
+    let coloured = told(|lines, runtime| ShowBytes::new(lines, runtime.clone(), true), &PIECES);
     for line in coloured.lines().filter(|line| line.contains('\x1b')) {
         assert!(line.matches('\x1b').count() == 2 && line.ends_with("\x1b[0m"), "{line:?}");
     }

@@ -1,4 +1,4 @@
-//! Picking up the phone, as long as there is a place free.
+//! Accepts connections, as long as the limit permits.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -6,99 +6,101 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::places::Place;
-use super::{Call, Caller, Event, Listener, Observer, Runtime, Server, Stream, connection, either};
+use hello_runtime::race;
 
-/// How long to wait after a call that could not be picked up, before the next try. Such failures pass by themselves: the
-/// system has no descriptor left, until somebody hangs up.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+use super::limit::Permit;
+use super::{Server, connection};
+use crate::events::{Event, Observer, Peer};
+use crate::net::{Accepted, Listener, Runtime, Stream};
 
-/// How long picking up has to have worked until the next failure is worth a word again.
-const CALM: Duration = Duration::from_secs(60);
+/// How long to wait after a connection could not be accepted, before the next attempt. Such errors pass: the system has no file
+/// descriptor left until a connection is closed.
+const ERROR_PAUSE: Duration = Duration::from_millis(50);
 
-/// How many calls are picked up in a row before everybody else has a turn. That takes 3 milliseconds; and 50 such turns a
-/// second are enough for ten thousand callers at once, of whom the system keeps only some in line, and lets the others try
-/// again a second later.
-const CALLS_IN_A_ROW: usize = 256;
+/// For how long accepting must have worked until the next error is reported.
+const QUIET_FOR: Duration = Duration::from_secs(60);
 
-/// The most calls that are picked up after the server was told to stop: as many as may have been waiting in the
-/// kernel's queue then.
-const LAST_CALLS: usize = u16::MAX as usize;
+/// How many connections are accepted until the other tasks have a turn. That takes 3 milliseconds; and 50 such turns a second are
+/// enough for ten thousand clients at once: the system keeps some of them in its backlog, and lets the others try again a second
+/// later.
+const ACCEPTS_PER_TURN: usize = 256;
 
-/// Picks up every call that comes to `listener`, until the server stops; and then everybody who is in line already,
-/// because they were told that somebody is there.
-pub async fn accept<L, R, O>(server: Rc<Server<R, O>>, mut listener: L)
+/// The most connections that are accepted after the server was told to stop: as many as may have been in the backlog then.
+const LAST_ACCEPTS: usize = u16::MAX as usize;
+
+/// Accepts connections on `listener`, and serves them, until the server stops; then accepts those that are pending already, because
+/// their clients were told that they are connected.
+pub async fn serve<L, R, O>(server: Rc<Server<R, O>>, mut listener: L)
 where
     L: Listener,
     R: Runtime,
     O: Observer + 'static,
 {
     let _open = server.stop.listener();
-    either(pin!(pick_up(&server, &mut listener)), pin!(server.stop.begun())).await;
-    for _ in 0..LAST_CALLS {
-        let place = server.places.take().await;
+    race(pin!(accept_loop(&server, &mut listener)), pin!(server.stop.begun())).await;
+    for _ in 0..LAST_ACCEPTS {
+        let permit = server.connections.acquire().await;
         match listener.accept() {
-            Ok(Call::From(stream, peer)) => server.talk(stream, peer, place),
-            Ok(Call::Gone) => {}
-            // As little as can be lies between this look and the end of the line: whoever calls in between is let in by
+            Ok(Accepted::Connection(stream, address)) => server.spawn_connection(stream, address, permit),
+            Ok(Accepted::Aborted) => {}
+            // Between this look and the end of the listener there is as little as can be: a client that connects meanwhile is let in by
             // the kernel, and then reset.
-            Ok(Call::None) if listener.look() => {}
-            Ok(Call::None) | Err(_) => break,
+            Ok(Accepted::WouldBlock) if listener.has_pending() => {}
+            Ok(Accepted::WouldBlock) | Err(_) => break,
         }
     }
 }
 
-/// Picks up every call and starts a conversation. It never ends: no failure to pick up one call is a reason not to pick
-/// up the next.
-async fn pick_up<L, R, O>(server: &Rc<Server<R, O>>, listener: &mut L) -> Infallible
+/// Accepts connections, and serves them. It never ends: no error of one accept is a reason not to try the next.
+async fn accept_loop<L, R, O>(server: &Rc<Server<R, O>>, listener: &mut L) -> Infallible
 where
     L: Listener,
     R: Runtime,
     O: Observer + 'static,
 {
-    let mut in_a_row = 0;
-    let mut calm_from = Duration::ZERO;
+    let mut accepted = 0;
+    let mut quiet_until = Duration::ZERO;
     loop {
-        // The place comes first: without one the caller stays in the kernel's queue.
-        let place = match server.places.try_take() {
-            Some(place) => place,
+        // The permit comes first: without one the connection stays in the backlog.
+        let permit = match server.connections.try_acquire() {
+            Some(permit) => permit,
             None => {
                 listener.ready().await;
-                server.places.take().await
+                server.connections.acquire().await
             }
         };
-        in_a_row += 1;
+        accepted += 1;
         match listener.accept() {
-            Ok(Call::From(stream, peer)) => server.talk(stream, peer, place),
-            Ok(Call::Gone) => drop(place),
-            Ok(Call::None) => {
-                drop(place);
-                in_a_row = CALLS_IN_A_ROW;
+            Ok(Accepted::Connection(stream, address)) => server.spawn_connection(stream, address, permit),
+            Ok(Accepted::Aborted) => drop(permit),
+            Ok(Accepted::WouldBlock) => {
+                drop(permit);
+                accepted = ACCEPTS_PER_TURN;
             }
             Err(cause) => {
-                drop(place);
+                drop(permit);
                 let now = server.runtime.now();
-                if now >= calm_from {
-                    server.observer.observe(Event::AcceptFailed { cause: &cause });
+                if now >= quiet_until {
+                    server.observer.observe(Event::AcceptFailed { cause });
                 }
-                calm_from = now + CALM;
-                server.places.make_room();
-                server.runtime.sleep_until(now + ACCEPT_PAUSE).await;
+                quiet_until = now + QUIET_FOR;
+                server.connections.evict_one();
+                server.runtime.sleep_until(now + ERROR_PAUSE).await;
             }
         }
-        if in_a_row >= CALLS_IN_A_ROW {
-            in_a_row = 0;
+        if accepted >= ACCEPTS_PER_TURN {
+            accepted = 0;
             listener.ready().await;
         }
     }
 }
 
 impl<R: Runtime, O: Observer + 'static> Server<R, O> {
-    /// Starts a conversation.
-    fn talk(self: &Rc<Self>, stream: impl Stream + 'static, address: SocketAddr, place: Place) {
-        self.calls.set(self.calls.get() + 1);
-        let caller = Caller { number: self.calls.get(), address };
-        self.observer.observe(Event::PickedUp(caller));
-        self.runtime.spawn(connection::converse(Rc::clone(self), stream, caller, place));
+    /// Serves a connection in a task of its own.
+    fn spawn_connection(self: &Rc<Self>, stream: impl Stream + 'static, address: SocketAddr, permit: Permit) {
+        self.accepted.set(self.accepted.get() + 1);
+        let peer = Peer { id: self.accepted.get(), address };
+        self.observer.observe(Event::Accepted(peer));
+        self.runtime.spawn(connection::serve_connection(Rc::clone(self), stream, peer, permit));
     }
 }

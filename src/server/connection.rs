@@ -1,509 +1,259 @@
-//! One peer's conversation, as the lecture tells it: the client must speak first; answer; hang up.
+//! One connection, as the lecture tells it: the client must speak first; the server responds; and again, until one of both closes.
 
-use std::convert::Infallible;
-use std::future::{Future, pending, poll_fn, ready};
-use std::pin::{Pin, pin};
+use std::mem;
 use std::rc::Rc;
-use std::task::Poll;
 use std::time::Duration;
 
+use hello_runtime::yield_now;
+
+use super::Server;
 use super::input::Input;
-use super::places::Place;
-use super::{
-    Caller, Either, Ending, Event, Exchange, Gone, Observer, Part, Runtime, Server, Stream, after_the_others, either,
-    within,
-};
+use super::limit::Permit;
+use super::transport::Transport;
+use crate::events::{CloseReason, Event, Exchange, Observer, Peer};
 use crate::http::response::CONTINUE;
 use crate::http::{Body, Fault, Head, Parsed, Persistence, Response};
+use crate::net::{Runtime, Stream};
 
-/// How many bytes are read at first: what a head usually needs. The host sets aside, and clears, what is asked for.
-const READ: usize = 2 * 1024;
-
-/// How many bytes are read at a time from a peer that has filled a whole [`READ`]: it pipelines, or sends a body. They may
-/// have to be kept, behind a head that is as long as may be, while the peer does not take its replies.
-const READ_MORE: usize = 8 * 1024;
-
-/// From how many bytes of replies on they are sent although more requests are there. One reply may go beyond that; a small
+/// From how many bytes of responses on they are written although more requests have come. One response may go beyond that; a small
 /// one still fits into the 16 KiB that the buffer has by then.
-const WRITE: usize = 15 * 1024;
+const FULL_BUFFER: usize = 15 * 1024;
 
-/// How many requests are answered in a row before everybody else has a turn. (A busy client sends hundreds at once.)
-const REQUESTS_IN_A_ROW: u32 = 16;
+/// How much of the buffer for responses is kept while a connection is idle.
+const KEPT_BUFFER: usize = 2 * 1024;
 
-/// After the last response the connection stays open for reading until the peer closes it too, but no longer than this
-/// time. Closing at once, with bytes unread, would make the kernel send a reset, and the reset can overtake the response
-/// (RFC 9112 section 9.6). How many bytes come does not matter: many clients send all of a body before they read a refusal.
-const LINGER_TIME: Duration = Duration::from_secs(30);
+/// How many requests of a connection are served until the other connections have a turn. A busy client sends hundreds at once.
+const REQUESTS_PER_TURN: u32 = 16;
 
-/// And no longer than this without a byte from the peer.
-const LINGER_SILENCE: Duration = Duration::from_secs(2);
+/// The most bytes of a broken request line that the log shows.
+const LOGGED_LINE: usize = 1024;
 
-/// How long a peer that has just called, and says nothing, is taken for one that is about to speak. From then on it may
-/// be asked to make room, as one that has been answered and says nothing may be at once.
-const SILENCE: Duration = Duration::from_secs(1);
-
-/// How long a peer may take for a request, a body or its replies until it is slow, and may be asked to make room if nobody
-/// is idle. As long as there is room, it has all the time that it is allowed.
-const SLOW: Duration = Duration::from_secs(1);
+/// The most bytes of a TLS handshake that the log shows. They tell a reader nothing.
+const LOGGED_TLS: usize = 8;
 
 /// Why there is no next request.
-enum Trouble {
-    /// What came is none; that will be said.
+enum Stop {
+    /// What came is no request; the peer will be told.
     Fault(Fault),
-    /// The conversation is over.
-    Over(Ending),
+    /// The connection is to be closed.
+    Close(CloseReason),
 }
 
-impl From<Fault> for Trouble {
+impl From<Fault> for Stop {
     fn from(fault: Fault) -> Self {
-        Trouble::Fault(fault)
+        Stop::Fault(fault)
     }
 }
 
-impl From<Ending> for Trouble {
-    fn from(ending: Ending) -> Self {
-        Trouble::Over(ending)
+impl From<CloseReason> for Stop {
+    fn from(reason: CloseReason) -> Self {
+        Stop::Close(reason)
     }
 }
 
-/// A body that has come whole.
-struct Rest {
-    /// What the answer is to see of it.
-    content: Vec<u8>,
-    /// How much of what had been read belongs to it.
-    used: usize,
-    /// What came behind it, if more had to be read.
-    next: Option<Vec<u8>>,
-}
-
-/// What came of waiting for the peer.
-enum Heard {
-    Bytes(Vec<u8>),
-    /// It has finished sending.
-    Finished,
-    /// It took too long, or was asked to make room.
-    Enough,
-}
-
-/// Talks to one peer until one of both hangs up. Holds its place until the connection is really gone.
-pub async fn converse<S, R, O>(server: Rc<Server<R, O>>, stream: S, caller: Caller, place: Place)
+/// Serves one connection until it is closed. Holds the permit until the connection is really gone.
+pub async fn serve_connection<S, R, O>(server: Rc<Server<R, O>>, stream: S, peer: Peer, permit: Permit)
 where
     S: Stream,
     R: Runtime,
     O: Observer,
 {
-    let now = server.runtime.now();
-    let mut connection = Connection {
-        server: &server,
-        stream,
-        caller,
-        place,
-        replies: Vec::new(),
-        read: READ,
-        answered: 0,
-        deadline: None,
-        looked: false,
-        idle_from: now + SILENCE,
-    };
-    let ending = connection.talk().await;
-    connection.hang_up(ending).await;
+    let transport = Transport::new(&server, stream, peer, permit);
+    let mut connection =
+        Connection { server: &server, transport, peer, responses: Vec::new(), used: 0, served: 0, waiting_since: None };
+    let reason = connection.run().await;
+    connection.responses = Vec::new();
+    connection.transport.close(reason).await;
 }
 
-/// One connection, and what is on its way out. The stream is dropped before the place is given back.
 struct Connection<'s, S, R, O> {
     server: &'s Server<R, O>,
-    stream: S,
-    caller: Caller,
-    place: Place,
-    /// Replies that have not been sent: they go out together, when the peer waits for them.
-    replies: Vec<u8>,
-    /// How much to ask for when reading.
-    read: usize,
-    /// How many requests were answered since the others had a turn.
-    answered: u32,
-    /// Until when the peer has to have begun a request, or to have ended its head; `None` until somebody waits for it.
-    deadline: Option<Duration>,
-    /// The deadline has passed, and the one look that follows it was taken; see [`or_enough`].
-    looked: bool,
-    /// From when on it may be asked to make room if it says nothing. Who has just called is about to speak; who has been
-    /// answered may never speak again.
-    idle_from: Duration,
+    transport: Transport<'s, S, R, O>,
+    peer: Peer,
+    /// Responses that were not written: they are written together, when the peer waits for them.
+    responses: Vec<u8>,
+    /// How many bytes the requests took that were responded to.
+    used: usize,
+    /// How many requests were served since the other connections had a turn.
+    served: u32,
+    /// Since when the server waits for the head of a request, or, before its first byte, for a request.
+    waiting_since: Option<Duration>,
 }
 
 impl<S: Stream, R: Runtime, O: Observer> Connection<'_, S, R, O> {
-    /// The conversation, to its end.
-    async fn talk(&mut self) -> Ending {
+    /// Serves requests until the connection is to be closed.
+    async fn run(&mut self) -> CloseReason {
         let mut input = Input::default();
         loop {
-            match self.exchange(&mut input).await {
-                Ok(()) => {}
-                // The one place where a fault becomes words; and then it is over.
-                Err(Trouble::Fault(fault)) => {
-                    self.heard(Part::Head(input.untold(input.unread().len())));
-                    return self.refuse(fault, input.unread()).await;
-                }
-                Err(Trouble::Over(ending)) => return ending,
+            match self.serve_request(&mut input).await {
+                Ok(None) => {}
+                Ok(Some(reason)) | Err(Stop::Close(reason)) => return reason,
+                // The one place where a fault becomes a response.
+                Err(Stop::Fault(fault)) => return self.refuse(fault, &input).await,
             }
         }
     }
 
-    /// One request and its reply.
-    async fn exchange(&mut self, input: &mut Input) -> Result<(), Trouble> {
+    /// Reads a request, and responds to it. Returns why the connection is to be closed, if it is.
+    async fn serve_request(&mut self, input: &mut Input) -> Result<Option<CloseReason>, Stop> {
         // The client must speak first.
         let (head, length) = loop {
             match input.parse()? {
                 Parsed::Complete(head, length) => break (head, length),
                 Parsed::Incomplete => {
-                    self.heard(Part::Head(input.untold(input.unread().len())));
-                    self.hear_more(input).await?;
+                    if !self.fill(input).await? {
+                        return Ok(Some(CloseReason::PeerFinished));
+                    }
                 }
             }
         };
-        self.heard(Part::Head(input.untold(length)));
-        let Rest { content, used, next } = self.read_body(&head, input, length).await?;
-        // However slow it was, it has got on.
-        self.place.busy();
-        let is_last = next.as_ref().map_or(length + used == input.unread().len(), Vec::is_empty);
-        let persistence = match self.server.stop.has_begun() && is_last {
-            true => Persistence::Close,
-            false => head.persistence,
-        };
+        let mut body = Body::wanted(head.framing, self.server.site.body_limit)?;
+        let arrived = &input.unread()[length..];
+        let length = length + body.take(arrived)?;
+        let is_awaited = head.expects_continue && arrived.is_empty();
+        let rest = if body.is_complete() { None } else { Some(self.read_rest(&mut body, is_awaited).await?) };
+        self.transport.set_busy();
+
+        let behind = rest.as_ref().map_or(input.unread().len() - length, Vec::len);
+        let persistence = self.persistence(&head, behind == 0);
+        let content = body.into_content();
         let request = head.request.with_body(&content);
         let response = self.server.site.answer(&request);
-        self.reply(&response, head.line, None, request.method == "HEAD", persistence);
+        self.respond(&response, head.line, behind, None, request.method == "HEAD", persistence);
         if persistence == Persistence::Close {
             self.flush().await?;
-            return Err(Ending::Answered.into());
+            return Ok(Some(CloseReason::LastResponse));
         }
-        input.consume(length + used);
-        if let Some(next) = next {
-            input.add(next);
+        match rest {
+            None => input.consume(length),
+            Some(bytes) => *input = Input::from(bytes),
         }
-        self.idle_from = self.server.runtime.now();
-        self.deadline = None;
-        self.looked = false;
-        if self.replies.len() >= WRITE {
+        self.transport.set_responded();
+        self.waiting_since = None;
+        if self.responses.len() >= FULL_BUFFER {
             self.flush().await?;
         }
-        self.answered += 1;
-        if self.answered >= REQUESTS_IN_A_ROW {
-            self.answered = 0;
-            after_the_others().await;
+        self.served += 1;
+        if self.served >= REQUESTS_PER_TURN {
+            self.served = 0;
+            yield_now().await;
         }
-        Ok(())
+        Ok(None)
     }
 
-    /// Waits for more of a request.
-    async fn hear_more(&mut self, input: &mut Input) -> Result<(), Trouble> {
+    /// What the client asks for; but when the server stops, the response to the last request that has come is the last one.
+    fn persistence(&self, head: &Head<'_>, is_last: bool) -> Persistence {
+        if is_last && self.server.stop.has_begun() { Persistence::Close } else { head.persistence }
+    }
+
+    /// Reads more of the head of a request. Returns false when the peer has finished, and not begun a request.
+    async fn fill(&mut self, input: &mut Input) -> Result<bool, Stop> {
         input.shrink();
-        // What the peer waits for is sent first: until it has that, no time of its own passes.
-        if let Some(bytes) = self.hear_on().await? {
+        if let Some(bytes) = self.read_available().await? {
             input.add(bytes);
-            return Ok(());
+            return Ok(true);
         }
-        if !self.replies.is_empty() {
+        // The peer gets what it waits for first: no time of its own passes before that.
+        if !self.responses.is_empty() {
             self.flush().await?;
-            self.answered = 0;
-            // A busy peer has answered by the time that everybody else has had a turn, so that there is something to read,
-            // and no need to wait for it.
-            after_the_others().await;
+            self.served = 0;
+            // When the other connections have had a turn, a busy peer has sent its next request.
+            yield_now().await;
         }
-        let silence = input.is_silence();
-        let timeout = match silence {
-            true => self.server.limits.idle_timeout,
-            false => self.server.limits.header_timeout,
-        };
-        let deadline = self.deadline.unwrap_or(self.after(timeout));
-        self.deadline = Some(deadline);
-        // Who says nothing is idle, and who has begun is slow after a while.
-        let slow_from = (!silence).then(|| (deadline - timeout) + SLOW);
-        match self.hear(deadline, slow_from).await? {
-            Heard::Bytes(bytes) => {
-                if silence {
-                    self.deadline = None;
-                    self.looked = false;
-                }
-                input.add(bytes);
-                Ok(())
-            }
-            Heard::Finished if silence => Err(Ending::Finished.into()),
-            Heard::Finished => Err(Fault::Incomplete.into()),
-            Heard::Enough if silence => Err(Ending::Silent.into()),
-            Heard::Enough => Err(Fault::Timeout.into()),
+        let since = *self.waiting_since.get_or_insert_with(|| self.server.runtime.now());
+        if !input.is_silence() {
+            input.add(self.read_more(since).await?);
+            return Ok(true);
+        }
+        let bytes = self.transport.read(since, false).await?;
+        self.transport.begin_wait();
+        self.waiting_since = None;
+        let is_open = !bytes.is_empty();
+        input.add(bytes);
+        Ok(is_open)
+    }
+
+    /// Reads more of a request that has begun, which is waited for since `since`.
+    async fn read_more(&mut self, since: Duration) -> Result<Vec<u8>, Stop> {
+        match self.transport.read(since, true).await {
+            Ok(bytes) if bytes.is_empty() => Err(Fault::Incomplete.into()),
+            Ok(bytes) => Ok(bytes),
+            Err(CloseReason::Disconnected) => Err(CloseReason::Disconnected.into()),
+            Err(_) => Err(Fault::Timeout.into()),
         }
     }
 
-    /// The moment when `timeout` will have passed.
-    fn after(&self, timeout: Duration) -> Duration {
-        self.server.runtime.now() + timeout
+    /// Reads what has come already, while there are responses to write: they are written together with the next ones. Of two small
+    /// writes in a row the second waits in the system until the peer has confirmed the first (RFC 9293 section 3.7.4), and a peer
+    /// that waits for its responses takes 40 milliseconds for that. WASI 0.2 has no `TCP_NODELAY`.
+    async fn read_available(&mut self) -> Result<Option<Vec<u8>>, CloseReason> {
+        if self.responses.is_empty() { Ok(None) } else { self.transport.read_available().await }
     }
 
-    /// Waits for bytes; everything there is to say has been said. The peer may be asked to make room: from `slow_from` on,
-    /// or, if it has not begun a request, as one that is idle.
-    async fn hear(&mut self, deadline: Duration, slow_from: Option<Duration>) -> Result<Heard, Ending> {
-        let runtime = &self.server.runtime;
-        let asked_to_leave = async {
-            if let Some(slow_from) = slow_from {
-                return too_slow(runtime, &self.place, slow_from).await;
-            }
-            runtime.sleep_until(self.idle_from).await;
-            self.place.idle();
-            self.place.dismissed().await;
-        };
-        let enough = async { _ = within(runtime, deadline, pin!(asked_to_leave)).await };
-        let read = async || self.stream.read(self.read).await;
-        let heard = or_enough(runtime, pin!(enough), &mut self.looked, read).await;
-        // Who says a little is not idle, but may be slow all the same, until it is answered.
-        if slow_from.is_none() && heard.is_some() {
-            self.place.busy();
+    /// Reads the rest of a body that has not all come. Returns the bytes behind it, which are the beginning of the next request.
+    async fn read_rest(&mut self, body: &mut Body, is_awaited: bool) -> Result<Vec<u8>, Stop> {
+        // RFC 9110 section 10.1.1: a client that has begun to send the body does not wait for this.
+        if is_awaited {
+            self.responses.extend_from_slice(CONTINUE);
         }
-        match heard {
-            Some(Ok(bytes)) if bytes.is_empty() => Ok(Heard::Finished),
-            Some(Ok(bytes)) => {
-                // Behind a full read there may be more of what was there at the look.
-                self.looked &= bytes.len() < self.read;
-                self.read = next_read(self.read, bytes.len());
-                Ok(Heard::Bytes(bytes))
-            }
-            Some(Err(Gone)) => Err(Ending::Gone),
-            None => Ok(Heard::Enough),
-        }
-    }
-
-    /// Bytes that are there already, behind those that were read last, if it looks as if there were some. Replies that wait
-    /// meanwhile go out together with the next ones: when there are two small writes, the second waits in the system until
-    /// the peer has confirmed the first (RFC 9293 section 3.7.4), and who waits for its replies takes 40 milliseconds for
-    /// that. WASI 0.2 has no `TCP_NODELAY`.
-    async fn hear_on(&mut self) -> Result<Option<Vec<u8>>, Ending> {
-        if self.read != READ_MORE || self.replies.is_empty() {
-            return Ok(None);
-        }
-        let bytes = either(pin!(self.stream.read(self.read)), pin!(ready(()))).await;
-        let heard = match bytes {
-            Either::First(Ok(bytes)) => bytes,
-            Either::First(Err(Gone)) => return Err(Ending::Gone),
-            Either::Second(()) => Vec::new(),
-        };
-        self.read = next_read(self.read, heard.len());
-        Ok(Some(heard).filter(|heard| !heard.is_empty()))
-    }
-
-    /// Reads the body behind `head`, because the next request comes behind it, and keeps what the answer wants to see. Some of
-    /// it may be in `input` already, behind the head, which has so many bytes.
-    async fn read_body(&mut self, head: &Head<'_>, input: &Input, length: usize) -> Result<Rest, Trouble> {
-        let mut body = Body::wanted(head.framing, self.server.site.body)?;
-        let received = &input.unread()[length..];
-        let used = body.take(received)?;
-        self.heard(Part::Body(input.untold(length + used)));
-        if body.is_complete() {
-            return Ok(Rest { content: body.into_content(), used, next: None });
-        }
-        // RFC 9110 section 10.1.1: whoever has begun to send does not wait for a word.
-        if head.expects_continue && received.is_empty() {
-            self.replies.extend_from_slice(CONTINUE);
-            self.said(Part::Head(CONTINUE));
-        }
-        let mut start = None;
-        self.looked = false;
+        let mut since = None;
+        self.transport.begin_wait();
         loop {
-            let mut bytes = match self.hear_on().await? {
+            let mut bytes = match self.read_available().await? {
                 Some(bytes) => bytes,
                 None => {
                     self.flush().await?;
-                    let start = *start.get_or_insert_with(|| self.server.runtime.now());
-                    match self.hear(start + self.server.limits.header_timeout, Some(start + SLOW)).await? {
-                        Heard::Bytes(bytes) => bytes,
-                        Heard::Finished => return Err(Fault::Incomplete.into()),
-                        Heard::Enough => return Err(Fault::Timeout.into()),
-                    }
+                    let since = *since.get_or_insert_with(|| self.server.runtime.now());
+                    self.read_more(since).await?
                 }
             };
-            let used = match body.take(&bytes) {
-                Ok(used) => used,
-                Err(fault) => {
-                    // Nobody knows what it is, so it is shown like a head: with an eye on what nobody should see.
-                    self.heard(Part::Head(&bytes));
-                    return Err(fault.into());
-                }
-            };
-            self.heard(Part::Body(&bytes[..used]));
+            let used = body.take(&bytes)?;
             if body.is_complete() {
                 bytes.drain(..used);
-                return Ok(Rest { content: body.into_content(), used: received.len(), next: Some(bytes) });
+                return Ok(bytes);
             }
         }
     }
 
-    /// Reports what the caller has said.
-    fn heard(&self, part: Part<'_>) {
-        if !part.is_empty() {
-            self.server.observer.observe(Event::Heard(self.caller, part));
-        }
+    /// Responds to bytes that are no request.
+    async fn refuse(&mut self, fault: Fault, input: &Input) -> CloseReason {
+        let line = first_line(input.unread(), if fault == Fault::Tls { LOGGED_TLS } else { LOGGED_LINE });
+        self.respond(&fault.response(), line, 0, Some(fault), line.starts_with(b"HEAD "), Persistence::Close);
+        self.flush().await.map_or_else(|reason| reason, |()| CloseReason::LastResponse)
     }
 
-    /// Reports what the caller is told.
-    fn said(&self, part: Part<'_>) {
-        if !part.is_empty() {
-            self.server.observer.observe(Event::Said(self.caller, part));
-        }
-    }
-
-    /// Answers bytes that are no request.
-    async fn refuse(&mut self, fault: Fault, bytes: &[u8]) -> Ending {
-        let most = if fault == Fault::Tls { LOGGED_TLS } else { LOGGED_LINE };
-        let line = first_line(bytes, most);
-        let to_head = line.starts_with(b"HEAD ");
-        self.reply(&fault.response(), line, Some(fault), to_head, Persistence::Close);
-        match self.flush().await {
-            Ok(()) => Ending::Answered,
-            Err(ending) => ending,
-        }
-    }
-
-    fn reply(
+    /// Adds a response to those that are to be written: to a request behind which `behind` bytes have been read.
+    fn respond(
         &mut self,
         response: &Response,
         line: &[u8],
+        behind: usize,
         fault: Option<Fault>,
         to_head: bool,
         persistence: Persistence,
     ) {
         let date = self.server.date.now(&self.server.runtime);
-        let start = self.replies.len();
-        let bytes = response.encode(&mut self.replies, to_head, persistence, &date);
-        let (head, body) = self.replies[start..].split_at(self.replies.len() - start - bytes);
-        self.said(Part::Head(head));
-        self.said(Part::Body(body));
-        self.server.observer.observe(Event::Answered(Exchange {
-            caller: self.caller,
-            date: &date,
-            line,
-            fault,
-            status: response.status(),
-            bytes,
-        }));
+        let bytes = response.encode(&mut self.responses, to_head, persistence, &date);
+        let end = self.transport.bytes_read() - behind;
+        let request_bytes = end - mem::replace(&mut self.used, end);
+        let exchange =
+            Exchange { peer: self.peer, date: &date, line, request_bytes, fault, status: response.status(), bytes };
+        self.server.observer.observe(Event::Responded(exchange));
     }
 
-    /// Sends the replies, all in one write if there is room for them.
-    async fn flush(&mut self) -> Result<(), Ending> {
-        let (start, mut looked, mut sent) = (self.server.runtime.now(), false, 0);
-        while sent < self.replies.len() {
-            let patience = pin!(patience(self.server, &self.place, start));
-            let write = async || self.stream.write(&self.replies[sent..]).await;
-            match or_enough(&self.server.runtime, patience, &mut looked, write).await {
-                Some(Ok(written)) => sent += written,
-                Some(Err(Gone)) => return Err(Ending::Gone),
-                None => return Err(Ending::Silent),
-            }
-        }
-        self.replies.clear();
-        // What a burst needed is not kept for a silence.
-        self.replies.shrink_to(READ);
+    /// Writes the responses.
+    async fn flush(&mut self) -> Result<(), CloseReason> {
+        self.transport.write_all(&self.responses).await?;
+        self.responses.clear();
+        self.responses.shrink_to(KEPT_BUFFER);
         Ok(())
     }
-
-    /// Hangs up, gently: the last reply must arrive.
-    async fn hang_up(mut self, ending: Ending) {
-        self.replies = Vec::new();
-        let runtime = &self.server.runtime;
-        let said_all = match ending {
-            Ending::Answered | Ending::Finished => {
-                let patience = pin!(patience(self.server, &self.place, runtime.now()));
-                let written = async || self.stream.written().await;
-                or_enough(runtime, patience, &mut false, written).await.is_some()
-            }
-            Ending::Silent | Ending::Gone => false,
-        };
-        if said_all {
-            self.stream.finish();
-        }
-        // What follows is between the two systems: nobody says or hears anything any more.
-        self.server.observer.observe(Event::HungUp(self.caller, ending));
-        if said_all && ending == Ending::Answered {
-            // Nobody is going to say anything any more: it is idle like others.
-            self.place.idle();
-            let end = self.after(LINGER_TIME);
-            let (drained, asked_to_leave) =
-                (pin!(drain(runtime, &mut self.stream, end)), pin!(self.place.asked_to_leave()));
-            either(drained, asked_to_leave).await;
-        }
-        // Whoever has not taken everything by now never may.
-        self.stream.give_up();
-        // Who has to stay all the same, because the system does not take over what is on its way, makes no room.
-        let staying = async {
-            self.place.busy();
-            pending::<Infallible>().await
-        };
-        either(pin!(self.stream.written()), pin!(staying)).await;
-    }
 }
 
-/// How many bytes to ask for behind a read that asked for `asked` and got `got`.
-fn next_read(asked: usize, got: usize) -> usize {
-    if got < asked { READ } else { READ_MORE }
-}
-
-/// What `attempt` comes to. If `enough` comes first, the system has a turn, and then `attempt` counts if it is ready at once: the
-/// whole process may have stood still (a laptop slept, a container was frozen), and what the peer did meanwhile counts. `looked`
-/// says that this look was taken before; then there is no other one, and `enough` decides.
-async fn or_enough<R: Runtime, T>(
-    runtime: &R,
-    mut enough: Pin<&mut impl Future<Output = ()>>,
-    looked: &mut bool,
-    mut attempt: impl AsyncFnMut() -> T,
-) -> Option<T> {
-    let mut is_over = false;
-    loop {
-        let enough = poll_fn(|context| if is_over { Poll::Ready(()) } else { enough.as_mut().poll(context) });
-        let first = either(pin!(attempt()), pin!(enough)).await;
-        if let Either::First(output) = first {
-            return Some(output);
-        }
-        if std::mem::replace(looked, true) {
-            return None;
-        }
-        runtime.host_turn().await;
-        is_over = true;
-    }
-}
-
-/// Waits until a peer that does not take its replies since `start` has had all its time, or has to make room.
-async fn patience<R: Runtime, O: Observer>(server: &Server<R, O>, place: &Place, start: Duration) {
-    let too_slow = pin!(too_slow(&server.runtime, place, start + SLOW));
-    let _ = within(&server.runtime, start + server.limits.write_timeout, too_slow).await;
-}
-
-/// Waits until a peer that is slow from `slow_from` on has to make room.
-async fn too_slow(runtime: &impl Runtime, place: &Place, slow_from: Duration) {
-    runtime.sleep_until(slow_from).await;
-    place.slow();
-    place.asked_to_leave().await;
-}
-
-/// Reads and throws away what a peer still sends, until it has finished, or falls silent, or it is `end`.
-async fn drain(runtime: &impl Runtime, stream: &mut impl Stream, end: Duration) {
-    let mut looked = false;
-    loop {
-        let now = runtime.now();
-        let enough = pin!(runtime.sleep_until(end.min(now + LINGER_SILENCE)));
-        let read = async || stream.read(READ_MORE).await;
-        match or_enough(runtime, enough, &mut looked, read).await {
-            Some(Ok(bytes)) if !bytes.is_empty() => looked &= now >= end,
-            _ => return,
-        }
-    }
-}
-
-/// As much of `bytes` as a log shows of a request that could not be read: the first line, but no more than `most` of it.
+/// As much of `bytes` as the log shows of a request that could not be read: the first line, and at most `most` bytes of it.
 fn first_line(bytes: &[u8], most: usize) -> &[u8] {
     let bytes = bytes.strip_prefix(b"\r\n").or(bytes.strip_prefix(b"\n")).unwrap_or(bytes);
     let line = bytes.split(|&byte| byte == b'\n').next().unwrap_or_default();
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     &line[..line.len().min(most)]
 }
-
-/// The most bytes of a broken request line that the log shows.
-const LOGGED_LINE: usize = 1024;
-
-/// And of a TLS handshake, whose bytes say nothing to whoever reads the log.
-const LOGGED_TLS: usize = 8;

@@ -1,4 +1,4 @@
-//! What a peer has sent and nobody has used yet.
+//! Bytes of a connection that were read and not used yet.
 
 use std::cell::Cell;
 
@@ -12,20 +12,12 @@ pub struct Input {
     start: usize,
     /// How far its head has been read.
     progress: Cell<Progress>,
-    /// How many of them were reported to the observer.
-    told: Cell<usize>,
 }
 
 impl Input {
     /// What has not been used.
     pub fn unread(&self) -> &[u8] {
         &self.bytes[self.start..]
-    }
-
-    /// What there is of the first `length` of them that was not [told](Input::untold) before.
-    pub fn untold(&self, length: usize) -> &[u8] {
-        let told = self.told.replace(length).min(length);
-        &self.unread()[told..length]
     }
 
     /// Takes the head of the next request; see [`Progress::parse`].
@@ -48,7 +40,6 @@ impl Input {
     pub fn consume(&mut self, length: usize) {
         self.start += length;
         self.progress.take();
-        self.told.set(0);
     }
 
     /// More has come, behind what was no whole head.
@@ -66,10 +57,16 @@ impl Input {
         self.start = 0;
     }
 
-    /// Gives back memory that is not needed while nobody speaks: nobody knows how long that will be.
+    /// Gives back memory that is not needed while the connection is idle, which may be for long.
     pub fn shrink(&mut self) {
         if self.unread().is_empty() {
             *self = Input::default();
         }
+    }
+}
+
+impl From<Vec<u8>> for Input {
+    fn from(bytes: Vec<u8>) -> Self {
+        Input { bytes, ..Input::default() }
     }
 }

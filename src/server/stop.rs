@@ -1,28 +1,27 @@
-//! The end of a server: nobody who has been picked up is left without an answer.
+//! The end of a server: each request that has come by then gets its response.
 //!
-//! From the moment it is told to stop, the server picks up only those who are in line already, and the reply to the
-//! last request that a peer has sent by then says that it is the last one (`Connection: close`). Who is idle has a
-//! moment to say what may be on its way already, and is then hung up on. The server is over when the last one has gone,
-//! or when the grace is.
+//! From the moment that it is told to stop, the server accepts only connections that are pending already, and the response to the
+//! last request that a peer has sent by then says that it is the last one (`Connection: close`). An idle peer has a moment for a
+//! request that may be under way, and then its connection is closed. The server has stopped when the last connection is closed, or
+//! when the grace period is over.
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
+use std::pin::pin;
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
-use super::{Runtime, Server};
+use super::{Server, timeout_at};
+use crate::net::Runtime;
 
-/// How long idle peers may still begin a request: a busy client has sent its next one before it can hear of the end.
-const LAST_CALL: Duration = Duration::from_millis(250);
-
-/// How often is looked whether everybody has gone.
-const LOOK: Duration = Duration::from_millis(10);
+/// How long idle peers may still begin a request: a busy client has sent its next request before it can learn of the end.
+const LAST_REQUESTS: Duration = Duration::from_millis(250);
 
 /// How far the server is with stopping.
 #[derive(Debug, Default)]
 pub(super) struct Stop {
-    begun: Cell<bool>,
-    /// Those who wait for that: a few listeners.
+    has_begun: Cell<bool>,
+    /// Tasks that wait for one of both: that stopping begins, and that all listeners are closed.
     wakers: RefCell<Vec<Waker>>,
     /// How many listeners are open.
     listeners: Cell<usize>,
@@ -34,21 +33,36 @@ pub(super) struct OpenListener<'s>(&'s Stop);
 impl Stop {
     /// Whether the server was told to stop.
     pub(super) fn has_begun(&self) -> bool {
-        self.begun.get()
+        self.has_begun.get()
     }
 
-    /// Waits until it is.
+    /// Waits until the server is told to stop.
     pub(super) async fn begun(&self) {
-        let mut place = None;
+        self.until(Stop::has_begun).await;
+    }
+
+    /// Waits until all listeners are closed.
+    async fn listeners_closed(&self) {
+        self.until(|stop| stop.listeners.get() == 0).await;
+    }
+
+    /// Counts a listener as open, until the return value is dropped.
+    pub(super) fn listener(&self) -> OpenListener<'_> {
+        self.listeners.set(self.listeners.get() + 1);
+        OpenListener(self)
+    }
+
+    async fn until(&self, is_over: impl Fn(&Self) -> bool) {
+        let mut slot = None;
         poll_fn(|context| {
-            if self.has_begun() {
+            if is_over(self) {
                 return Poll::Ready(());
             }
             let mut wakers = self.wakers.borrow_mut();
-            match place {
-                Some(place) => Waker::clone_from(&mut wakers[place], context.waker()),
+            match slot.filter(|&slot| slot < wakers.len()) {
+                Some(slot) => Waker::clone_from(&mut wakers[slot], context.waker()),
                 None => {
-                    place = Some(wakers.len());
+                    slot = Some(wakers.len());
                     wakers.push(context.waker().clone());
                 }
             }
@@ -57,32 +71,33 @@ impl Stop {
         .await;
     }
 
-    /// Counts a listener, until what this returns is dropped.
-    pub(super) fn listener(&self) -> OpenListener<'_> {
-        self.listeners.set(self.listeners.get() + 1);
-        OpenListener(self)
+    fn wake(&self) {
+        self.wakers.take().into_iter().for_each(Waker::wake);
     }
 }
 
 impl Drop for OpenListener<'_> {
     fn drop(&mut self) {
         self.0.listeners.set(self.0.listeners.get() - 1);
+        self.0.wake();
     }
 }
 
 impl<R: Runtime, O> Server<R, O> {
-    /// Tells the server to stop, and waits until it has, but no longer than `grace`. Returns how many connections are
-    /// left; they are for the caller to cut.
+    /// Tells the server to stop, and waits until it has, but no longer than `grace`. Returns how many connections are left; to cut
+    /// them off is for the program.
     pub async fn stop(&self, grace: Duration) -> usize {
         let begin = self.runtime.now();
         let end = begin + grace;
-        self.stop.begun.set(true);
-        self.stop.wakers.take().into_iter().for_each(Waker::wake);
-        self.runtime.sleep_until(end.min(begin + LAST_CALL)).await;
-        self.places.close();
-        while self.places.taken() + self.stop.listeners.get() > 0 && self.runtime.now() < end {
-            self.runtime.sleep_until(end.min(self.runtime.now() + LOOK)).await;
-        }
-        self.places.taken()
+        self.stop.has_begun.set(true);
+        self.stop.wake();
+        self.runtime.sleep_until(end.min(begin + LAST_REQUESTS)).await;
+        self.connections.close_idle();
+        let stopped = async {
+            self.stop.listeners_closed().await;
+            poll_fn(|context| self.connections.poll_all_returned(context)).await;
+        };
+        let _ = timeout_at(&self.runtime, end, pin!(stopped)).await;
+        self.connections.taken()
     }
 }

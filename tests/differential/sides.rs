@@ -9,8 +9,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
+use hello_server::events::CloseReason;
 use hello_server::http::Fault;
-use hello_server::server::{Ending, Limits};
+use hello_server::server::Limits;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper::server::conn::http1;
@@ -62,8 +63,8 @@ pub(crate) fn ours(bytes: &[u8], cuts: &[usize]) -> Side {
     steps.push(Step::Finish);
     let outcome = play(steps, &Limits::default());
     let mut stop = match outcome.ending {
-        Some(Ending::Finished) => Stop::Finished,
-        Some(Ending::Answered) => Stop::Closed,
+        Some(CloseReason::PeerFinished) => Stop::Finished,
+        Some(CloseReason::LastResponse) => Stop::Closed,
         ending => panic!("no peer did that: {ending:?}"),
     };
     let mut messages = Vec::new();

@@ -172,7 +172,7 @@ fn what_does_not_go_with_http_is_a_mistake() {
         (&["--verbose"], "--verbose does not go with --http"),
         (&["--wasmtime"], "give one of them"),
         (&["--http=yes"], "--http takes no value"),
-        (&["--port"], "--port takes a value"),
+        (&["--port"], "missing argument for option '--port'"),
         (&["--port", "65536"], "from 0 to 65535"),
         (&["--listen", "localhost:0"], "--listen takes an address and a port"),
         (&["--listen", "127.0.0.1:0", "--listen", "[::1]:0"], "listens on one address"),

@@ -78,7 +78,7 @@ pub(crate) const ECHO: &str = r#"//! What this server says: what it was asked.
 use crate::http::{Request, Response};
 
 /// Up to a line of a form.
-pub const BODY: usize = 16;
+pub const BODY_LIMIT: usize = 16;
 
 /// The answer to `request`.
 pub fn answer(request: &Request<'_>) -> Response {

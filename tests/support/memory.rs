@@ -1,5 +1,5 @@
 //! One conversation in memory, for those who have millions of them: what a peer does is a list, the clock jumps to wherever
-//! something happens next, and nothing else is there. (`src/wasi/model.rs` has more of a host, and is slower.)
+//! something happens next, and nothing else is there. (`runtime/src/model.rs` has more of a host, and is slower.)
 #![allow(dead_code, reason = "not everybody looks at everything")]
 
 use std::cell::{Cell, RefCell};
@@ -13,10 +13,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, SystemTime};
 
+use hello_server::events::{CloseReason, Event, Observer, Peer};
 use hello_server::http::Fault;
-use hello_server::server::connection::converse;
-use hello_server::server::places::Places;
-use hello_server::server::{Caller, Ending, Event, Gone, Limits, Observer, Part, Runtime, Server, Stream};
+use hello_server::net::{Runtime, Stream};
+use hello_server::server::connection::serve_connection;
+use hello_server::server::limit::ConnectionLimit;
+use hello_server::server::{Limits, Server};
 
 /// What a peer does next.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,7 +43,7 @@ pub(crate) struct Outcome {
     /// The requests that were answered, in their order.
     pub(crate) answered: Vec<Answered>,
     /// Why it is over.
-    pub(crate) ending: Option<Ending>,
+    pub(crate) ending: Option<CloseReason>,
     /// How long it took, by the clock that jumps.
     pub(crate) time: Duration,
     /// How many of the bytes that were sent the server has read.
@@ -72,11 +74,11 @@ pub(crate) fn play(steps: impl IntoIterator<Item = Step>, limits: &Limits) -> Ou
     world.reads.set(true);
     let handle = Handle(Rc::clone(&world));
     let server = Server::new(handle.clone(), handle.clone(), limits.clone());
-    let place = Places::new(1).try_take().expect("it is free");
-    let caller = Caller { number: 1, address: SocketAddr::from((Ipv4Addr::LOCALHOST, 50_000)) };
+    let place = ConnectionLimit::new(1).try_acquire().expect("it is free");
+    let peer = Peer { id: 1, address: SocketAddr::from((Ipv4Addr::LOCALHOST, 50_000)) };
     let woken = Arc::new(Woken::default());
     let waker = Waker::from(Arc::clone(&woken));
-    let mut conversation = pin!(converse(server, handle, caller, place));
+    let mut conversation = pin!(serve_connection(server, handle, peer, place));
     loop {
         world.next.set(None);
         if conversation.as_mut().poll(&mut Context::from_waker(&waker)).is_ready() {
@@ -178,17 +180,14 @@ impl Observer for Handle {
     fn observe(&self, event: Event<'_>) {
         let mut outcome = self.0.outcome.borrow_mut();
         match event {
-            Event::Answered(exchange) => outcome.answered.push(Answered {
+            Event::Responded(exchange) => outcome.answered.push(Answered {
                 status: exchange.status,
                 fault: exchange.fault,
                 line: exchange.line.to_vec(),
                 bytes: exchange.bytes,
-                heard: self.0.heard.get(),
+                heard: self.0.heard.replace(self.0.heard.get() + exchange.request_bytes) + exchange.request_bytes,
             }),
-            Event::Heard(_, Part::Head(bytes) | Part::Body(bytes)) => {
-                self.0.heard.set(self.0.heard.get() + bytes.len())
-            }
-            Event::HungUp(_, ending) => {
+            Event::Closed(_, ending) => {
                 assert_eq!(outcome.ending, None, "a call is over once");
                 outcome.ending = Some(ending);
             }
@@ -198,10 +197,10 @@ impl Observer for Handle {
 }
 
 impl Stream for Handle {
-    async fn read(&mut self, most: usize) -> Result<Vec<u8>, Gone> {
+    async fn read(&mut self, most: usize) -> std::io::Result<Vec<u8>> {
         poll_fn(|_| {
             if self.0.reset.get() {
-                return Poll::Ready(Err(Gone));
+                return Poll::Ready(Err(std::io::ErrorKind::ConnectionReset.into()));
             }
             let mut sent = self.0.sent.borrow_mut();
             if sent.is_empty() && !self.0.finished.get() {
@@ -214,9 +213,9 @@ impl Stream for Handle {
         .await
     }
 
-    async fn write(&mut self, bytes: &[u8]) -> Result<usize, Gone> {
+    async fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         poll_fn(|_| match (self.0.reset.get(), self.0.reads.get()) {
-            (true, _) => Poll::Ready(Err(Gone)),
+            (true, _) => Poll::Ready(Err(std::io::Error::from(std::io::ErrorKind::ConnectionReset))),
             (false, false) => Poll::Pending,
             (false, true) => Poll::Ready(Ok(())),
         })
@@ -225,9 +224,9 @@ impl Stream for Handle {
         Ok(bytes.len())
     }
 
-    fn finish(&mut self) {}
+    fn shutdown_write(&mut self) {}
 
-    async fn written(&mut self) {}
+    async fn flushed(&mut self) {}
 
-    fn give_up(&mut self) {}
+    fn abandon_writes(&mut self) {}
 }

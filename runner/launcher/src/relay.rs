@@ -6,10 +6,11 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::process::{ChildStdin, Command, Stdio};
 
 use anyhow::Context as _;
-use hello_failure::lines;
+use hello_failure::option::{address, number};
+use hello_failure::{Failure, lines, place};
 
 use crate::process::{cannot_start, outlive_signals};
-use crate::serve::{does_not_go_with_http, mistake};
+use crate::serve::does_not_go_with_http;
 use crate::{print, print_error};
 
 /// The name of the subcommand.
@@ -28,57 +29,35 @@ pub(crate) struct Address {
 
 impl Address {
     /// Reads the words that `hello-server` would get. Most of what that one can do is the engine's business here.
-    pub(crate) fn parse(words: &[OsString]) -> anyhow::Result<Self> {
-        let mut address = None;
-        let mut words = words.iter().map(|word| word.to_string_lossy());
-        while let Some(word) = words.next() {
-            let (option, value) =
-                word.split_once('=').map_or((&*word, None), |(option, value)| (option, Some(value.into())));
-            if !matches!(option, "--port" | "--listen") {
-                return Err(does_not_go_with_http(option));
-            }
-            let value =
-                value.or_else(|| words.next()).ok_or_else(|| mistake(format_args!("{option} takes a value")))?;
-            if address.is_some() {
-                return Err(mistake("--http takes one --port or --listen: wasmtime serve listens on one address"));
-            }
-            let (socket, takes) = match option {
-                "--port" => {
-                    let port = value.parse().ok();
-                    (port.map(|port| (Ipv4Addr::LOCALHOST, port).into()), "a whole number from 0 to 65535")
+    pub(crate) fn parse(words: &[OsString]) -> Result<Self, Failure> {
+        use lexopt::prelude::*;
+
+        let mut found = None;
+        let mut parser = lexopt::Parser::from_args(words);
+        while let Some(argument) = parser.next()? {
+            let address = match argument {
+                Long("port") => {
+                    let port = parser.value()?.parse_with(number("--port", 0..=65_535))? as u16;
+                    Address { socket: (Ipv4Addr::LOCALHOST, port).into(), by_port: true }
                 }
-                _ => (value.parse().ok(), "an address and a port, such as 127.0.0.1:9000 or [::1]:9000"),
+                Long("listen") => Address { socket: parser.value()?.parse_with(address("--listen"))?, by_port: false },
+                Long(name) => return Err(does_not_go_with_http(&format!("--{name}"))),
+                Short(name) => return Err(does_not_go_with_http(&format!("-{name}"))),
+                Value(word) => return Err(does_not_go_with_http(&word.to_string_lossy())),
             };
-            let socket = socket.ok_or_else(|| mistake(format_args!("{option} takes {takes}, not {value:?}")))?;
-            address = Some(Address { socket, by_port: option == "--port" });
+            if found.replace(address).is_some() {
+                let cause = "--http takes one --port or --listen: wasmtime serve listens on one address";
+                return Err(Failure::see_help(cause));
+            }
         }
-        Ok(address.unwrap_or(Address { socket: (Ipv4Addr::LOCALHOST, 9000).into(), by_port: true }))
+        Ok(found.unwrap_or(Address { socket: (Ipv4Addr::LOCALHOST, 9000).into(), by_port: true }))
     }
 
-    /// What a browser on this machine can open, when it has become this port. No client can call the address that stands for all.
+    /// What a browser on this machine can open, when it has become this port.
     fn url(self, port: u16) -> String {
-        let socket = self.at(port);
-        match self.by_port || socket.ip().is_unspecified() {
-            true => format!("http://localhost:{port}"),
-            // RFC 6874: in a URL, the `%` before the zone of an address is written `%25`.
-            false => format!("http://{}", socket.to_string().replace('%', "%25")),
-        }
-    }
-
-    /// The same address with this port.
-    fn at(self, port: u16) -> SocketAddr {
         let mut socket = self.socket;
         socket.set_port(port);
-        socket
-    }
-
-    /// The option for the next port, or for any that is free behind the last one.
-    fn with_another_port(self) -> String {
-        let port = self.socket.port().checked_add(1).unwrap_or(0);
-        match self.by_port {
-            true => format!("--port {port}"),
-            false => format!("--listen {}", self.at(port)),
-        }
+        place::url(socket, self.by_port)
     }
 
     /// Cause and advice, if this line is why `wasmtime serve` cannot listen here.
@@ -91,19 +70,18 @@ impl Address {
                 format!("port {port} is already in use"),
                 format!(
                     "end the other program that listens there, or take another port with {}",
-                    self.with_another_port()
+                    place::another_port(self.socket, self.by_port)
                 ),
             ),
             (
                 "Cannot assign requested address",
                 format!("{ip} is not an address of this machine"),
-                "leave --listen out for localhost, or give an address of this machine; 0.0.0.0 stands for all of them"
-                    .into(),
+                place::another_address(self.by_port).into(),
             ),
             (
                 "Permission denied",
                 format!("the system does not let this program listen on port {port}"),
-                "ports below 1024 belong to the administrator; take another one, such as --port 8080".into(),
+                place::PRIVILEGED.into(),
             ),
         ];
         failures.into_iter().find(|(said, ..)| error.starts_with(said)).map(|(_, cause, advice)| (cause, advice))
@@ -182,7 +160,8 @@ mod tests {
             (&["--listen", "[::1]:65535"], "--listen [::1]:0"),
             (&["--listen", "[fe80::5%2]:9000"], "--listen [fe80::5%2]:9001"),
         ] {
-            let advised = address(words).with_another_port();
+            let Address { socket, by_port } = address(words);
+            let advised = place::another_port(socket, by_port);
             assert_eq!(advised, option);
             address(&advised.split(' ').collect::<Vec<_>>());
         }

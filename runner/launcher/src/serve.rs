@@ -182,11 +182,6 @@ fn given((name, is_given): (&str, bool)) -> Option<&str> {
     is_given.then_some(name)
 }
 
-/// A mistake in what was typed.
-pub(crate) fn mistake(cause: impl std::fmt::Display) -> anyhow::Error {
-    Failure::usage(format!("{cause}; see --help"), "").into()
-}
-
 /// Whether this option of the server takes a value: the word behind it is that value, whatever it looks like.
 fn takes_value(option: &str) -> bool {
     let named = ["--listen", "--port", "--backlog", "--max-connections", "--grace", "--log", "--color"];
@@ -194,7 +189,7 @@ fn takes_value(option: &str) -> bool {
 }
 
 /// Reads the command line. What is the server's stays as it is.
-fn parse(words: Vec<OsString>) -> anyhow::Result<Options> {
+fn parse(words: Vec<OsString>) -> Result<Options, Failure> {
     let mut options = Options::default();
     let mut words = words.into_iter();
     while let Some(word) = words.next() {
@@ -208,7 +203,7 @@ fn parse(words: Vec<OsString>) -> anyhow::Result<Options> {
             "--wasmtime" | "--http" => &mut false,
             "--max-memory" | "--max-turn" => {
                 let value = value.map(OsString::from).or_else(|| words.next()).filter(|value| !value.is_empty());
-                let value = value.ok_or_else(|| mistake(format_args!("{name} takes a number")))?;
+                let value = value.ok_or_else(|| Failure::see_help(format_args!("{name} takes a number")))?;
                 options.limits.extend([name.into(), value]);
                 continue;
             }
@@ -220,7 +215,7 @@ fn parse(words: Vec<OsString>) -> anyhow::Result<Options> {
             }
         };
         if value.is_some() {
-            return Err(mistake(format_args!("{name} takes no value")));
+            return Err(Failure::see_help(format_args!("{name} takes no value")));
         }
         *flag = true;
         let host = match name {
@@ -229,14 +224,14 @@ fn parse(words: Vec<OsString>) -> anyhow::Result<Options> {
             _ => continue,
         };
         if options.host != Host::Sandbox && options.host != host {
-            return Err(mistake("--wasmtime and --http are two hosts: give one of them"));
+            return Err(Failure::see_help("--wasmtime and --http are two hosts: give one of them"));
         }
         options.host = host;
     }
     let refused = match (options.host, options.of_sandbox().first()) {
         (Host::Sandbox, _) | (_, None) => None,
         (Host::Wasmtime, Some(option)) => {
-            Some(mistake(format_args!("wasmtime does not know {option}: leave that out, or --wasmtime")))
+            Some(Failure::see_help(format_args!("wasmtime does not know {option}: leave that out, or --wasmtime")))
         }
         (Host::Http, Some(option)) => Some(does_not_go_with_http(option)),
     };
@@ -244,8 +239,8 @@ fn parse(words: Vec<OsString>) -> anyhow::Result<Options> {
 }
 
 /// The mistake of an option that `wasmtime serve` has no counterpart for.
-pub(crate) fn does_not_go_with_http(option: &str) -> anyhow::Error {
-    mistake(format_args!("{option} does not go with --http: --watch, --quiet, --port and --listen do"))
+pub(crate) fn does_not_go_with_http(option: &str) -> Failure {
+    Failure::see_help(format_args!("{option} does not go with --http: --watch, --quiet, --port and --listen do"))
 }
 
 impl Options {
@@ -295,7 +290,7 @@ impl Options {
 mod tests {
     use super::*;
 
-    fn options(words: &[&str]) -> anyhow::Result<Options> {
+    fn options(words: &[&str]) -> Result<Options, Failure> {
         parse(words.iter().map(OsString::from).collect())
     }
 

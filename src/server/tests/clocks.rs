@@ -5,8 +5,12 @@ use std::time::SystemTime;
 
 use fastrand::Rng;
 
-use super::super::{Caller, Exchange, HttpDate, after_the_others};
+use hello_runtime::yield_now;
+
+use super::super::HttpDate;
 use super::*;
+use crate::events::{Exchange, Peer};
+use crate::net::Runtime as _;
 use crate::observers::lines::Lines;
 use crate::observers::log::{AccessLog, Format};
 
@@ -60,9 +64,10 @@ fn since_1970(seconds: u64) -> SystemTime {
 fn logged(date: &str) -> (String, String) {
     let line = |format: Format| {
         let lines = Rc::new(Lines::new(format.loss()));
-        let caller = Caller { number: 1, address: ([127, 0, 0, 1], 50_000).into() };
-        let exchange = Exchange { caller, date, line: b"GET / HTTP/1.1", fault: None, status: 200, bytes: 41 };
-        AccessLog::new(format, &lines).observe(Event::Answered(exchange));
+        let peer = Peer { id: 1, address: ([127, 0, 0, 1], 50_000).into() };
+        let exchange =
+            Exchange { peer, date, line: b"GET / HTTP/1.1", request_bytes: 18, fault: None, status: 200, bytes: 41 };
+        AccessLog::new(format, &lines).observe(Event::Responded(exchange));
         lines.take()
     };
     (line(Format::Common), line(Format::Json))
@@ -172,7 +177,7 @@ fn a_clock_that_is_set_is_followed_within_a_second() {
 fn while_the_clock_of_the_host_stands_still_everybody_is_served() {
     play(Limits::default(), |scene| async move {
         let begin = scene.runtime.now();
-        let peers: Vec<Peer> = (0..20).map(|_| scene.call()).collect();
+        let peers: Vec<Client> = (0..20).map(|_| scene.call()).collect();
         for _ in 0..50 {
             peers.iter().for_each(|peer| peer.send(GET));
             for peer in &peers {
@@ -266,7 +271,7 @@ fn what_peers_did_while_the_process_stood_still_counts_although_their_deadlines_
             let reply = peer.receive_all().await;
             assert!(reply.ends_with(HELLO), "{reply}");
         }
-        while !reader.is_hung_up() {
+        while !reader.is_closed() {
             scene.pause().await;
         }
         let answered = scene.notes.answered.borrow().iter().filter(|(status, _)| *status == 200).count();
@@ -290,10 +295,10 @@ fn a_deadline_that_has_passed_is_over_after_one_look() {
             for peer in [&head, &body] {
                 peer.send(b"x");
             }
-            after_the_others().await;
+            yield_now().await;
         }
         for peer in [&head, &body] {
-            assert!(peer.is_hung_up());
+            assert!(peer.is_closed());
             assert!(peer.receive_all().await.starts_with("HTTP/1.1 408 "));
         }
     });

@@ -4,12 +4,13 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::accept::accept;
-use super::{Event, Limits, Observer, Runtime as _, Server};
+use super::accept::serve;
+use super::{Limits, Server};
+use crate::events::{Event, Observer};
 use crate::http::Response;
 use crate::site::Site;
-use crate::wasi::model::{Model, Peer, ROOM, Switchboard, Telephone};
-use crate::wasi::runtime::Runtime;
+use hello_runtime::Runtime;
+use hello_runtime::model::{Client, Model, Network, NetworkListener, ROOM};
 
 mod clocks;
 mod schedules;
@@ -29,7 +30,7 @@ struct Notes {
 impl Observer for Notes {
     fn observe(&self, event: Event<'_>) {
         match event {
-            Event::Answered(exchange) => {
+            Event::Responded(exchange) => {
                 let line = String::from_utf8_lossy(exchange.line).into_owned();
                 self.answered.borrow_mut().push((exchange.status, line));
             }
@@ -39,14 +40,14 @@ impl Observer for Notes {
     }
 }
 
-/// A server in memory, and a telephone to call it with.
+/// A server in memory, and a network to call it with.
 #[derive(Clone)]
 pub(crate) struct Scene {
     model: Model,
     pub(crate) runtime: Runtime<Model>,
     server: Rc<Server<Runtime<Model>, Rc<Notes>>>,
     notes: Rc<Notes>,
-    telephone: Telephone,
+    network: Network,
 }
 
 impl Scene {
@@ -54,14 +55,14 @@ impl Scene {
         let model = Model::new();
         let runtime = Runtime::new(model.clone());
         let notes = Rc::new(Notes::default());
-        let server = Server::of(site, runtime.clone(), Rc::clone(&notes), limits);
-        let (switchboard, telephone) = Switchboard::new(&model, runtime.reactor());
-        runtime.spawn(accept(Rc::clone(&server), switchboard));
-        Scene { model, runtime, server, notes, telephone }
+        let server = Server::with_site(site, runtime.clone(), Rc::clone(&notes), limits);
+        let (listener, network) = NetworkListener::listen(&model, &runtime);
+        runtime.spawn(serve(Rc::clone(&server), listener));
+        Scene { model, runtime, server, notes, network }
     }
 
-    fn call(&self) -> Peer {
-        self.telephone.call()
+    fn call(&self) -> Client {
+        self.network.connect()
     }
 
     /// How long `story` takes, by the clock of the model.
@@ -90,7 +91,7 @@ pub(crate) fn play<F: Future<Output = ()> + 'static>(limits: Limits, story: impl
 fn play_with<F: Future<Output = ()> + 'static>(site: Site, limits: Limits, story: impl FnOnce(Scene) -> F) {
     let scene = Scene::new(site, limits);
     let runtime = scene.runtime.clone();
-    runtime.run(story(scene));
+    runtime.block_on(story(scene));
 }
 
 pub(crate) fn seconds(seconds: u64) -> Duration {
@@ -98,7 +99,7 @@ pub(crate) fn seconds(seconds: u64) -> Duration {
 }
 
 /// A connection that has been answered, and stays.
-async fn idle_peer(scene: &Scene) -> Peer {
+async fn idle_peer(scene: &Scene) -> Client {
     let peer = scene.call();
     peer.send(GET);
     one_reply(&peer).await;
@@ -106,7 +107,7 @@ async fn idle_peer(scene: &Scene) -> Peer {
 }
 
 /// One reply, read to the end of its body.
-async fn one_reply(peer: &Peer) -> String {
+async fn one_reply(peer: &Client) -> String {
     let mut reply = String::new();
     while !reply.ends_with(HELLO) {
         let bytes = peer.receive().await;
@@ -168,7 +169,7 @@ fn a_peer_that_finishes_sending_is_still_answered() {
     play(Limits::default(), |scene| async move {
         let peer = scene.call();
         peer.send(&GET.repeat(3));
-        peer.finish();
+        peer.shutdown_write();
         let replies = peer.receive_all().await;
         assert_eq!(replies.matches(HELLO).count(), 3);
     });
@@ -181,7 +182,7 @@ fn an_empty_line_is_no_request() {
         let peer = scene.call();
         peer.send(&[GET, b"\r\n"].concat());
         one_reply(&peer).await;
-        peer.finish();
+        peer.shutdown_write();
         assert_eq!(peer.receive_all().await, "");
         assert_eq!(scene.notes.answered.borrow().len(), 1);
 
@@ -238,7 +239,7 @@ fn a_peer_that_finishes_in_the_middle_is_told() {
         for bytes in [&GET[..20], b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n123"] {
             let peer = scene.call();
             peer.send(bytes);
-            peer.finish();
+            peer.shutdown_write();
             let reply = peer.receive_all().await;
             assert!(reply.starts_with("HTTP/1.1 400 "), "{reply}");
             assert!(reply.contains("ends in the middle"));
@@ -353,7 +354,7 @@ fn where_a_write_cannot_be_given_up_the_stream_is_kept_until_it_is_done() {
         let (reply, time) = scene.timed(honest.receive_all()).await;
         assert!(reply.ends_with(HELLO));
         assert_eq!(time, Duration::ZERO, "nobody waits for it");
-        honest.finish();
+        honest.shutdown_write();
 
         // At last it reads, and can go. Had the stream been dropped before, the model would have panicked.
         stuck.receive_all().await;
@@ -365,7 +366,7 @@ fn where_a_write_cannot_be_given_up_the_stream_is_kept_until_it_is_done() {
 #[test]
 fn the_write_timeout_counts_from_the_start_of_a_write_and_no_progress_puts_it_off() {
     // The host takes 64 KiB of a page at a time, so this one needs more seconds than there are.
-    let site = Site { answer: |_| Response::html(200, "x".repeat(1024 * 1024)), body: 0 };
+    let site = Site { answer: |_| Response::html(200, "x".repeat(1024 * 1024)), body_limit: 0 };
     let limits = Limits { write_timeout: seconds(3), ..Limits::default() };
     play_with(site, limits, |scene| async move {
         let slow = scene.call();
@@ -398,7 +399,7 @@ fn a_slow_reader_gets_every_byte() {
         let peer = scene.call();
         let requests = 500;
         peer.send(&GET.repeat(requests));
-        peer.finish();
+        peer.shutdown_write();
         let mut replies = Vec::new();
         loop {
             scene.sleep(seconds(1)).await;
@@ -422,7 +423,7 @@ fn the_last_reply_arrives_although_the_peer_still_sends() {
         let reply = peer.receive_all().await;
         assert!(reply.starts_with("HTTP/1.1 413 "), "{reply}");
         assert_eq!(scene.server.connections(), 1, "it lingers while the peer may still read");
-        peer.finish();
+        peer.shutdown_write();
         scene.pause().await;
         assert_eq!(scene.server.connections(), 0);
     });
@@ -443,16 +444,16 @@ fn who_does_not_hang_up_after_the_last_reply_is_hung_up_on() {
 fn without_a_free_place_callers_wait_in_line() {
     let limits = Limits { connections: 2, ..Limits::default() };
     play(limits, |scene| async move {
-        let busy: Vec<Peer> = (0..2).map(|_| scene.call()).collect();
+        let busy: Vec<Client> = (0..2).map(|_| scene.call()).collect();
         busy.iter().for_each(|peer| peer.send(&GET[..5]));
         scene.pause().await;
         let third = scene.call();
         third.send(LAST_GET);
         scene.pause().await;
-        assert_eq!((scene.server.connections(), scene.telephone.waiting()), (2, 1));
+        assert_eq!((scene.server.connections(), scene.network.waiting()), (2, 1));
 
         busy[0].send(&LAST_GET[5..]);
-        busy[0].finish();
+        busy[0].shutdown_write();
         assert!(third.receive_all().await.ends_with(HELLO));
     });
 }
@@ -461,7 +462,7 @@ fn without_a_free_place_callers_wait_in_line() {
 fn the_connection_that_is_idle_for_the_longest_time_makes_room() {
     let limits = Limits { connections: 3, ..Limits::default() };
     play(limits, |scene| async move {
-        let peers: Vec<Peer> = (0..3).map(|_| scene.call()).collect();
+        let peers: Vec<Client> = (0..3).map(|_| scene.call()).collect();
         for peer in [&peers[1], &peers[0], &peers[2]] {
             peer.send(GET);
             one_reply(peer).await;
@@ -471,7 +472,7 @@ fn the_connection_that_is_idle_for_the_longest_time_makes_room() {
         let (reply, time) = scene.timed(next.receive_all()).await;
         assert!(reply.ends_with(HELLO));
         assert_eq!(time, Duration::ZERO);
-        let over: Vec<bool> = peers.iter().map(Peer::is_over).collect();
+        let over: Vec<bool> = peers.iter().map(Client::is_over).collect();
         assert_eq!(over, [false, true, false]);
     });
 }
@@ -490,7 +491,7 @@ fn who_has_just_called_is_given_a_moment_to_speak() {
         let (reply, time) = scene.timed(next.receive_all()).await;
         assert!(reply.ends_with(HELLO));
         assert_eq!(time, Duration::ZERO, "once answered, it makes room");
-        next.finish();
+        next.shutdown_write();
 
         // Who says nothing for longer makes room too.
         let silent = scene.call();
@@ -518,7 +519,7 @@ fn who_has_begun_a_request_is_not_asked_to_make_room_for_a_moment() {
             next.send(LAST_GET);
             scene.sleep(Duration::from_millis(900)).await;
             busy.send(if begun == POST { b"x" } else { &LAST_GET[20..] });
-            busy.finish();
+            busy.shutdown_write();
             assert!(busy.receive_all().await.ends_with(HELLO));
             assert!(next.receive_all().await.ends_with(HELLO));
         }
@@ -553,8 +554,8 @@ fn when_nobody_is_idle_the_slowest_one_makes_room() {
             honest.send(LAST_GET);
             let (reply, time) = scene.timed(honest.receive_all()).await;
             assert!(reply.ends_with(HELLO) && time <= seconds(1), "{time:?}");
-            honest.finish();
-            let left: Vec<bool> = slow.iter().map(Peer::is_hung_up).collect();
+            honest.shutdown_write();
+            let left: Vec<bool> = slow.iter().map(Client::is_closed).collect();
             assert_eq!(left, [1, 2, 3, 4, 5].map(|one| one <= round));
             _ = begin(b"G").await;
         }
@@ -580,7 +581,7 @@ fn who_has_ended_a_request_is_not_slow_any_more() {
         let honest = scene.call();
         honest.send(LAST_GET);
         assert!(honest.receive_all().await.ends_with(HELLO));
-        assert!(!peers[0].is_hung_up() && peers[1].is_hung_up());
+        assert!(!peers[0].is_closed() && peers[1].is_closed());
     });
 }
 
@@ -611,8 +612,8 @@ fn who_is_slow_has_all_its_time_while_there_is_room() {
 #[test]
 fn a_call_that_cannot_be_picked_up_is_told_once_and_the_next_ones_are_answered() {
     play(Limits::default(), |scene| async move {
-        scene.telephone.break_for(100);
-        let peers: Vec<Peer> = (0..10).map(|_| scene.call()).collect();
+        scene.network.break_for(100);
+        let peers: Vec<Client> = (0..10).map(|_| scene.call()).collect();
         for peer in &peers {
             peer.send(LAST_GET);
             assert!(peer.receive_all().await.ends_with(HELLO));
@@ -664,7 +665,7 @@ fn nobody_makes_room_for_one_who_has_found_a_place() {
         // The newcomer is noticed first, so the first one is asked; then the second one is found to have gone.
         let next = scene.call();
         next.send(LAST_GET);
-        peers[1].finish();
+        peers[1].shutdown_write();
         assert!(next.receive_all().await.ends_with(HELLO));
         peers[0].send(GET);
         one_reply(&peers[0]).await;
@@ -690,7 +691,7 @@ fn who_lingers_after_the_last_reply_makes_room() {
 fn when_no_call_can_be_picked_up_an_idle_connection_makes_room() {
     play(Limits::default(), |scene| async move {
         let idle = idle_peer(&scene).await;
-        scene.telephone.break_for(1);
+        scene.network.break_for(1);
         let next = scene.call();
         next.send(LAST_GET);
         assert!(next.receive_all().await.ends_with(HELLO));
@@ -763,7 +764,7 @@ fn who_still_sends_when_refused_is_not_listened_to_for_ever() {
         peer.receive_all().await;
         scene.pause().await;
         assert_eq!((scene.server.connections(), peer.unread()), (1, 0));
-        peer.finish();
+        peer.shutdown_write();
         scene.pause().await;
         assert_eq!(scene.server.connections(), 0);
 
@@ -836,7 +837,7 @@ fn who_sends_hundreds_of_requests_at_once_lets_others_in_between() {
         busy.send(&GET.repeat(400));
         honest.send(LAST_GET);
         assert!(honest.receive_all().await.ends_with(HELLO));
-        busy.finish();
+        busy.shutdown_write();
         assert_eq!(busy.receive_all().await.matches("200 OK").count(), 400);
         let lines: Vec<String> = scene.notes.answered.borrow().iter().map(|(_, line)| line.clone()).collect();
         let before = lines.iter().position(|line| line == "GET /last HTTP/1.1").expect("it was answered");

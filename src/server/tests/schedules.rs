@@ -4,12 +4,12 @@
 use fastrand::Rng;
 
 use super::{HELLO, LAST_GET, Scene, play, seconds};
-use crate::server::{Limits, Runtime as _};
-use crate::wasi::model::Peer;
+use crate::server::Limits;
+use hello_runtime::model::Client;
 
 /// A peer, what it has yet to say, and which of its requests want a body.
 struct Talk {
-    peer: Peer,
+    peer: Client,
     unsaid: Vec<u8>,
     wants_body: Vec<bool>,
     heard: String,
@@ -31,7 +31,7 @@ impl Talk {
         let piece: Vec<u8> = self.unsaid.drain(rest..).rev().collect();
         self.peer.send(&piece);
         if self.unsaid.is_empty() {
-            self.peer.finish();
+            self.peer.shutdown_write();
         }
     }
 
@@ -77,7 +77,7 @@ fn every_caller_is_answered_whatever_goes_wrong_with_picking_up() {
             for _ in 0..200 {
                 match random.u32(0..10) {
                     // The system has no room; the caller has gone already; the host says that nobody is there.
-                    0 => scene.telephone.break_for(random.usize(1..50)),
+                    0 => scene.network.break_for(random.usize(1..50)),
                     1 => scene.call().reset(),
                     2 => scene.model.set_budget(random.u32(0..3)),
                     3 => scene.sleep(seconds(random.u64(0..3))).await,
@@ -90,7 +90,7 @@ fn every_caller_is_answered_whatever_goes_wrong_with_picking_up() {
             }
             for caller in &callers {
                 assert!(caller.receive_all().await.ends_with(HELLO), "seed {seed}");
-                caller.finish();
+                caller.shutdown_write();
             }
             let told = *scene.notes.accept_failures.borrow() as u64;
             let minutes = (scene.runtime.now() - start).as_secs() / 60;
@@ -106,7 +106,7 @@ fn a_system_that_has_no_room_for_long_is_asked_now_and_then_and_told_of_once() {
         caller.send(LAST_GET);
         // For ten minutes.
         let asked = scene.model.polls();
-        scene.telephone.break_for(20 * 600);
+        scene.network.break_for(20 * 600);
         let (reply, time) = scene.timed(caller.receive_all()).await;
         assert!(reply.ends_with(HELLO));
         assert_eq!(time, seconds(600), "20 times a second, and not once more");

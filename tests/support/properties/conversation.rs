@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use hello_server::events::CloseReason;
 use hello_server::hello;
 use hello_server::http::{ALLOW, Body, Fault, Framing, Head, Parsed, Persistence, Response, Target, is_silence, parse};
-use hello_server::server::{Ending, Limits};
+use hello_server::server::Limits;
 
 use super::memory::{Answered, Outcome, Step, play};
 use super::notation;
@@ -84,7 +85,7 @@ impl Said {
 /// What is to be said to a peer that takes it at once.
 struct Expected {
     answers: Vec<Answer>,
-    ending: Ending,
+    ending: CloseReason,
     /// When the server is done.
     time: Duration,
     /// Where the heads end whose client waits for a word before it sends the body, for each request.
@@ -101,7 +102,7 @@ struct Answer {
 /// What a peer comes to.
 enum End {
     Fault(Fault),
-    Over(Ending),
+    Over(CloseReason),
 }
 
 impl From<Fault> for End {
@@ -131,7 +132,7 @@ impl Listener<'_> {
                     let closes = answer.closes;
                     answers.push(answer);
                     if closes {
-                        break Ending::Answered;
+                        break CloseReason::LastResponse;
                     }
                 }
                 Err(End::Fault(fault)) => {
@@ -140,12 +141,12 @@ impl Listener<'_> {
                     let line = rest.split(|&byte| byte == b'\n').next().unwrap_or_default().to_vec();
                     let response = fault.response();
                     answers.push(Answer { response, fault: Some(fault), line, closes: true });
-                    break Ending::Answered;
+                    break CloseReason::LastResponse;
                 }
                 Err(End::Over(ending)) => break ending,
             }
         };
-        if ending == Ending::Answered {
+        if ending == CloseReason::LastResponse {
             self.linger();
         }
         Expected { answers, ending, time: self.now, waits_at }
@@ -160,9 +161,11 @@ impl Listener<'_> {
             match parse(rest)? {
                 Parsed::Complete(read, head) => break (read, head),
                 // Nothing puts off the end of a head that has begun.
-                Parsed::Incomplete if is_silence(rest) => {
-                    self.hear(self.now + self.limits.idle_timeout, Ending::Finished.into(), Ending::Silent.into())?
-                }
+                Parsed::Incomplete if is_silence(rest) => self.hear(
+                    self.now + self.limits.idle_timeout,
+                    CloseReason::PeerFinished.into(),
+                    CloseReason::IdleTimeout.into(),
+                )?,
                 Parsed::Incomplete => {
                     let deadline = *deadline.get_or_insert(self.now + self.limits.header_timeout);
                     self.hear(deadline, Fault::Incomplete.into(), Fault::Timeout.into())?;
@@ -204,7 +207,7 @@ impl Listener<'_> {
             }
             (_, Some((how, time))) => {
                 self.now = *time;
-                Err(if *how == Step::Finish { finished } else { End::Over(Ending::Gone) })
+                Err(if *how == Step::Finish { finished } else { End::Over(CloseReason::Disconnected) })
             }
             _ => {
                 self.now = deadline;
@@ -216,12 +219,15 @@ impl Listener<'_> {
     /// Waits until nothing more comes.
     fn linger(&mut self) {
         let end = self.now + LINGER_TIME;
-        while self.hear(end.min(self.now + LINGER_SILENCE), Ending::Finished.into(), Ending::Silent.into()).is_ok() {}
+        while self
+            .hear(end.min(self.now + LINGER_SILENCE), CloseReason::PeerFinished.into(), CloseReason::IdleTimeout.into())
+            .is_ok()
+        {}
     }
 }
 
-impl From<Ending> for End {
-    fn from(ending: Ending) -> Self {
+impl From<CloseReason> for End {
+    fn from(ending: CloseReason) -> Self {
         End::Over(ending)
     }
 }
@@ -282,7 +288,7 @@ fn check<'o>(outcome: &'o Outcome, said: &Said, limits: &Limits) -> Vec<Reply<'o
         let allow = reply.status == 405 || (answer.fault.is_none() && answer.line.starts_with(b"OPTIONS "));
         assert_eq!(reply.field("Allow"), allow.then_some(ALLOW));
         // The last reply, and no other, says that it is the last; and it is if somebody asked for that.
-        let closes = index + 1 == replies.len() && ending == Ending::Answered;
+        let closes = index + 1 == replies.len() && ending == CloseReason::LastResponse;
         assert_eq!(closes, answer.fault.is_some() || expected[index].closes);
         match reply.field("Connection") {
             Some("close") => assert!(closes),

@@ -5,15 +5,16 @@ use std::net::Ipv6Addr;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
+use hello_server::events::{CloseReason, Event, Exchange, Observer, Peer};
 use hello_server::http::{
     Fault, Framing, Head, MAX_FIELDS, MAX_HEAD, MAX_METHOD, MAX_TARGET, Parsed, Persistence, Progress, Target, Version,
     is_silence, parse,
 };
+use hello_server::net::Runtime;
+use hello_server::observers::bytes::ShowBytes;
 use hello_server::observers::explain::Explainer;
 use hello_server::observers::lines::Lines;
 use hello_server::observers::log::{AccessLog, Format};
-use hello_server::observers::wire::Wire;
-use hello_server::server::{Caller, Ending, Event, Exchange, Observer, Part, Runtime};
 
 use super::notation;
 
@@ -287,9 +288,10 @@ fn is_authority(authority: &[u8]) -> bool {
 
 /// Nothing that was sent can forge a line of what is told about it, or end one of its strings.
 fn lines_stay_lines(pieces: &[Vec<u8>], line: &[u8]) {
-    let caller = Caller { number: 1, address: ([127, 0, 0, 1], 50_000).into() };
+    let peer = Peer { id: 1, address: ([127, 0, 0, 1], 50_000).into() };
     let date = "Sun, 06 Nov 1994 08:49:37 GMT";
-    let answered = Event::Answered(Exchange { caller, date, line, fault: None, status: 200, bytes: 41 });
+    let answered =
+        Event::Responded(Exchange { peer, date, line, request_bytes: line.len(), fault: None, status: 200, bytes: 41 });
     let lines = Rc::new(Lines::new(Format::Common.loss()));
     let told = || {
         let text = lines.take();
@@ -307,14 +309,16 @@ fn lines_stay_lines(pieces: &[Vec<u8>], line: &[u8]) {
     Explainer::new(&lines).observe(answered);
     assert_eq!(told().lines().count(), 1);
 
-    let wire = Wire::new(&lines, Stillness, false);
-    wire.observe(Event::PickedUp(caller));
+    let shown = ShowBytes::new(&lines, Stillness, false);
+    shown.observe(Event::Accepted(peer));
     for (index, piece) in pieces.iter().enumerate() {
-        // Who is heard may be in the middle of a body at any time.
-        let part = if index % 3 == 2 { Part::Body(piece) } else { Part::Head(piece) };
-        wire.observe(Event::Heard(caller, part));
+        shown.observe(Event::Received(peer, piece));
+        // The server may send something at any time.
+        if index % 3 == 2 {
+            shown.observe(Event::Sent(peer, b"HTTP/1.1 200 OK\r\n"));
+        }
     }
-    wire.observe(Event::HungUp(caller, Ending::Gone));
+    shown.observe(Event::Closed(peer, CloseReason::Disconnected));
     assert!(told().lines().all(|line| line.starts_with("call 1  0.000 s ")));
 }
 

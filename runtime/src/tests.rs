@@ -5,18 +5,17 @@ use std::rc::Rc;
 use std::task::Waker;
 use std::time::Duration;
 
-use super::host::Host;
-use super::model::{BUDGET, Model};
-use super::reactor::Source;
-use super::runtime::Runtime;
-use super::timers::Timers;
-use crate::server::Runtime as _;
+use crate::host::Host;
+use crate::model::{BUDGET, Model};
+use crate::reactor::Source;
+use crate::runtime::Runtime;
+use crate::timers::Timers;
 
 /// So many that the budget suffices for a fraction of them.
 const MANY: usize = 1000;
 
 /// Pollables that are always ready, like connections under full load.
-fn busy(model: &Model) -> Vec<super::model::Pollable> {
+fn busy(model: &Model) -> Vec<crate::model::Pollable> {
     let up = Rc::new(Cell::new(true));
     (0..MANY).map(|_| model.flag(&up)).collect()
 }
@@ -56,11 +55,11 @@ fn nobody_is_served_twice_while_somebody_who_is_ready_waits() {
     }
     let clock = runtime.clone();
     let rounds = Rc::clone(&served);
-    runtime.run(async move {
+    runtime.block_on(async move {
         // The model's clock stands still while somebody is ready, so count the rounds by the last one's.
         while rounds.borrow()[MANY - 1] < 20 {
             clock.sleep_until(clock.now()).await;
-            super::tests::next_turn().await;
+            next_turn().await;
         }
     });
     assert!(served.borrow().iter().all(|&times| times >= 19));
@@ -90,7 +89,7 @@ fn tasks_that_keep_waking_each_other_do_not_keep_out_the_reactor() {
     });
     let up = Rc::new(Cell::new(true));
     let source = Source::new(runtime.reactor(), model.flag(&up));
-    runtime.run(async move { source.ready().await });
+    runtime.block_on(async move { source.ready().await });
 }
 
 #[test]
@@ -108,7 +107,7 @@ fn deadlines_pass_in_order_and_not_before_their_time() {
         });
     }
     let clock = runtime.clone();
-    runtime.run(async move { clock.sleep_until(start + Duration::from_secs(6)).await });
+    runtime.block_on(async move { clock.sleep_until(start + Duration::from_secs(6)).await });
     assert_eq!(*passed.borrow(), [1, 2, 3, 3, 4, 5]);
 }
 
@@ -120,7 +119,7 @@ fn a_deadline_that_was_cleared_wakes_nobody() {
     {
         // Asked once, so that it is set, and then dropped.
         let clock = runtime.clone();
-        runtime.run(async move {
+        runtime.block_on(async move {
             let mut sleep = Box::pin(clock.sleep_until(start + Duration::from_secs(1)));
             std::future::poll_fn(|context| {
                 assert!(sleep.as_mut().poll(context).is_pending());
@@ -139,7 +138,7 @@ fn with_one_connection_a_wait_costs_one_question_and_no_more() {
     let up = Rc::new(Cell::new(true));
     let source = Source::new(runtime.reactor(), model.flag(&up));
     let polls = model.polls();
-    runtime.run(async move {
+    runtime.block_on(async move {
         for _ in 0..10 {
             source.ready().await;
         }
@@ -157,7 +156,7 @@ fn deadlines_that_were_cleared_do_not_pile_up_and_never_ring() {
             timers.clear(key);
             timers.clear(key);
         }
-        assert!(timers.waiting() <= 2 * 102 + 64, "{}", timers.waiting());
+        assert!(timers.len() <= 2 * 102 + 64, "{}", timers.len());
     }
     assert_eq!(timers.earliest(), Some(7));
     let passed = std::iter::from_fn(|| timers.take_passed(999_999)).count();

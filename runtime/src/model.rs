@@ -3,20 +3,22 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
-use super::host::Host;
-use super::reactor::{Reactor, Source};
-use super::stream::{ReadError, Socket, Stream};
-use crate::server::{self, Call, Gone};
+use crate::host::Host;
+use crate::listener::{Listener, ListeningSocket};
+use crate::reactor::Source;
+use crate::runtime::Runtime;
+use crate::stream::Socket;
 
 /// How many events tokio lets a task learn about in one turn.
-pub(crate) const BUDGET: u32 = 128;
+pub const BUDGET: u32 = 128;
 
 /// How many bytes wait in a connection for a peer that does not read.
-pub(crate) const ROOM: usize = 4096;
+pub const ROOM: usize = 4096;
 
 /// How many may wait in one, when the system is asked for it: so many, and all that can be written at a time.
 const MOST_ROOM: usize = ROOM + MOST_WRITTEN + 1;
@@ -26,7 +28,7 @@ const MOST_WRITTEN: usize = 64 * 1024;
 
 /// The model. A clone is a handle to the same one.
 #[derive(Debug, Clone)]
-pub(crate) struct Model(Rc<World>);
+pub struct Model(Rc<World>);
 
 #[derive(Debug)]
 struct World {
@@ -72,14 +74,22 @@ enum Kind {
     Flag(Rc<Cell<bool>>),
 }
 
+/// Something that can be waited for in the model.
 #[derive(Debug)]
-pub(crate) struct Pollable {
+pub struct Pollable {
     number: u64,
     kind: Kind,
 }
 
+impl Default for Model {
+    fn default() -> Self {
+        Model::new()
+    }
+}
+
 impl Model {
-    pub(crate) fn new() -> Self {
+    /// A host without connections, whose clock stands still until something waits.
+    pub fn new() -> Self {
         Model(Rc::new(World {
             now: Cell::new(1_000_000_000),
             wall_clock: Cell::new(Duration::from_secs(784_111_777)),
@@ -100,48 +110,49 @@ impl Model {
     }
 
     /// A pollable that is ready whenever `flag` is up.
-    pub(crate) fn flag(&self, flag: &Rc<Cell<bool>>) -> Pollable {
+    pub fn flag(&self, flag: &Rc<Cell<bool>>) -> Pollable {
         self.pollable(Kind::Flag(Rc::clone(flag)))
     }
 
     /// How often the host was asked.
-    pub(crate) fn polls(&self) -> u64 {
+    pub fn polls(&self) -> u64 {
         self.0.polls.get()
     }
 
     /// About how many things the host was asked in all.
-    pub(crate) fn questions(&self) -> u64 {
+    pub fn questions(&self) -> u64 {
         self.0.questions.get()
     }
 
     /// From now on to ask takes time: so many nanoseconds for each thing that is asked about.
-    pub(crate) fn set_cost(&self, nanoseconds: u64) {
+    pub fn set_cost(&self, nanoseconds: u64) {
         self.0.cost.set(nanoseconds);
     }
 
     /// Something else has used the budget up, to so much.
-    pub(crate) fn set_budget(&self, budget: u32) {
+    pub fn set_budget(&self, budget: u32) {
         self.0.budget.set(budget.min(BUDGET));
     }
 
     /// Time passes.
-    pub(crate) fn pass(&self, nanoseconds: u64) {
+    pub fn pass(&self, nanoseconds: u64) {
         self.0.now.set(self.0.now.get() + nanoseconds);
         self.0.wall_clock.set(self.0.wall_clock.get() + Duration::from_nanos(nanoseconds));
     }
 
     /// The next time that the host waits, `this` happens before anything else does.
-    pub(crate) fn meanwhile(&self, this: impl FnOnce() + 'static) {
+    pub fn meanwhile(&self, this: impl FnOnce() + 'static) {
         self.0.meanwhile.replace(Some(Meanwhile(Box::new(this))));
     }
 
     /// The whole process stands still for so many nanoseconds. What peers do meanwhile is noticed with the next turn of the host.
-    pub(crate) fn halt(&self, nanoseconds: u64) {
+    pub fn halt(&self, nanoseconds: u64) {
         self.0.halted.set(true);
         self.pass(nanoseconds);
     }
 
-    pub(crate) fn set_wall_clock(&self, since_1970: Duration) {
+    /// Sets the time of day.
+    pub fn set_wall_clock(&self, since_1970: Duration) {
         self.0.wall_clock.set(since_1970);
     }
 
@@ -297,29 +308,27 @@ impl Pipe {
     }
 }
 
-/// A place where callers come in, and where tests call.
+/// A listening socket, to which tests connect by a [`Network`].
 #[derive(Debug)]
-pub(crate) struct Switchboard {
+pub struct NetworkListener {
     model: Model,
-    reactor: Rc<Reactor<Model>>,
     callers: Rc<RefCell<VecDeque<Line>>>,
-    /// How many of the next calls cannot be picked up.
+    /// How many of the next attempts to accept fail.
     broken: Rc<Cell<usize>>,
-    ready: Source<Model>,
 }
 
-/// Makes calls to a [`Switchboard`].
+/// Connects to a [`NetworkListener`].
 #[derive(Debug, Clone)]
-pub(crate) struct Telephone {
+pub struct Network {
     model: Model,
-    reactor: Rc<Reactor<Model>>,
+    runtime: Runtime<Model>,
     callers: Rc<RefCell<VecDeque<Line>>>,
     broken: Rc<Cell<usize>>,
 }
 
 /// The server's end of a connection.
 #[derive(Debug)]
-pub(crate) struct Line {
+pub struct Line {
     model: Model,
     from_peer: Rc<Pipe>,
     to_peer: Rc<Pipe>,
@@ -330,36 +339,29 @@ pub(crate) struct Line {
 }
 
 /// The client's end of a connection.
-#[derive(Debug)]
-pub(crate) struct Peer {
+pub struct Client {
     readable: Source<Model>,
     to_server: Rc<Pipe>,
     from_server: Rc<Pipe>,
 }
 
-impl Switchboard {
-    pub(crate) fn new(model: &Model, reactor: &Rc<Reactor<Model>>) -> (Self, Telephone) {
-        let callers = Rc::default();
-        let ready = Source::new(reactor, model.pollable(Kind::Callers(Rc::clone(&callers))));
-        let telephone = Telephone {
+impl NetworkListener {
+    /// A listener in `runtime`, and what connects to it.
+    pub fn listen(model: &Model, runtime: &Runtime<Model>) -> (Listener<Self>, Network) {
+        let (callers, broken) = <(Rc<RefCell<VecDeque<Line>>>, Rc<Cell<usize>>)>::default();
+        let network = Network {
             model: model.clone(),
-            reactor: Rc::clone(reactor),
+            runtime: runtime.clone(),
             callers: Rc::clone(&callers),
-            broken: Rc::default(),
+            broken: Rc::clone(&broken),
         };
-        let switchboard = Switchboard {
-            model: model.clone(),
-            reactor: Rc::clone(reactor),
-            callers,
-            broken: Rc::clone(&telephone.broken),
-            ready,
-        };
-        (switchboard, telephone)
+        (Listener::new(runtime, NetworkListener { model: model.clone(), callers, broken }), network)
     }
 }
 
-impl Telephone {
-    pub(crate) fn call(&self) -> Peer {
+impl Network {
+    /// A client that connects to the listener.
+    pub fn connect(&self) -> Client {
         let (to_server, from_server) = (Rc::<Pipe>::default(), Rc::<Pipe>::default());
         from_server.room.set(ROOM);
         from_server.most_room.set(MOST_ROOM);
@@ -371,55 +373,57 @@ impl Telephone {
             reads: Cell::default(),
         });
         let readable = self.model.pollable(Kind::Readable(Rc::clone(&from_server)));
-        Peer { readable: Source::new(&self.reactor, readable), to_server, from_server }
+        Client { readable: Source::new(self.runtime.reactor(), readable), to_server, from_server }
     }
 
-    /// The next `calls` attempts to pick up fail.
-    pub(crate) fn break_for(&self, calls: usize) {
+    /// The next `calls` attempts to accept fail.
+    pub fn break_for(&self, calls: usize) {
         self.broken.set(calls);
     }
 
     /// How many callers wait in line.
-    pub(crate) fn waiting(&self) -> usize {
+    pub fn waiting(&self) -> usize {
         self.callers.borrow().len()
     }
 }
 
-impl server::Listener for Switchboard {
-    type Stream = Stream<Line>;
+impl ListeningSocket for NetworkListener {
+    type Socket = Line;
 
-    fn accept(&mut self) -> Result<Call<Self::Stream>, String> {
+    fn accept(&self) -> Result<Option<(Line, SocketAddr)>, ErrorKind> {
         if self.callers.borrow().is_empty() || !self.model.spend() {
-            return Ok(Call::None);
+            return Ok(None);
         }
         if self.broken.get() > 0 {
             self.broken.set(self.broken.get() - 1);
-            return Err("broken for the test".into());
+            return Err(ErrorKind::Other);
         }
-        Ok(match self.callers.borrow_mut().pop_front() {
-            Some(line) if line.from_peer.reset.get() => Call::Gone,
-            Some(line) => {
-                let peer = SocketAddr::from(([127, 0, 0, 1], 50_000));
-                Call::From(Stream::new(&self.reactor, line), peer)
-            }
-            None => Call::None,
-        })
+        match self.callers.borrow_mut().pop_front() {
+            Some(line) if line.from_peer.reset.get() => Err(ErrorKind::ConnectionAborted),
+            line => Ok(line.map(|line| (line, self.address()))),
+        }
     }
 
-    async fn ready(&mut self) {
-        self.ready.ready().await;
+    fn local_addr(&self) -> Result<SocketAddr, ErrorKind> {
+        Ok(self.address())
     }
 
-    fn look(&mut self) -> bool {
-        self.model.turn();
-        !self.callers.borrow().is_empty()
+    fn acceptable(&self) -> Pollable {
+        self.model.pollable(Kind::Callers(Rc::clone(&self.callers)))
+    }
+}
+
+impl NetworkListener {
+    /// The address of both ends of all connections.
+    fn address(&self) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], 50_000))
     }
 }
 
 impl Socket for Line {
     type Host = Model;
 
-    fn read(&self, most: usize) -> Result<Vec<u8>, ReadError> {
+    fn read(&self, most: usize) -> Result<Option<Vec<u8>>, ErrorKind> {
         let waits = self.model.0.waits.get();
         let reads = match self.reads.get() {
             (at, reads) if at == waits => reads + 1,
@@ -428,18 +432,18 @@ impl Socket for Line {
         self.reads.set((waits, reads));
         assert!(reads < 100, "one peer has the server for itself");
         if self.model.0.halted.get() {
-            return Ok(Vec::new());
+            return Ok(None);
         }
         match self.from_peer.read(most) {
-            _ if self.from_peer.reset.get() => Err(ReadError::Gone),
-            bytes if bytes.is_empty() && self.from_peer.finished.get() => Err(ReadError::Finished),
-            bytes => Ok(bytes),
+            _ if self.from_peer.reset.get() => Err(ErrorKind::ConnectionReset),
+            bytes if bytes.is_empty() && !self.from_peer.finished.get() => Ok(None),
+            bytes => Ok(Some(bytes)),
         }
     }
 
-    fn check_write(&self) -> Result<usize, Gone> {
+    fn check_write(&self) -> Result<usize, ErrorKind> {
         if self.to_peer.reset.get() || self.to_peer.finished.get() {
-            return Err(Gone);
+            return Err(ErrorKind::BrokenPipe);
         }
         let has_room = !self.model.0.halted.get() && self.to_peer.has_room();
         self.permitted.set(match has_room && self.model.spend() {
@@ -449,18 +453,18 @@ impl Socket for Line {
         Ok(self.permitted.get())
     }
 
-    fn write(&self, bytes: &[u8]) -> Result<(), Gone> {
+    fn write(&self, bytes: &[u8]) -> Result<(), ErrorKind> {
         assert!(bytes.len() <= self.permitted.take(), "the host traps: that was not permitted");
         self.to_peer.write(bytes);
         Ok(())
     }
 
-    fn make_room(&self) {
+    fn grow_send_buffer(&self) {
         self.to_peer.room.set(self.to_peer.most_room.get());
         self.to_peer.settle();
     }
 
-    fn shut_down(&self) {
+    fn shutdown_write(&self) {
         self.to_peer.finished.set(true);
     }
 
@@ -484,47 +488,48 @@ impl Drop for Line {
     }
 }
 
-impl Peer {
-    pub(crate) fn send(&self, bytes: &[u8]) {
+impl Client {
+    /// Sends `bytes`, which the server can read at once.
+    pub fn send(&self, bytes: &[u8]) {
         self.to_server.bytes.borrow_mut().extend(bytes);
     }
 
     /// How many bytes it has sent that the server has not read.
-    pub(crate) fn unread(&self) -> usize {
+    pub fn unread(&self) -> usize {
         self.to_server.bytes.borrow().len()
     }
 
     /// Finishes sending, and goes on reading.
-    pub(crate) fn finish(&self) {
+    pub fn shutdown_write(&self) {
         self.to_server.finished.set(true);
     }
 
     /// Says `bytes` over and over, as fast as they are read, and throws the replies away.
-    pub(crate) fn babble(&self, bytes: &[u8]) {
+    pub fn babble(&self, bytes: &[u8]) {
         self.to_server.refrain.replace(bytes.to_vec());
         self.read_everything();
         self.to_server.settle();
     }
 
     /// Reads everything that it is told, from now on and at once, and throws it away.
-    pub(crate) fn read_everything(&self) {
+    pub fn read_everything(&self) {
         self.from_server.drained.set(true);
         self.from_server.settle();
     }
 
     /// The system does not take over what this peer does not read, as none but Linux is known to.
-    pub(crate) fn insist(&self) {
+    pub fn insist(&self) {
         self.from_server.most_room.set(ROOM);
     }
 
     /// Goes away without a word.
-    pub(crate) fn reset(&self) {
+    pub fn reset(&self) {
         self.to_server.reset.set(true);
         self.from_server.reset.set(true);
     }
 
     /// What has come, and nothing when the server has hung up.
-    pub(crate) async fn receive(&self) -> Vec<u8> {
+    pub async fn receive(&self) -> Vec<u8> {
         while !self.from_server.has_news() {
             self.readable.ready().await;
         }
@@ -532,7 +537,7 @@ impl Peer {
     }
 
     /// Everything until the server hangs up.
-    pub(crate) async fn receive_all(&self) -> String {
+    pub async fn receive_all(&self) -> String {
         let mut all = Vec::new();
         loop {
             match self.receive().await {
@@ -543,17 +548,17 @@ impl Peer {
     }
 
     /// How many writes of the server what it said took.
-    pub(crate) fn writes(&self) -> usize {
+    pub fn writes(&self) -> usize {
         self.from_server.writes.get()
     }
 
     /// Whether the server has hung up.
-    pub(crate) fn is_hung_up(&self) -> bool {
+    pub fn is_closed(&self) -> bool {
         self.from_server.finished.get()
     }
 
     /// Whether the server has said everything it is going to say, and all of that was read.
-    pub(crate) fn is_over(&self) -> bool {
+    pub fn is_over(&self) -> bool {
         self.from_server.finished.get() && self.from_server.bytes.borrow().is_empty()
     }
 }

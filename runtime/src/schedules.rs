@@ -14,11 +14,10 @@ use std::time::Duration;
 
 use fastrand::Rng;
 
-use super::host::Host as _;
-use super::model::{BUDGET, Model};
-use super::reactor::Source;
-use super::runtime::Runtime;
-use crate::server::Runtime as _;
+use crate::host::Host as _;
+use crate::model::{BUDGET, Model};
+use crate::reactor::Source;
+use crate::runtime::Runtime;
 
 /// How many nanoseconds it takes to ask about one thing, as in wasmtime 48.
 const COST: u64 = 270;

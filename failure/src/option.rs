@@ -1,0 +1,29 @@
+//! What the value of an option must be: each function here reads one, for [`lexopt::ValueExt::parse_with`]. Its error names the
+//! option and what the option takes; a [`Failure`](super::Failure) made of that says what was given, too.
+
+use std::net::SocketAddr;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+/// Reads a whole number in `range`.
+pub fn number(option: &str, range: RangeInclusive<u64>) -> impl FnOnce(&str) -> Result<u64, String> {
+    move |text| read_number(option, &range, text)
+}
+
+/// Reads a time: whole seconds, up to a day.
+pub fn seconds(option: &str, least: u64) -> impl FnOnce(&str) -> Result<Duration, String> {
+    move |text| read_number(option, &(least..=86_400), text).map(Duration::from_secs)
+}
+
+fn read_number(option: &str, range: &RangeInclusive<u64>, text: &str) -> Result<u64, String> {
+    let number = text.parse().ok().filter(|number| range.contains(number));
+    number.ok_or_else(|| format!("{option} takes a whole number from {} to {}", range.start(), range.end()))
+}
+
+/// Reads an address and a port.
+pub fn address(option: &str) -> impl FnOnce(&str) -> Result<SocketAddr, String> {
+    move |text| {
+        let takes = "takes an address and a port, such as 127.0.0.1:9000 or [::1]:9000";
+        text.parse().map_err(|_| format!("{option} {takes}"))
+    }
+}

@@ -1,0 +1,164 @@
+//! A component on its way from a file to code: read, compiled (or found where an earlier start has kept it), and asked what it
+//! imports.
+
+use std::fs::File;
+use std::io::{ErrorKind, Read as _};
+use std::path::Path;
+
+use hello_failure::Failure;
+use wasmtime::component::Component;
+use wasmtime::{Config, Engine, WasmBacktraceDetails};
+
+use crate::cache::Kept;
+use crate::limits::MIB;
+use crate::options::Options;
+use crate::stdio::{NAME, Output};
+use crate::system;
+
+/// The packages and interfaces of WASI 0.2 that there is an answer for; what of them is allowed is another question.
+const OFFERED: [&str; 8] = [
+    "wasi:cli/",
+    "wasi:clocks/",
+    "wasi:filesystem/",
+    "wasi:http/outgoing-handler@",
+    "wasi:http/types@",
+    "wasi:io/",
+    "wasi:random/",
+    "wasi:sockets/",
+];
+
+/// What a component exports that answers requests: in WASI 0.2, and in 0.3.
+const HANDLERS: [&str; 2] = ["wasi:http/incoming-handler@", "wasi:http/handler@"];
+
+/// Advice where a component needs something that the sandbox does not offer.
+pub(crate) const OFFER: &str =
+    "it has WASI 0.2: cli, clocks, io, random, sockets, http to send requests (and filesystem, without files)";
+
+/// The most bytes of a component: what is named by mistake may be a disk, or have no end.
+const MOST_BYTES: usize = 256 * MIB;
+
+/// Advice where the mistake is in this program.
+pub(crate) const BUG: &str = "this is a mistake in hello-runner: please report it";
+
+/// Reads the component of `options`, and compiles it, unless its code is there from an earlier time.
+pub(crate) fn load(options: &Options, stderr: &Output) -> anyhow::Result<(Engine, Component)> {
+    let path = &options.component;
+    let bytes = read(path)?;
+    let kept = Kept::find(&bytes);
+    let engine = engine(options, kept.as_ref().ok())?;
+    let component = compile(&engine, path, &bytes)?;
+    if let (Err(problem), false) = (kept.and_then(|kept| kept.seal()), options.quiet) {
+        say_not_kept(&problem, stderr);
+    }
+    Ok((engine, component))
+}
+
+/// Says why compiled code cannot be kept, and what helps.
+fn say_not_kept(problem: &anyhow::Error, stderr: &Output) {
+    let limit = problem.root_cause().downcast_ref().and_then(system::behind);
+    let advice = match limit {
+        Some(_) => system::RAISE,
+        None => "set XDG_CACHE_HOME to a folder that only you can write to",
+    };
+    let limit = limit.map_or_else(String::new, |limit| format!("; {limit}"));
+    let note = format!("{NAME}: note: compiled code cannot be kept, so each start takes longer: {problem:#}{limit}");
+    stderr.say([note.as_str(), &format!("  {advice}")]);
+}
+
+/// Reads the component at `path`.
+fn read(path: &Path) -> Result<Vec<u8>, Failure> {
+    let give = "give the path of a component, a .wasm file; the server is built by: \
+                cargo build --release --locked --target wasm32-wasip2";
+    let unreadable = |error| system::could_not(&format!("cannot read {}", path.display()), &error, give);
+    let mut file = File::open(path).map_err(unreadable)?;
+    let mut bytes = Vec::new();
+    // The preamble: magic number, version, layer (0 a module, 1 a component). What has another one is not read further.
+    file.by_ref().take(8).read_to_end(&mut bytes).map_err(unreadable)?;
+    match bytes[..] {
+        [0, b'a', b's', b'm', _, _, 1, 0] => {}
+        [0, b'a', b's', b'm', _, _, 0, 0] => {
+            return Err(Failure::new(
+                format!("{} is a WebAssembly module, not a component", path.display()),
+                "build it for wasm32-wasip2, or make a component of it with: wasm-tools component new",
+            ));
+        }
+        _ => return Err(Failure::new(format!("{} is not WebAssembly", path.display()), give)),
+    }
+    file.take(MOST_BYTES as u64).read_to_end(&mut bytes).map_err(unreadable)?;
+    if bytes.len() > MOST_BYTES {
+        return Err(Failure::new(
+            format!("{} is larger than {} MiB", path.display(), MOST_BYTES / MIB),
+            "wasm-tools strip makes a component smaller",
+        ));
+    }
+    Ok(bytes)
+}
+
+/// The engine, which keeps what it compiles in `kept`, if there is a place.
+fn engine(options: &Options, kept: Option<&Kept>) -> Result<Engine, Failure> {
+    let mut config = Config::new();
+    if options.verbose {
+        config.wasm_backtrace_details(WasmBacktraceDetails::Enable);
+        // Code that never pauses can then be ended where it is, which costs 5 % of the speed; see `watch.rs`.
+        config.epoch_interruption(true);
+    }
+    // What WASI 0.3 would need costs WASI 0.2 some speed.
+    config.concurrency_support(false);
+    // WASI 0.2 has 32-bit addresses.
+    config.wasm_memory64(false);
+    // There will be one instance only, so nothing is gained by a file of what its memory begins with; and files may be limited.
+    config.memory_init_cow(false);
+    config.cache(kept.map(Kept::cache));
+    Engine::new(&config).map_err(|error| Failure::new(format!("this machine cannot run WebAssembly: {error:#}"), BUG))
+}
+
+/// Compiles a component, whose file has this path.
+fn compile(engine: &Engine, path: &Path, bytes: &[u8]) -> Result<Component, Failure> {
+    Component::new(engine, bytes).map_err(|error| match system::cause_of(&error) {
+        Some(error) if error.kind() != ErrorKind::PermissionDenied => system::refused(&error),
+        Some(error) => Failure::new(
+            format!("the system does not let this program run what it has compiled: {error}"),
+            "allow it memory that is executable: MemoryDenyWriteExecute of systemd must be off, and so must its like",
+        ),
+        None => Failure::new(
+            format!("{} is broken, or newer than this sandbox: {}", path.display(), error.root_cause()),
+            "build it again; wasm-tools validate says more about it",
+        ),
+    })
+}
+
+/// What of the sandbox some components import, and others do not.
+pub(crate) struct OptionalImports {
+    /// To draw random numbers.
+    pub(crate) random: bool,
+    /// To send requests by `wasi:http`.
+    pub(crate) requests: bool,
+}
+
+impl OptionalImports {
+    /// What `component` imports.
+    ///
+    /// # Errors
+    /// The sandbox has nothing of the name of an import, or the component is for another kind of host.
+    pub(crate) fn of(engine: &Engine, component: &Component, name: &str) -> Result<Self, Failure> {
+        let contract = component.component_type();
+        if contract.exports(engine).any(|(export, _)| HANDLERS.iter().any(|handler| export.starts_with(handler))) {
+            return Err(Failure::new(
+                format!(
+                    "{name} is for a host that speaks wasi:http, which listens and hands it each request; this sandbox does not"
+                ),
+                "run it with wasmtime serve -S cli; for the hello-http.wasm of this project, runner/serve --http does that",
+            ));
+        }
+        if let Some((import, _)) = contract.imports(engine).find(|(import, _)| !is_offered(import)) {
+            return Err(Failure::new(format!("{name} needs {import}, which this sandbox does not have"), OFFER));
+        }
+        let imports = |package: &str| contract.imports(engine).any(|(import, _)| import.starts_with(package));
+        Ok(OptionalImports { random: imports("wasi:random/"), requests: imports("wasi:http/") })
+    }
+}
+
+/// Whether the sandbox has something of this name.
+fn is_offered(import: &str) -> bool {
+    OFFERED.iter().any(|package| import.starts_with(package)) && !import.contains("@0.3")
+}

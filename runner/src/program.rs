@@ -1,0 +1,241 @@
+//! A component that is linked with what there is for it: asked what it needs, and run to its end.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use hello_failure::Failure;
+use wasmtime::component::{Component, Linker, ResourceTable};
+use wasmtime::{Engine, Store};
+use wasmtime_wasi::cli::StdoutStream;
+use wasmtime_wasi::p2::bindings::CommandPre;
+use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
+use wasmtime_wasi::{HostWallClock, WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi_http::{WasiHttpCtxView, WasiHttpView};
+
+use crate::component::{BUG, OFFER, OptionalImports};
+use crate::denied;
+use crate::grants::{Grants, Guard, join};
+use crate::http::{self, Http};
+use crate::limits::{self, Handles, Limits, MIB, MOST_HANDED_OVER};
+use crate::options::Options;
+use crate::outcome;
+use crate::stdio::{NAME, Output, Stdout};
+use crate::system;
+use crate::watch::Watch;
+
+/// The most bytes in which a component may say what it needs.
+const MOST_NEEDS: usize = 64 * 1024;
+
+/// How long what is said about a component may take to be written, before it starts all the same.
+const FIRST_WORDS: Duration = Duration::from_secs(1);
+
+/// What belongs to the component on this side.
+struct Host {
+    wasi: WasiCtx,
+    table: ResourceTable,
+    limits: Limits,
+    guard: Guard,
+    http: Http,
+}
+
+impl WasiView for Host {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+impl WasiHttpView for Host {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        self.http.view(&mut self.table)
+    }
+}
+
+impl AsRef<Guard> for Host {
+    fn as_ref(&self) -> &Guard {
+        &self.guard
+    }
+}
+
+/// The time of day. Wasmtime's own panics while the system's clock stands before 1970, which WASI has no number for: that
+/// is 1970 here.
+struct WallClock;
+
+impl HostWallClock for WallClock {
+    fn resolution(&self) -> Duration {
+        Duration::from_nanos(1)
+    }
+
+    fn now(&self) -> Duration {
+        SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
+    }
+}
+
+/// A component that can be run, more than once.
+pub(crate) struct Program<'p> {
+    engine: &'p Engine,
+    name: &'p str,
+    imports: OptionalImports,
+    command: CommandPre<Host>,
+    stderr: &'p Arc<Output>,
+    watch: &'p Watch,
+}
+
+impl<'p> Program<'p> {
+    /// Links the component with what there is for it.
+    pub(crate) fn new(
+        engine: &'p Engine,
+        component: &Component,
+        name: &'p str,
+        stderr: &'p Arc<Output>,
+        watch: &'p Watch,
+    ) -> Result<Self, Failure> {
+        let imports = OptionalImports::of(engine, component, name)?;
+        let internal = |error: wasmtime::Error| Failure::new(format!("the sandbox cannot be set up: {error:#}"), BUG);
+        let linker = linker(engine, &imports).map_err(internal)?;
+        let lacking = |error: wasmtime::Error| {
+            Failure::new(format!("{name} needs something that this sandbox does not have: {error:#}"), OFFER)
+        };
+        let nothing_to_start = |_| {
+            Failure::new(
+                format!("{name} has nothing to start: it does not export wasi:cli/run"),
+                "build it as a program (with a main function), not as a library or for wasmtime serve",
+            )
+        };
+        let command = linker.instantiate_pre(component).map_err(lacking)?;
+        let command = CommandPre::new(command).map_err(nothing_to_start)?;
+        Ok(Program { engine, name, imports, command, stderr, watch })
+    }
+
+    /// Asks the component what it needs for its arguments, with nothing granted. Returns its exit code, and what it says.
+    pub(crate) fn ask(&self, options: &Options) -> anyhow::Result<(u8, String)> {
+        let mut asking = Options { grants: Grants::default(), quiet: true, ..options.clone() };
+        asking.arguments.insert(0, "--check-options".into());
+        let said = MemoryOutputPipe::new(MOST_NEEDS);
+        let code = self.run(&asking, said.clone())?;
+        Ok((code, String::from_utf8_lossy(&said.contents()).into_owned()))
+    }
+
+    /// Runs the component to its end. Returns its own exit code.
+    pub(crate) fn run(&self, options: &Options, stdout: impl StdoutStream + 'static) -> anyhow::Result<u8> {
+        let name = self.name;
+        let handles = Handles::new(options.max_connections, options.max_memory, self.imports.requests);
+        let mut store = self.store(options, stdout, handles);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|error| system::refused(&error))?;
+        // From here on nothing is opened but what the component asks for.
+        self.say_first_words(options)?;
+        let (outcome, end) = runtime.block_on(self.watch.over(async {
+            let command = self.command.instantiate_async(&mut store).await?;
+            command.wasi_cli_run().call_run(&mut store).await
+        }));
+        let place = match &outcome {
+            Some(Err(error)) if options.verbose => outcome::place(error),
+            _ => None,
+        };
+        let code = match (outcome, end) {
+            (_, Some(end)) => outcome::ended(end, name, options.verbose),
+            (Some(outcome), None) => outcome::returned(outcome, options, name, handles),
+            (None, None) => unreachable!("it ends, or is ended"),
+        };
+        Ok(code.map_err(|failure| failure.with_details(place.unwrap_or_default()))?)
+    }
+
+    /// Says what the component may do, and what there is too little of.
+    ///
+    /// # Errors
+    /// There is no file descriptor for a connection.
+    fn say_first_words(&self, options: &Options) -> Result<(), Failure> {
+        let note = descriptors(options)?;
+        if !options.quiet {
+            self.stderr.say(sentences(options, self.name, &self.imports).iter().map(String::as_str));
+            if let Some(note) = note {
+                self.stderr.say([note.as_str(), "  raise the limit (ulimit -n), or take a smaller --max-connections"]);
+            }
+        }
+        // What the component prints on the other stream comes behind it, also where both go to one place.
+        self.stderr.drain(FIRST_WORDS);
+        Ok(())
+    }
+
+    /// What belongs to one run of the component.
+    fn store(&self, options: &Options, stdout: impl StdoutStream + 'static, handles: Handles) -> Store<Host> {
+        let guard = Guard::new(self.name, self.stderr);
+        let mut wasi = WasiCtx::builder();
+        wasi.arg(self.name).args(&options.arguments);
+        wasi.stdin(self.watch.stdin()).stdout(stdout).stderr(Stdout(Arc::clone(self.stderr)));
+        wasi.wall_clock(WallClock);
+        wasi.allow_tcp(true);
+        let (grants, asked) = (options.grants.clone(), guard.clone());
+        wasi.socket_addr_check(move |address, usage| {
+            let allowed = asked.allows(&grants, address, usage);
+            Box::pin(async move { allowed })
+        });
+        let host = Host {
+            wasi: wasi.build(),
+            table: handles.table(),
+            limits: Limits::new(options.max_memory),
+            http: Http::new(&options.grants, &guard, handles.connections),
+            guard,
+        };
+        let mut store = Store::new(self.engine, host);
+        if self.imports.requests {
+            store.set_hostcall_fuel(MOST_HANDED_OVER);
+        }
+        store.limiter(|host| &mut host.limits);
+        // Wasmtime counts a handle once more while it is lent to a call.
+        store.set_max_component_handles(2 * handles.most);
+        store.set_epoch_deadline(1);
+        store
+    }
+}
+
+/// What a component can import: WASI 0.2 as far as it is offered, without what is [denied] to every component.
+fn linker(engine: &Engine, imports: &OptionalImports) -> wasmtime::Result<Linker<Host>> {
+    let mut linker = Linker::new(engine);
+    wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    denied::add_to_linker(&mut linker)?;
+    if imports.requests {
+        http::add_to_linker(&mut linker)?;
+    }
+    Ok(linker)
+}
+
+/// What there is to say about the descriptors that are left for connections.
+///
+/// # Errors
+/// There are none.
+fn descriptors(options: &Options) -> Result<Option<String>, Failure> {
+    let wanted = options.max_connections;
+    match limits::room_for_connections(options.grants.listen.len()) {
+        Some((0, most)) => Err(Failure::new(
+            format!("this process may have {most} file descriptors (ulimit -n), which leaves none for a connection"),
+            system::RAISE,
+        )),
+        Some((room, most)) if room < wanted => Ok(Some(format!(
+            "{NAME}: note: the system grants {most} file descriptors, so there can be {room} connection{} at a time, not {wanted}",
+            if room == 1 { "" } else { "s" }
+        ))),
+        _ => Ok(None),
+    }
+}
+
+/// What the component may do, in sentences that can be read out.
+fn sentences(options: &Options, name: &str, imports: &OptionalImports) -> Vec<String> {
+    let mut may = options.grants.words();
+    may.extend(["print".into(), "read the clock".into()]);
+    if imports.random {
+        may.push("draw random numbers".into());
+    }
+    let mut sentences = vec![
+        format!("The sandbox lets {name} {}.", join(&may)),
+        format!(
+            "It can do nothing else: no files, no environment, no other connections, no looking up of names, and no more than {} MiB of memory.",
+            options.max_memory / MIB,
+        ),
+    ];
+    let urls = options.grants.urls();
+    if !urls.is_empty() {
+        sentences.push(format!("Other machines find it at {}.", join(&urls)));
+    }
+    sentences
+}

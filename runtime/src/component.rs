@@ -1,0 +1,34 @@
+//! The runtime of a component, which has one.
+
+use std::cell::OnceCell;
+use std::future::Future;
+
+use crate::{Runtime, Wasi};
+
+thread_local! {
+    static CURRENT: OnceCell<Runtime<Wasi>> = const { OnceCell::new() };
+}
+
+/// The runtime of this component, which is made when it is first needed.
+pub(crate) fn current() -> Runtime<Wasi> {
+    CURRENT.with(|current| current.get_or_init(|| Runtime::new(Wasi)).clone())
+}
+
+impl Runtime<Wasi> {
+    /// A handle to the runtime of this component.
+    pub fn current() -> Self {
+        current()
+    }
+}
+
+/// Runs `main`, and the tasks that it [spawns](spawn), until `main` has ended. Returns the output of `main`.
+///
+/// The other tasks stay where they are, and go on when `block_on` is called again.
+pub fn block_on<T: 'static>(main: impl Future<Output = T> + 'static) -> T {
+    current().block_on(main)
+}
+
+/// Adds a task. It runs as long as [`block_on`] runs, whether or not anything waits for it.
+pub fn spawn(task: impl Future<Output = ()> + 'static) {
+    current().spawn(task);
+}

@@ -1,0 +1,116 @@
+//! A listener, over anything that has the calls of a listening socket.
+
+use std::fmt;
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
+
+use crate::host::Host;
+use crate::reactor::Source;
+use crate::runtime::Runtime;
+use crate::stream::{Socket, Stream};
+
+/// How many nanoseconds [`Listener::has_pending`] may wait for the host to look.
+const LOOK_FOR: u64 = 1_000_000;
+
+/// The calls of a listening socket. None of them waits.
+pub trait ListeningSocket: 'static {
+    /// A connection that it has accepted.
+    type Socket: Socket;
+
+    /// Accepts a connection; `None` when none is pending.
+    ///
+    /// # Errors
+    /// No connection can be accepted just now. [`ConnectionAborted`](ErrorKind::ConnectionAborted): the next one was closed by
+    /// its client while it was pending.
+    fn accept(&self) -> Result<Option<(Self::Socket, SocketAddr)>, ErrorKind>;
+
+    /// The address that it listens on.
+    ///
+    /// # Errors
+    /// What the host says.
+    fn local_addr(&self) -> Result<SocketAddr, ErrorKind>;
+
+    /// Ready when a connection may be pending.
+    fn acceptable(&self) -> HostPollable<Self>;
+}
+
+/// A pollable of the host of a listening socket.
+type HostPollable<L> = <HostOf<L> as Host>::Pollable;
+
+/// The host of a listening socket.
+type HostOf<L> = <<L as ListeningSocket>::Socket as Socket>::Host;
+
+/// A listener.
+pub struct Listener<L: ListeningSocket> {
+    // The pollable of the source belongs to the socket, and must be dropped before it.
+    acceptable: Source<HostOf<L>>,
+    socket: L,
+    runtime: Runtime<HostOf<L>>,
+}
+
+impl<L: ListeningSocket> Listener<L> {
+    /// A listener over `socket`, whose tasks run in `runtime`.
+    #[cfg(any(test, feature = "model", target_family = "wasm"))]
+    pub(crate) fn new(runtime: &Runtime<HostOf<L>>, socket: L) -> Self {
+        let acceptable = Source::new(runtime.reactor(), socket.acceptable());
+        Listener { acceptable, socket, runtime: runtime.clone() }
+    }
+
+    /// The address that it listens on: with the real port, when it was bound to port 0.
+    ///
+    /// # Errors
+    /// What the host says.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        Ok(self.socket.local_addr()?)
+    }
+
+    /// Accepts a connection, and waits while none is pending.
+    ///
+    /// # Errors
+    /// No connection can be accepted just now: see [`try_accept`](Listener::try_accept).
+    pub async fn accept(&mut self) -> io::Result<(Stream<L::Socket>, SocketAddr)> {
+        loop {
+            if let Some(accepted) = self.try_accept()? {
+                return Ok(accepted);
+            }
+            self.ready().await;
+        }
+    }
+
+    /// Accepts a connection, if one is pending.
+    ///
+    /// # Errors
+    /// No connection can be accepted just now. No such error is permanent: the process may have no file descriptor left until a
+    /// connection is closed. So wait a moment, and try again. [`ConnectionAborted`](ErrorKind::ConnectionAborted) is about one
+    /// connection only, which its client has closed: try again at once.
+    pub fn try_accept(&mut self) -> io::Result<Option<(Stream<L::Socket>, SocketAddr)>> {
+        let accepted = match self.socket.accept()? {
+            // Perhaps only the host's budget is spent; see `reactor.rs`.
+            None => {
+                self.runtime.reactor().refresh();
+                self.socket.accept()?
+            }
+            accepted => accepted,
+        };
+        Ok(accepted.map(|(socket, address)| (Stream::new(&self.runtime, socket), address)))
+    }
+
+    /// Waits until a connection may be pending.
+    pub async fn ready(&mut self) {
+        self.acceptable.ready().await;
+    }
+
+    /// Whether a connection is pending: has the host look, which takes a few milliseconds at most, and in which no task runs. It is
+    /// for the end of a server, which wants to accept all connections that the system has accepted already.
+    pub fn has_pending(&mut self) -> bool {
+        let host = self.runtime.reactor().host();
+        // A call that waits makes the host ask the system, and its budget fresh.
+        host.poll(&[&self.socket.acceptable(), &host.alarm(LOOK_FOR)]).contains(&0)
+    }
+}
+
+impl<L: ListeningSocket> fmt::Debug for Listener<L> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Listener").finish_non_exhaustive()
+    }
+}

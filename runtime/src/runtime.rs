@@ -1,0 +1,106 @@
+//! Reactor and executor together.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::future::Future;
+use std::rc::Rc;
+use std::time::{Duration, SystemTime};
+
+use crate::executor::Executor;
+use crate::host::Host;
+use crate::reactor::{Reactor, Sleep};
+
+/// A runtime on a host. A clone is a handle to the same runtime.
+///
+/// In a component, [`block_on`](crate::block_on) makes one, and [`spawn`](crate::spawn) and the rest of this crate use it. The
+/// type is needed where tests run on a [model](crate::model) of the host.
+pub struct Runtime<H: Host> {
+    reactor: &'static Reactor<H>,
+    executor: &'static Executor,
+}
+
+impl<H: Host + 'static> Runtime<H> {
+    /// A runtime without tasks. It is there until the program ends, and so are the tasks that have not ended by then: one of them
+    /// may have a write in flight, and to drop its stream would wait for that.
+    pub fn new(host: H) -> Self {
+        Runtime { reactor: Box::leak(Box::new(Reactor::new(host))), executor: Box::leak(Box::default()) }
+    }
+
+    pub(crate) fn reactor(&self) -> &'static Reactor<H> {
+        self.reactor
+    }
+
+    /// The time since some moment in the past, by a clock that is never set. It stands still while the tasks of a round run.
+    pub fn now(&self) -> Duration {
+        Duration::from_nanos(self.reactor.now())
+    }
+
+    /// The time of day, as the host knows it.
+    pub fn wall_clock(&self) -> SystemTime {
+        self.reactor.host().wall_clock()
+    }
+
+    /// Waits until [`now`](Runtime::now) has reached `deadline`.
+    pub fn sleep_until(&self, deadline: Duration) -> impl Future<Output = ()> + use<H> {
+        let reactor = self.reactor;
+        // The conversion takes longer than making the future, and most deadlines are never waited for.
+        async move {
+            // 584 years of nanoseconds fit; a later deadline never comes.
+            let deadline = u64::try_from(deadline.as_nanos()).unwrap_or(u64::MAX);
+            Sleep::until(reactor, deadline).await;
+        }
+    }
+
+    /// Waits until the host has had a turn, in which it notices everything that has come by then. A program that was halted (a
+    /// laptop that slept) finds deadlines that have passed, and should look once more before it acts on them.
+    pub fn host_turn(&self) -> impl Future<Output = ()> + use<H> {
+        self.reactor.host_turn()
+    }
+
+    /// Adds a task. It runs as long as the runtime runs, whether or not anything waits for it.
+    pub fn spawn(&self, task: impl Future<Output = ()> + 'static) {
+        self.executor.spawn(Box::pin(task));
+    }
+
+    /// Runs all tasks until `main` has ended, and returns its output. The other tasks stay where they are.
+    pub fn block_on<T: 'static>(&self, main: impl Future<Output = T> + 'static) -> T {
+        let output = Rc::new(RefCell::new(None));
+        let result = Rc::clone(&output);
+        self.spawn(async move {
+            let value = main.await;
+            *result.borrow_mut() = Some(value);
+        });
+        loop {
+            let is_idle = self.turn();
+            if let Some(value) = output.take() {
+                return value;
+            }
+            self.wait(is_idle);
+        }
+    }
+
+    /// Gives each task that was woken a turn. Returns whether none is left that could run.
+    pub(crate) fn turn(&self) -> bool {
+        self.executor.turn(|| self.reactor.is_late())
+    }
+
+    /// Finds out which tasks can run; waits for that if none could (`is_idle`).
+    pub(crate) fn wait(&self, is_idle: bool) {
+        if !is_idle && self.reactor.is_late() {
+            self.reactor.pause();
+        }
+        self.reactor.wait(is_idle);
+    }
+}
+
+impl<H: Host> Clone for Runtime<H> {
+    fn clone(&self) -> Self {
+        Runtime { ..*self }
+    }
+}
+
+impl<H: Host> fmt::Debug for Runtime<H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Runtime").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,74 @@
+//! Deadlines.
+
+use std::fmt;
+use std::future::Future;
+use std::ops::{Add, Sub};
+use std::pin::pin;
+use std::time::Duration;
+
+use crate::{Either, current, race};
+
+/// A moment on the monotonic clock of the host. It is read once a round, so it stands still while the tasks of a round run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Instant(Duration);
+
+impl Instant {
+    /// This moment.
+    pub fn now() -> Self {
+        Instant(current().now())
+    }
+
+    /// The time since then; none, if that moment is still to come.
+    pub fn elapsed(self) -> Duration {
+        Instant::now() - self
+    }
+}
+
+impl Add<Duration> for Instant {
+    type Output = Instant;
+
+    fn add(self, duration: Duration) -> Instant {
+        Instant(self.0.saturating_add(duration))
+    }
+}
+
+impl Sub for Instant {
+    type Output = Duration;
+
+    fn sub(self, earlier: Instant) -> Duration {
+        self.0.saturating_sub(earlier.0)
+    }
+}
+
+/// Waits for `duration`.
+pub async fn sleep(duration: Duration) {
+    sleep_until(Instant::now() + duration).await;
+}
+
+/// Waits until `deadline`.
+pub async fn sleep_until(deadline: Instant) {
+    current().sleep_until(deadline.0).await;
+}
+
+/// A [`timeout`] has passed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Elapsed;
+
+impl fmt::Display for Elapsed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the timeout has passed")
+    }
+}
+
+impl std::error::Error for Elapsed {}
+
+/// Waits for `future`, but no longer than `duration`. A future that takes too long is dropped.
+///
+/// # Errors
+/// It took too long.
+pub async fn timeout<F: Future>(duration: Duration, future: F) -> Result<F::Output, Elapsed> {
+    match race(pin!(future), pin!(sleep(duration))).await {
+        Either::First(output) => Ok(output),
+        Either::Second(()) => Err(Elapsed),
+    }
+}

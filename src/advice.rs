@@ -1,0 +1,113 @@
+//! Why the server cannot listen, and what helps: cause and advice of each error.
+
+use std::fmt;
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
+
+use hello_failure::Failure;
+
+use crate::options::Place;
+
+/// Why the server cannot listen on an address.
+#[derive(Debug)]
+pub struct ListenError {
+    /// The address.
+    pub address: SocketAddr,
+    /// What the host says.
+    pub error: io::Error,
+}
+
+impl fmt::Display for ListenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ListenError { address, error } = self;
+        match error.kind() {
+            ErrorKind::AddrInUse => write!(f, "port {} is already in use", address.port()),
+            ErrorKind::PermissionDenied if self.is_privileged() => {
+                write!(f, "this program may not listen on port {}", address.port())
+            }
+            ErrorKind::PermissionDenied => {
+                write!(f, "the sandbox does not let this program listen on {address}, or the system does not")
+            }
+            _ if address.ip().is_loopback() && self.is_family_missing() => write!(f, "this machine has no IPv6"),
+            ErrorKind::InvalidInput => write!(f, "{address} is no address that a server can listen on"),
+            ErrorKind::AddrNotAvailable => write!(f, "{} is not an address of this machine", address.ip()),
+            ErrorKind::OutOfMemory => write!(f, "cannot listen on {address}: out of memory"),
+            ErrorKind::QuotaExceeded | ErrorKind::Other => {
+                write!(f, "cannot listen on {address}: the system has no room for another socket")
+            }
+            _ => write!(f, "cannot listen on {address}: the system refuses it"),
+        }
+    }
+}
+
+impl std::error::Error for ListenError {}
+
+impl ListenError {
+    /// Whether the machine has no address of this family: it was built, or told, to do without IPv6.
+    pub fn is_family_missing(&self) -> bool {
+        let kinds = [ErrorKind::Unsupported, ErrorKind::AddrNotAvailable];
+        self.address.is_ipv6() && kinds.contains(&self.error.kind())
+    }
+
+    /// Whether the port is one of those that only the administrator may use.
+    fn is_privileged(&self) -> bool {
+        (1..1024).contains(&self.address.port())
+    }
+
+    /// The cause and the advice, for a server that was to listen at `place`.
+    pub fn failure(&self, place: &Place) -> Failure {
+        let advice = match self.error.kind() {
+            ErrorKind::AddrInUse => format!(
+                "end the program that listens there, perhaps another copy of this one, or take another port with {}",
+                place.with_another_port(self.address)
+            ),
+            ErrorKind::PermissionDenied if self.is_privileged() => {
+                "ports below 1024 belong to the administrator; take another one, such as --port 8080".into()
+            }
+            // Windows keeps whole ranges of ports from programs.
+            ErrorKind::PermissionDenied => format!(
+                "grant it: hello-runner --allow-listen {}, or wasmtime run -S inherit-network; \
+                 if that is granted already, take another port",
+                self.address
+            ),
+            ErrorKind::QuotaExceeded | ErrorKind::OutOfMemory | ErrorKind::Other => {
+                "the system may have no file descriptor or no memory left: raise its limits (ulimit -n shows one)"
+                    .into()
+            }
+            _ => place.advice().into(),
+        };
+        Failure::new(self.to_string(), advice)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_error_has_a_cause_and_an_advice() {
+        let at = |address: &str, kind: ErrorKind, place: &Place| {
+            let error = ListenError { address: address.parse().expect("an address"), error: kind.into() };
+            error.failure(place).to_string()
+        };
+        let listen = Place::Addresses(Vec::new());
+        for (said, cause) in [
+            (at("127.0.0.1:9000", ErrorKind::AddrInUse, &Place::DEFAULT), "port 9000 is already in use"),
+            (at("127.0.0.1:80", ErrorKind::PermissionDenied, &listen), "this program may not listen on port 80"),
+            (
+                at("127.0.0.1:9000", ErrorKind::PermissionDenied, &listen),
+                "the sandbox does not let this program listen on 127.0.0.1:9000, or the system does not",
+            ),
+            (at("[::1]:9000", ErrorKind::Unsupported, &Place::DEFAULT), "this machine has no IPv6"),
+            (at("[::1]:9000", ErrorKind::AddrNotAvailable, &Place::DEFAULT), "this machine has no IPv6"),
+            (at("192.0.2.1:9000", ErrorKind::AddrNotAvailable, &listen), "192.0.2.1 is not an address of this machine"),
+            (
+                at("224.0.0.1:0", ErrorKind::InvalidInput, &listen),
+                "224.0.0.1:0 is no address that a server can listen on",
+            ),
+            (at("127.0.0.1:9000", ErrorKind::OutOfMemory, &listen), "cannot listen on 127.0.0.1:9000: out of memory"),
+        ] {
+            assert!(said.starts_with(cause), "{said}");
+        }
+    }
+}

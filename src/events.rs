@@ -1,0 +1,115 @@
+//! What happens in the server, and the observers that are told.
+
+use std::net::SocketAddr;
+use std::rc::Rc;
+
+use crate::http::Fault;
+
+/// Something that happened.
+#[derive(Debug, Clone, Copy)]
+pub enum Event<'e> {
+    /// A socket was created, to listen on this address.
+    SocketCreated(SocketAddr),
+    /// The socket was bound to this address.
+    Bound(SocketAddr),
+    /// The socket listens.
+    Listening {
+        /// Its address.
+        address: SocketAddr,
+        /// How many pending connections the system was asked to keep.
+        backlog: u32,
+    },
+    /// A connection was accepted.
+    Accepted(Peer),
+    /// These bytes were read from the connection: a part of a request, or several requests. There is at least one.
+    Received(Peer, &'e [u8]),
+    /// These bytes were written to the connection: a part of a response, or several responses. There is at least one.
+    Sent(Peer, &'e [u8]),
+    /// A response to a request was made.
+    Responded(Exchange<'e>),
+    /// The connection is closed: nothing more is sent or received. Its socket may stay for a while, until the last response has
+    /// arrived.
+    Closed(Peer, CloseReason),
+    /// No connection can be accepted, for the first time in a while. The server goes on trying.
+    AcceptFailed {
+        /// The listener's own sentence.
+        cause: &'e str,
+    },
+}
+
+/// The other end of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Peer {
+    /// The number of the connection: 1 for the first one that was accepted, and so on.
+    pub id: u64,
+    /// The address of the peer.
+    pub address: SocketAddr,
+}
+
+/// Why a connection was closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CloseReason {
+    /// The last response was sent, and says that it is the last.
+    LastResponse,
+    /// The peer has finished sending, between requests.
+    PeerFinished,
+    /// The peer sent no request for as long as it may.
+    IdleTimeout,
+    /// The peer did not read its responses in the time that it has for that.
+    WriteTimeout,
+    /// The server needed room for another connection.
+    Evicted,
+    /// The peer was idle when the server stopped.
+    Stopping,
+    /// The connection is lost.
+    Disconnected,
+}
+
+/// A request and its response, for a log.
+#[derive(Debug, Clone, Copy)]
+pub struct Exchange<'e> {
+    /// The peer that sent the request.
+    pub peer: Peer,
+    /// When the response was made, as an HTTP date (RFC 9110 section 5.6.7).
+    pub date: &'e str,
+    /// The request line, byte for byte as it came. It may contain anything.
+    pub line: &'e [u8],
+    /// How many bytes of the connection the request takes: head and body. If the bytes were no request: how many came.
+    pub request_bytes: usize,
+    /// What was wrong, if the bytes were no request.
+    pub fault: Option<Fault>,
+    /// The status code of the response.
+    pub status: u16,
+    /// How many bytes of body the response has on the wire.
+    pub bytes: usize,
+}
+
+/// Is told what happens.
+pub trait Observer {
+    /// Takes note of `event`. It is called in the middle of a connection, so it must not wait.
+    fn observe(&self, event: Event<'_>);
+}
+
+/// Both are told everything, one after the other.
+impl<A: Observer, B: Observer> Observer for (A, B) {
+    fn observe(&self, event: Event<'_>) {
+        self.0.observe(event);
+        self.1.observe(event);
+    }
+}
+
+/// All are told everything, one after the other.
+impl Observer for Vec<Box<dyn Observer>> {
+    fn observe(&self, event: Event<'_>) {
+        for observer in self {
+            observer.observe(event);
+        }
+    }
+}
+
+/// A shared observer.
+impl<O: Observer + ?Sized> Observer for Rc<O> {
+    fn observe(&self, event: Event<'_>) {
+        O::observe(self, event);
+    }
+}

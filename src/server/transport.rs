@@ -1,0 +1,259 @@
+//! The stream of one connection, and how long it may keep the connection waiting: each read and each write has a deadline, and ends
+//! before that when the connection is evicted.
+
+use std::cell::Cell;
+use std::convert::Infallible;
+use std::future::{Future, pending, poll_fn, ready};
+use std::mem;
+use std::pin::{Pin, pin};
+use std::task::Poll;
+use std::time::Duration;
+
+use hello_runtime::{Either, race};
+
+use super::Server;
+use super::limit::Permit;
+use crate::events::{CloseReason, Event, Observer, Peer};
+use crate::net::{Runtime, Stream};
+
+/// How many bytes are read at first: what a head usually needs. The host reserves, and clears, what is asked for.
+const FIRST_READ: usize = 2 * 1024;
+
+/// How many bytes are read at a time from a peer that has filled a whole [`FIRST_READ`]: it pipelines, or sends a body. The server may
+/// have to keep them, behind a head that is as long as may be, while the peer does not read its responses.
+const NEXT_READ: usize = 8 * 1024;
+
+/// After the last response the connection stays open for reading until the peer closes it too, but no longer than this.
+/// Closing at once, with bytes unread, would make the kernel send a reset, and the reset can overtake the response
+/// (RFC 9112 section 9.6). The number of bytes does not matter: many clients send all of a body before they read a refusal.
+const LINGER: Duration = Duration::from_secs(30);
+
+/// How long the connection stays open for reading without a byte from the peer.
+const LINGER_IDLE: Duration = Duration::from_secs(2);
+
+/// For how long a new connection on which nothing has come is not idle. A client that has got a response may never send another
+/// request, so its connection is idle at once.
+const NEW_FOR: Duration = Duration::from_secs(1);
+
+/// After how long a request, a body or a response that makes no progress is slow, so that its connection may be evicted.
+const SLOW_AFTER: Duration = Duration::from_secs(1);
+
+/// See [the module](self). The stream is dropped before the permit is given back.
+pub(super) struct Transport<'s, S, R, O> {
+    reader: Reader<S>,
+    server: &'s Server<R, O>,
+    peer: Peer,
+    permit: Permit,
+    /// How many bytes have been read.
+    read: Cell<usize>,
+    /// From when on the connection is idle if nothing comes.
+    idle_from: Duration,
+}
+
+struct Reader<S> {
+    stream: S,
+    /// How many bytes the next read asks for.
+    size: usize,
+    /// A deadline has passed, and the one look that follows it was taken; see [`until`].
+    has_looked: bool,
+}
+
+impl<'s, S: Stream, R: Runtime, O: Observer> Transport<'s, S, R, O> {
+    /// The transport of a connection that has just been accepted.
+    pub(super) fn new(server: &'s Server<R, O>, stream: S, peer: Peer, permit: Permit) -> Self {
+        let idle_from = server.runtime.now() + NEW_FOR;
+        let reader = Reader { stream, size: FIRST_READ, has_looked: false };
+        Transport { reader, server, peer, permit, read: Cell::new(0), idle_from }
+    }
+
+    /// How many bytes have been read.
+    pub(super) fn bytes_read(&self) -> usize {
+        self.read.get()
+    }
+
+    /// A request has come whole. However slow it was, the connection will not be evicted.
+    pub(super) fn set_busy(&self) {
+        self.permit.set_busy();
+    }
+
+    /// The peer has got a response, or will with the next [`write_all`](Transport::write_all). It is idle if it sends nothing.
+    pub(super) fn set_responded(&mut self) {
+        self.idle_from = self.server.runtime.now();
+        self.reader.has_looked = false;
+    }
+
+    /// Another wait begins: its deadline may be followed by a look, too.
+    pub(super) fn begin_wait(&mut self) {
+        self.reader.has_looked = false;
+    }
+
+    /// Reads what is there already, if the last read was full and so it looks as if there were more. Does not wait.
+    pub(super) async fn read_available(&mut self) -> Result<Option<Vec<u8>>, CloseReason> {
+        let Reader { stream, size, .. } = &mut self.reader;
+        if *size != NEXT_READ {
+            return Ok(None);
+        }
+        let bytes = match race(pin!(stream.read(*size)), pin!(ready(()))).await {
+            Either::First(Ok(bytes)) => bytes,
+            Either::First(Err(_)) => return Err(CloseReason::Disconnected),
+            Either::Second(()) => Vec::new(),
+        };
+        *size = next_read_size(*size, bytes.len());
+        Ok(Some(self.received(bytes)).filter(|bytes| !bytes.is_empty()))
+    }
+
+    /// Reads bytes that are waited for since `since`: the first ones of a request, or more of one that `has_begun`. No bytes are the
+    /// end.
+    pub(super) async fn read(&mut self, since: Duration, has_begun: bool) -> Result<Vec<u8>, CloseReason> {
+        let Server { runtime, limits, .. } = self.server;
+        let (permit, idle_from) = (&self.permit, self.idle_from);
+        let timeout = if has_begun { limits.header_timeout } else { limits.idle_timeout };
+        let evicted = async {
+            if has_begun {
+                return evicted_as_slow(runtime, permit, since).await;
+            }
+            runtime.sleep_until(idle_from).await;
+            permit.set_idle();
+            permit.evicted_or_stopping().await
+        };
+        let evicted = pin!(or_at(runtime, since + timeout, CloseReason::IdleTimeout, evicted));
+        let Reader { stream, size, has_looked } = &mut self.reader;
+        let bytes = until(runtime, evicted, has_looked, async || stream.read(*size).await).await?;
+        if !has_begun {
+            permit.set_busy();
+        }
+        let bytes = bytes.map_err(|_| CloseReason::Disconnected)?;
+        // Behind a full read there may be more of what was there at the look.
+        *has_looked &= bytes.len() < *size;
+        *size = next_read_size(*size, bytes.len());
+        Ok(self.received(bytes))
+    }
+
+    fn received(&self, bytes: Vec<u8>) -> Vec<u8> {
+        self.read.set(self.read.get() + bytes.len());
+        if !bytes.is_empty() {
+            self.server.observer.observe(Event::Received(self.peer, &bytes));
+        }
+        bytes
+    }
+
+    /// Writes all of `bytes`: in one write, if there is room for them.
+    pub(super) async fn write_all(&mut self, mut bytes: &[u8]) -> Result<(), CloseReason> {
+        let (since, mut has_looked) = (self.server.runtime.now(), false);
+        while !bytes.is_empty() {
+            let evicted = pin!(evicted_while_writing(self.server, &self.permit, since));
+            let write = async || self.reader.stream.write(bytes).await;
+            let written = until(&self.server.runtime, evicted, &mut has_looked, write).await?;
+            let (sent, rest) = bytes.split_at(written.map_err(|_| CloseReason::Disconnected)?);
+            self.server.observer.observe(Event::Sent(self.peer, sent));
+            bytes = rest;
+        }
+        Ok(())
+    }
+
+    /// Closes the connection for `reason`. After the last response it stays open until that must have arrived.
+    pub(super) async fn close(mut self, reason: CloseReason) {
+        let runtime = &self.server.runtime;
+        let is_whole = match reason {
+            CloseReason::LastResponse | CloseReason::PeerFinished => {
+                let evicted = pin!(evicted_while_writing(self.server, &self.permit, runtime.now()));
+                let flushed = async || self.reader.stream.flushed().await;
+                until(runtime, evicted, &mut false, flushed).await.is_ok()
+            }
+            _ => false,
+        };
+        if is_whole {
+            self.reader.stream.shutdown_write();
+        }
+        self.server.observer.observe(Event::Closed(self.peer, reason));
+        if is_whole && reason == CloseReason::LastResponse {
+            self.permit.set_idle();
+            let end = runtime.now() + LINGER;
+            race(pin!(drain(runtime, &mut self.reader.stream, end)), pin!(self.permit.evicted())).await;
+        }
+        // What the peer has not read by now it may never read.
+        self.reader.stream.abandon_writes();
+        // A connection that has to stay all the same, because the system does not take over what is in flight, cannot be evicted.
+        let stays = async {
+            self.permit.set_busy();
+            pending::<Infallible>().await
+        };
+        race(pin!(self.reader.stream.flushed()), pin!(stays)).await;
+    }
+}
+
+/// How many bytes to ask for behind a read of `read_size` that returned `read` bytes.
+fn next_read_size(read_size: usize, read: usize) -> usize {
+    if read < read_size { FIRST_READ } else { NEXT_READ }
+}
+
+/// The reason that `evicted` is ready with; `reason`, if `deadline` passes first.
+async fn or_at<R: Runtime>(
+    runtime: &R,
+    deadline: Duration,
+    reason: CloseReason,
+    evicted: impl Future<Output = CloseReason>,
+) -> CloseReason {
+    match race(pin!(evicted), pin!(runtime.sleep_until(deadline))).await {
+        Either::First(reason) => reason,
+        Either::Second(()) => reason,
+    }
+}
+
+/// Waits until a connection that makes no progress since `since` is evicted.
+async fn evicted_as_slow(runtime: &impl Runtime, permit: &Permit, since: Duration) -> CloseReason {
+    runtime.sleep_until(since + SLOW_AFTER).await;
+    permit.set_slow();
+    permit.evicted().await;
+    CloseReason::Evicted
+}
+
+/// Waits until a peer that has responses to read since `since` has had all its time for that, or the connection is evicted.
+async fn evicted_while_writing<R: Runtime, O>(server: &Server<R, O>, permit: &Permit, since: Duration) -> CloseReason {
+    let slow = evicted_as_slow(&server.runtime, permit, since);
+    or_at(&server.runtime, since + server.limits.write_timeout, CloseReason::WriteTimeout, slow).await
+}
+
+/// The output of `attempt`; or the reason that `evicted` is ready with. In that case the host has a turn first, and `attempt` counts
+/// if it is ready then: the whole process may have stood still (a laptop slept, a container was frozen), and what the peer did
+/// meanwhile counts. `has_looked` says that this look was taken before; then there is no other.
+async fn until<R: Runtime, T>(
+    runtime: &R,
+    mut evicted: Pin<&mut impl Future<Output = CloseReason>>,
+    has_looked: &mut bool,
+    mut attempt: impl AsyncFnMut() -> T,
+) -> Result<T, CloseReason> {
+    let mut reason = None;
+    loop {
+        let over = poll_fn(|context| match reason {
+            Some(reason) => Poll::Ready(reason),
+            None => evicted.as_mut().poll(context),
+        });
+        let why = match race(pin!(attempt()), pin!(over)).await {
+            Either::First(output) => return Ok(output),
+            Either::Second(why) => why,
+        };
+        if mem::replace(has_looked, true) {
+            return Err(why);
+        }
+        runtime.host_turn().await;
+        reason = Some(why);
+    }
+}
+
+/// Reads and throws away what a peer still sends, until it has finished, or sends nothing for a while, or until `end`.
+async fn drain(runtime: &impl Runtime, stream: &mut impl Stream, end: Duration) {
+    let mut has_looked = false;
+    loop {
+        let now = runtime.now();
+        let over = async {
+            runtime.sleep_until(end.min(now + LINGER_IDLE)).await;
+            CloseReason::IdleTimeout
+        };
+        let read = async || stream.read(NEXT_READ).await;
+        match until(runtime, pin!(over), &mut has_looked, read).await {
+            Ok(Ok(bytes)) if !bytes.is_empty() => has_looked &= now >= end,
+            _ => return,
+        }
+    }
+}
