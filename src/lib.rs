@@ -2,17 +2,21 @@
 //!
 //! Bytes flow one way through the house:
 //!
-//! `wasi::tcp` -> [`http::head`] -> [`hello`] -> [`http::response`] -> one write -> [`observers::log`]
+//! `hello_runtime::net` -> [`http::head`] -> [`hello`] -> [`http::response`] -> one write -> [`observers::log`]
 //!
 //! | room | what lives there |
 //! |---|---|
 //! | [`hello`] | what the server says: the one file to edit to say something else |
 //! | [`site`] | what both doors ask: `hello.rs`, and what HTTP itself has an answer to |
 //! | [`http`] | the protocol, pure: bytes in, facts out |
-//! | [`server`] | the conversation: pick up, listen, answer, hang up |
-//! | [`observers`] | who listens to what happens: the access log, and the two that explain |
-//! | [`wasi`] | the only room that touches WASI: reactor, executor, sockets, clocks, output |
+//! | [`net`] | what the server needs of the world: a listener, a stream, a runtime |
+//! | [`events`] | what happens, and [`Observer`](events::Observer), which is told |
+//! | [`server`] | accepts connections, reads requests, sends responses, closes |
+//! | [`observers`] | what is made of events: the access log, and the two that explain |
 //! | [`options`] | the command line |
+//! | [`advice`] | why the server cannot listen, and what helps |
+//!
+//! WASI is touched in [`hello_runtime`] only, an async runtime that does not know this server.
 //!
 //! The second door, `src/bin/hello-http.rs`, has [`site`] and [`http`], and an engine with `wasi:http` for everything else.
 

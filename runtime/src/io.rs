@@ -36,7 +36,7 @@ pub fn print(text: &str) {
     write_blocking(&stdout::get_stdout(), text);
 }
 
-/// Writes `text` to standard error; see [`print`].
+/// Writes `text` to standard error; see [`print()`].
 pub fn print_error(text: &str) {
     write_blocking(&stderr::get_stderr(), text);
 }
@@ -54,7 +54,7 @@ pub fn stdout_is_terminal() -> bool {
     terminal_stdout::get_terminal_stdout().is_some()
 }
 
-/// An output of the program: see [`stdout`] and [`stderr`].
+/// An output of the program: see [`stdout()`] and [`stderr()`].
 pub struct Output {
     // The pollable of the source belongs to the stream, and must be dropped before it.
     writable: Source<Wasi>,
@@ -104,7 +104,7 @@ impl Output {
     }
 }
 
-/// The input of the program: see [`stdin`].
+/// The input of the program: see [`stdin()`].
 pub struct Input {
     // The pollable of the source belongs to the stream, and must be dropped before it.
     readable: Source<Wasi>,

@@ -279,15 +279,17 @@ fn is_hangup_ignored() -> bool {
     ignored.is_some_and(|signals| signals & 1 << (SIGHUP - 1) != 0)
 }
 
-/// Makes events of the changes in `src` and `Cargo.toml`, as long as what is returned is kept.
+/// Makes events of the changes in `src`, `runtime` and `Cargo.toml`, as long as what is returned is kept.
 fn watch_source(sender: &Sender<Event>) -> anyhow::Result<RecommendedWatcher> {
     let top = env::current_dir()?;
-    let (source, manifest) = (top.join("src"), top.join("Cargo.toml"));
+    let sources = [top.join("src"), top.join("runtime/src")];
+    let (below, other) = (sources.clone(), top.join("Cargo.toml"));
     let sender = sender.clone();
-    let (below, other) = (source.clone(), manifest);
     let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
         let is_change = event.is_ok_and(|event| {
-            let is_source = |path: &Path| path.starts_with(&below) && !is_of_an_editor(path) || path == other;
+            let is_source = |path: &Path| {
+                below.iter().any(|folder| path.starts_with(folder)) && !is_of_an_editor(path) || path == other
+            };
             is_of_content(event.kind) && (event.need_rescan() || event.paths.iter().any(|path| is_source(path)))
         });
         if is_change {
@@ -295,7 +297,9 @@ fn watch_source(sender: &Sender<Event>) -> anyhow::Result<RecommendedWatcher> {
         }
     });
     let watch = |mut watcher: RecommendedWatcher| {
-        watcher.watch(&source, RecursiveMode::Recursive)?;
+        for folder in sources.iter().filter(|folder| folder.exists()) {
+            watcher.watch(folder, RecursiveMode::Recursive)?;
+        }
         // An editor may replace a file by another one of this name, so its folder is what is watched.
         watcher.watch(&top, RecursiveMode::NonRecursive)?;
         Ok(watcher)
