@@ -2,6 +2,7 @@
 #![cfg(all(unix, not(target_family = "wasm")))]
 
 mod cache;
+mod examples;
 mod grants;
 mod limits;
 mod messages;

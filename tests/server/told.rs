@@ -47,7 +47,7 @@ fn a_call_is_explained_from_the_socket_to_the_end() {
     assert_eq!(
         text,
         "accept  call 1: picked up; it is <client>, and the client must speak first  [accept]\n\
-         read    call 1: the client says 35 bytes of a request  [input-stream.read]\n\
+         read    call 1: the client says 35 bytes  [input-stream.read]\n\
          write   call 1: to \"GET / HTTP/1.1\" the answer is 200 OK, with 41 bytes of body  [output-stream.write]\n\
          read    call 1: the client has hung up  [input-stream.read: closed]\n"
     );

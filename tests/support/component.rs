@@ -44,6 +44,12 @@ pub(crate) fn example(name: &str) -> PathBuf {
     build(&options, &format!("wasm32-wasip2/release/examples/{name}.wasm"))
 }
 
+/// An example of `runtime/`: `echo` or `chat`.
+pub(crate) fn runtime_example(name: &str) -> PathBuf {
+    let options = ["--release", "--target", "wasm32-wasip2", "--package", "hello-runtime", "--example", name];
+    build(&options, &format!("wasm32-wasip2/release/examples/{name}.wasm"))
+}
+
 /// Builds with these options of cargo, and says where `file` of what was built is.
 pub(crate) fn build(options: &[&str], file: &str) -> PathBuf {
     // Where cargo builds for this test is where it builds everything else.

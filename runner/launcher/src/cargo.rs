@@ -297,7 +297,7 @@ impl Product {
         let mut folders = self.path.split('/');
         command.args(["clean", "--quiet", "--locked", "--package", "hello-failure", "--package"]);
         if self.is_component {
-            for_component(command.args(["hello-server", "--package", "hello-runtime"]));
+            for_component(command.args(["hello-runtime", "--package", "hello-server"]));
             folders.next();
         } else {
             for_this_system(command.arg(self.name));
