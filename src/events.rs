@@ -100,6 +100,8 @@ impl<A: Observer, B: Observer> Observer for (A, B) {
 
 /// All are told everything, one after the other.
 impl Observer for Vec<Box<dyn Observer>> {
+    // Not copied to each place where something happens: that would make the component 3 KiB larger.
+    #[inline(never)]
     fn observe(&self, event: Event<'_>) {
         for observer in self {
             observer.observe(event);

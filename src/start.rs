@@ -1,6 +1,5 @@
 //! From the command line to a server that serves: options -> listeners -> serve. An error is printed once, with a hint.
 
-use std::cell::Cell;
 use std::future::pending;
 use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -14,11 +13,12 @@ use hello_runtime::net::{TcpListener, TcpSocket};
 use hello_runtime::{Runtime, Wasi, block_on, spawn};
 use hello_server::advice::ListenError;
 use hello_server::events::{Event, Observer};
-use hello_server::http::Fault;
 use hello_server::observers::bytes::ShowBytes;
+use hello_server::observers::count;
 use hello_server::observers::explain::Explainer;
-use hello_server::observers::lines::{Lines, SinkError};
+use hello_server::observers::lines::Lines;
 use hello_server::observers::log::{AccessLog, Format};
+use hello_server::observers::notes::{Counter, Notes};
 use hello_server::options::{self, Color, Command, HELP, Options, Place};
 use hello_server::server::{Server, accept};
 
@@ -80,12 +80,12 @@ fn serve(options: &Options) -> anyhow::Result<()> {
     let runtime = Runtime::current();
     let lines = Rc::new(Lines::new(options.log.loss()));
     let notes = Rc::new(Lines::new(Format::Common.loss()));
-    let observers = observers(&runtime, options, &lines);
-    let served = Rc::new(Served::default());
-    let complaints = Complaints { notes: Rc::clone(&notes), runtime: runtime.clone(), calm_from: Cell::default() };
-    let observer = Rc::new((Rc::clone(&served), (complaints, observers)));
+    let counter = Rc::new(Counter::default());
+    let mut observers = observers(&runtime, options, &lines);
+    observers.push(Box::new(Rc::clone(&counter)));
+    observers.push(Box::new(Notes::new(&notes, runtime.clone())));
 
-    let listeners = listen(options, &observer);
+    let listeners = listen(options, &observers);
     // What has led to this is told before it, even if that was a failure.
     print(&lines.take());
     let listeners = listeners.map_err(|error| error.failure(&options.place))?;
@@ -93,16 +93,12 @@ fn serve(options: &Options) -> anyhow::Result<()> {
     let stdin = options.stop_when_stdin_closes.then(Stdin::new);
     announce(&listeners, options).map_err(|error| error.failure(&options.place))?;
 
-    let server = Server::new(runtime.clone(), observer, options.limits.clone());
+    let server = Server::new(runtime.clone(), observers, options.limits.clone());
     // From here on nothing is printed but by these two: whoever does not read keeps nobody waiting.
     let (stdout, stderr) = (stdout(), stderr());
     let (log, trouble) = (Rc::clone(&lines), Rc::clone(&notes));
     spawn(async move {
-        let note = |error| match error {
-            SinkError::Closed => "nobody reads the log any more; serving on without it",
-            SinkError::Failed => "the log cannot be written (is the disk full?); serving on, and lines of it are lost",
-        };
-        log.run(stdout, &|error| trouble.say(&format!("hello-server: note: {}\n", note(error)))).await;
+        log.run(stdout, &|error| trouble.say(&format!("hello-server: note: {error}\n"))).await;
     });
     let complaints = Rc::clone(&notes);
     // When standard error does not take them either, there is nobody to tell.
@@ -122,8 +118,7 @@ fn serve(options: &Options) -> anyhow::Result<()> {
             let (calls, time) = (count(cut as u64, "call"), count(options.grace.as_secs(), "second"));
             notes.say(&format!("hello-server: note: {calls} not done after {time}, and cut off\n"));
         }
-        let (requests, calls) = (served.requests.get(), served.calls.get());
-        lines.say(&format!("Served {} in {}.\n", count(requests, "request"), count(calls, "call")));
+        lines.say(&counter.summary());
         let end = waiting.now() + LAST_LINES;
         lines.finish(&waiting, end).await;
         notes.finish(&waiting, end).await;
@@ -238,58 +233,4 @@ fn announce(listeners: &[TcpListener], options: &Options) -> Result<(), ListenEr
         }
     }
     Ok(())
-}
-
-/// Counts what was done.
-#[derive(Default)]
-struct Served {
-    calls: Cell<u64>,
-    requests: Cell<u64>,
-}
-
-impl Observer for Served {
-    fn observe(&self, event: Event<'_>) {
-        let counter = match event {
-            Event::Accepted(_) => &self.calls,
-            Event::Responded(_) => &self.requests,
-            _ => return,
-        };
-        counter.set(counter.get() + 1);
-    }
-}
-
-/// `1 call`, `2 calls`.
-fn count(number: u64, what: &str) -> String {
-    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
-}
-
-/// How long nobody has to have spoken TLS until it is worth a word again.
-const CALM: Duration = Duration::from_secs(60);
-
-/// Tells the operator, on standard error, what a log reader does not expect in the log.
-struct Complaints {
-    notes: Rc<Lines>,
-    runtime: Runtime<Wasi>,
-    /// When TLS is worth a word again.
-    calm_from: Cell<Duration>,
-}
-
-impl Observer for Complaints {
-    fn observe(&self, event: Event<'_>) {
-        match event {
-            Event::AcceptFailed { cause } => {
-                self.notes.say(&format!("hello-server: cannot pick up a call, trying on: {cause}\n"));
-            }
-            Event::Responded(exchange) if exchange.fault == Some(Fault::Tls) => {
-                let now = self.runtime.now();
-                if now >= self.calm_from.replace(now + CALM) {
-                    self.notes.say(&format!(
-                        "hello-server: note: {} speaks TLS, as for https://, and this server only plain HTTP; type http://\n",
-                        exchange.peer.address
-                    ));
-                }
-            }
-            _ => {}
-        }
-    }
 }

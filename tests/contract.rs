@@ -6,6 +6,7 @@
 mod component;
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::path::Path;
 
 use wit_component::{OutputToString, WitPrinter};
@@ -128,4 +129,31 @@ fn the_component_stays_within_its_budget() {
         println!("{world}: {bytes} of {budget} bytes");
         assert!(bytes <= *budget, "{world}: {bytes} bytes");
     }
+}
+
+#[test]
+fn only_two_files_of_the_runtime_name_the_bindings_of_wasi() {
+    let mut named = Vec::new();
+    let mut folders = vec![component::root().join("src"), component::root().join("runtime")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = fs::read_to_string(&path).expect("a source file");
+                // Also `::wasi::`, and `wasip2`, which is what they are made of.
+                let is_binding = |line: &str| {
+                    let line = line.trim_start().replace("crate::wasi::", "");
+                    !line.starts_with("//")
+                        && ["::wasi::", "use wasi::", "wasip2::"].iter().any(|name| line.contains(name))
+                };
+                if text.lines().any(is_binding) {
+                    named.push(path.strip_prefix(component::root()).expect("below").display().to_string());
+                }
+            }
+        }
+    }
+    named.sort();
+    assert_eq!(named, ["runtime/src/io.rs", "runtime/src/wasi.rs"]);
 }

@@ -64,6 +64,8 @@ pub mod time;
 mod wasi;
 
 #[cfg(target_family = "wasm")]
+pub use crate::wasi::Wasi;
+#[cfg(target_family = "wasm")]
 pub(crate) use component::current;
 #[cfg(target_family = "wasm")]
 pub use component::{block_on, spawn};
@@ -72,5 +74,3 @@ pub use listener::{Listener, ListeningSocket};
 pub use runtime::Runtime;
 pub use stream::{Socket, Stream};
 pub use task::{Either, race, yield_now};
-#[cfg(target_family = "wasm")]
-pub use wasi::Wasi;

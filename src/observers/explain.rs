@@ -7,7 +7,7 @@ use std::fmt::{self, Display, Write as _};
 use std::rc::Rc;
 
 use super::lines::Lines;
-use super::{escape_line, why};
+use super::{count, escape_line, why};
 use crate::events::{CloseReason, Event, Observer};
 use crate::http::response::reason;
 
@@ -28,6 +28,31 @@ impl Explainer {
 
     fn tell(&self, verb: &str, wasi: &str, sentence: impl Display) {
         self.lines.add(|out| writeln!(out, "{verb:<6}  {sentence}  [{wasi}]"));
+    }
+
+    fn closed(&self, number: u64, reason: CloseReason) {
+        match reason {
+            CloseReason::LastResponse => self.tell(
+                "close",
+                "shutdown",
+                format_args!("call {number}: that was the last answer, and the server hangs up"),
+            ),
+            CloseReason::PeerFinished => {
+                self.tell("read", "input-stream.read: closed", format_args!("call {number}: the client has hung up"));
+                self.tell("close", "shutdown", format_args!("call {number}: and so does the server"));
+            }
+            CloseReason::IdleTimeout | CloseReason::WriteTimeout | CloseReason::Evicted | CloseReason::Stopping => self
+                .tell(
+                    "close",
+                    "the socket is dropped",
+                    format_args!("call {number}: {}, so the server hangs up", why(reason)),
+                ),
+            CloseReason::Disconnected => self.tell(
+                "close",
+                "the socket is dropped",
+                format_args!("call {number}: the client is gone without a word"),
+            ),
+        }
     }
 }
 
@@ -52,61 +77,27 @@ impl Observer for Explainer {
                 format_args!("call {}: picked up; it is {}, and the client must speak first", peer.id, peer.address),
             ),
             Event::Received(peer, bytes) => {
-                let (number, bytes) = (peer.id, count(bytes.len()));
+                let (number, bytes) = (peer.id, count(bytes.len() as u64, "byte"));
                 self.tell("read", "input-stream.read", format_args!("call {number}: the client says {bytes}"));
             }
             // The reply is told as a whole; see below.
             Event::Sent(..) => {}
             Event::Responded(exchange) => {
                 let (number, status) = (exchange.peer.id, exchange.status);
-                let (question, reason, bytes) = (Line(exchange.line), reason(status), count(exchange.bytes));
+                let (question, reason, bytes) =
+                    (Line(exchange.line), reason(status), count(exchange.bytes as u64, "byte"));
                 self.tell(
                     "write",
                     "output-stream.write",
                     format_args!("call {number}: to {question} the answer is {status} {reason}, with {bytes} of body"),
                 );
             }
-            Event::Closed(peer, reason) => {
-                let number = peer.id;
-                match reason {
-                    CloseReason::LastResponse => self.tell(
-                        "close",
-                        "shutdown",
-                        format_args!("call {number}: that was the last answer, and the server hangs up"),
-                    ),
-                    CloseReason::PeerFinished => {
-                        self.tell(
-                            "read",
-                            "input-stream.read: closed",
-                            format_args!("call {number}: the client has hung up"),
-                        );
-                        self.tell("close", "shutdown", format_args!("call {number}: and so does the server"));
-                    }
-                    CloseReason::IdleTimeout
-                    | CloseReason::WriteTimeout
-                    | CloseReason::Evicted
-                    | CloseReason::Stopping => self.tell(
-                        "close",
-                        "the socket is dropped",
-                        format_args!("call {number}: {}, so the server hangs up", why(reason)),
-                    ),
-                    CloseReason::Disconnected => self.tell(
-                        "close",
-                        "the socket is dropped",
-                        format_args!("call {number}: the client is gone without a word"),
-                    ),
-                }
-            }
+            Event::Closed(peer, reason) => self.closed(peer.id, reason),
             Event::AcceptFailed { cause } => {
                 self.tell("accept", "accept: failed", format_args!("nobody can be picked up: {cause}"));
             }
         }
     }
-}
-
-/// `1 byte`, `2 bytes`.
-fn count(bytes: usize) -> String {
-    format!("{bytes} byte{}", if bytes == 1 { "" } else { "s" })
 }
 
 /// A request line, or what came instead, in quotes; the beginning of it if it is long.

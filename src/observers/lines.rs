@@ -4,6 +4,7 @@
 //! decide the speed.
 
 use std::cell::{Cell, RefCell};
+use std::fmt;
 use std::future::{Future, poll_fn};
 use std::task::{Poll, Waker};
 use std::time::Duration;
@@ -58,6 +59,15 @@ pub enum SinkError {
     Failed,
 }
 
+impl fmt::Display for SinkError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            SinkError::Closed => "nobody reads the log any more; serving on without it",
+            SinkError::Failed => "the log cannot be written (is the disk full?); serving on, and lines of it are lost",
+        })
+    }
+}
+
 /// Collects lines ([`add`](Lines::add)) and passes them on ([`run`](Lines::run)).
 #[derive(Debug)]
 pub struct Lines {
@@ -91,7 +101,7 @@ impl Lines {
     }
 
     /// Adds what `write` writes: whole lines. Does not even ask for them when nobody reads.
-    pub fn add(&self, write: impl FnOnce(&mut String) -> std::fmt::Result) {
+    pub fn add(&self, write: impl FnOnce(&mut String) -> fmt::Result) {
         if self.closed.get() {
             return;
         }

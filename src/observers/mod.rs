@@ -5,6 +5,7 @@
 //! | [`log`] | a line a request: the access log |
 //! | [`explain`] | the telephone call as it happens, and which function of WASI did it |
 //! | [`bytes`] | the bytes, in both directions |
+//! | [`notes`] | what the operator should know, on standard error; and how much was served |
 //! | `secrets` | nothing: it knows what is not to be shown |
 //! | [`lines`] | nothing: it collects the lines of all of them, and passes them on |
 //!
@@ -18,6 +19,7 @@ pub mod bytes;
 pub mod explain;
 pub mod lines;
 pub mod log;
+pub mod notes;
 mod secrets;
 #[cfg(test)]
 mod tests;
@@ -67,4 +69,9 @@ fn why(reason: CloseReason) -> &'static str {
         CloseReason::Stopping => "the server stops",
         CloseReason::LastResponse | CloseReason::PeerFinished | CloseReason::Disconnected => "the call is over",
     }
+}
+
+/// `1 byte`, `2 bytes`.
+pub fn count(number: u64, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }

@@ -8,7 +8,9 @@ use super::bytes::ShowBytes;
 use super::explain::Explainer;
 use super::lines::{Lines, Sink, SinkError};
 use super::log::{AccessLog, Format};
+use super::notes::{Counter, Notes};
 use crate::events::{Event, Exchange, Observer, Peer};
+use crate::http::Fault;
 use crate::server::accept::serve;
 use crate::server::tests::{GET, HELLO, LAST_GET, play, seconds};
 use crate::server::{Limits, Server};
@@ -556,4 +558,30 @@ fn colors_are_used_where_they_are_wanted_and_always_switched_off_again() {
         assert!(line.matches('\x1b').count() == 2 && line.ends_with("\x1b[0m"), "{line:?}");
     }
     assert_eq!(coloured.replace("\x1b[36m", "").replace("\x1b[32m", "").replace("\x1b[0m", ""), plain);
+}
+
+#[test]
+fn tls_is_noted_once_until_a_minute_has_passed_without_it_and_each_failed_accept_is_noted() {
+    let (runtime, lines) = (Runtime::new(Model::new()), Rc::new(Lines::new(Format::Common.loss())));
+    let notes = Notes::new(&lines, runtime.clone());
+    let Event::Responded(exchange) = answered() else { unreachable!("that is what it is") };
+    let tls = Event::Responded(Exchange { fault: Some(Fault::Tls), ..exchange });
+    for (pause, noted) in [(0, 1), (59, 0), (59, 0), (60, 1)] {
+        runtime.block_on(runtime.sleep_until(runtime.now() + seconds(pause)));
+        notes.observe(tls);
+        notes.observe(answered());
+        assert_eq!(lines.take().matches("127.0.0.1:50000 speaks TLS").count(), noted, "{pause}");
+    }
+    notes.observe(Event::AcceptFailed { cause: "no room" });
+    assert_eq!(lines.take(), "hello-server: cannot pick up a call, trying on: no room\n");
+}
+
+#[test]
+fn what_was_served_is_counted() {
+    let counter = Counter::default();
+    assert_eq!(counter.summary(), "Served 0 requests in 0 calls.\n");
+    counter.observe(Event::Accepted(Peer { id: 1, address: ([127, 0, 0, 1], 50_000).into() }));
+    counter.observe(answered());
+    counter.observe(answered());
+    assert_eq!(counter.summary(), "Served 2 requests in 1 call.\n");
 }
