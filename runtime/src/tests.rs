@@ -1,14 +1,16 @@
 //! Reactor and executor against the model of the host, and what happens to a loop that does without them.
 
 use std::cell::{Cell, RefCell};
+use std::pin::pin;
 use std::rc::Rc;
 use std::task::Waker;
 use std::time::Duration;
 
 use crate::host::Host;
-use crate::model::{BUDGET, Model};
+use crate::model::{BUDGET, Model, NetworkListener, ROOM};
 use crate::reactor::Source;
 use crate::runtime::Runtime;
+use crate::task::{Either, race};
 use crate::timers::Timers;
 
 /// So many that the budget suffices for a fraction of them.
@@ -165,4 +167,23 @@ fn deadlines_that_were_cleared_do_not_pile_up_and_never_ring() {
     assert_eq!(renewed, late);
     timers.clear(late);
     assert_eq!(timers.earliest(), None);
+}
+
+#[test]
+fn a_stream_may_be_dropped_with_a_write_in_flight() {
+    let model = Model::new();
+    let runtime = Runtime::new(model.clone());
+    let (mut listener, network) = NetworkListener::listen(&model, &runtime);
+    let client = network.connect();
+    let clock = runtime.clone();
+    runtime.block_on(async move {
+        let (mut stream, _) = listener.try_accept().expect("no error").expect("a connection");
+        let write = async { stream.write_all(&[b'x'; 64 * ROOM]).await };
+        let timeout = clock.sleep_until(clock.now() + Duration::from_secs(1));
+        assert!(matches!(race(pin!(write), pin!(timeout)).await, Either::Second(())), "the client never reads");
+        // The model panics where a host would stop the whole component.
+        drop(stream);
+        clock.sleep_until(clock.now() + Duration::from_secs(1)).await;
+    });
+    drop(client);
 }
