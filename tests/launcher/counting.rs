@@ -57,7 +57,7 @@ fn the_first_step_that_fails_is_the_last_one_and_is_named() {
     let failed = "printf 'test result: FAILED. 3 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out\\n'";
     let (output, project) = tested("failing", &["quick"], "test*hello-launcher*", failed);
     assert!(output.stdout.ends_with("\n5 passed, 2 failed, 2 skipped\n"), "{output:?}");
-    let said = "error: it fails\n\nThis step has failed: The launcher and the messages, from inside\n";
+    let said = "error: it fails\n\nThis step has failed: The runtime, the launcher and the messages, from inside\n";
     assert!(output.stderr.ends_with(said), "{output:?}");
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     let calls = project.calls();
