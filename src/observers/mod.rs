@@ -1,4 +1,4 @@
-//! Whoever listens to what the server reports. The server knows none of them.
+//! Observers: what is made of the events that the server reports. The server knows none of them.
 //!
 //! | file | what it tells |
 //! |---|---|
