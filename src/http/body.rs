@@ -76,24 +76,14 @@ pub struct Body {
 enum State {
     /// Content, of which so many bytes are left.
     Length(u64),
-    /// A digit of a chunk's size, or what ends it; `digits` have been read, or more if those are 255.
-    Size {
-        size: u64,
-        digits: u8,
-    },
-    /// A blank after the size, which only an extension may follow.
-    BlankAfterSize {
-        size: u64,
-    },
-    /// A chunk extension, which nobody here understands (RFC 9112 section 7.1.1: then it is ignored).
-    Extension {
-        size: u64,
-        part: Part,
-    },
+    /// A digit of a chunk's size, or what ends it. The size that the digits before it are, and how many those were; 255 may be more.
+    Size(u64, u8),
+    /// A blank after the size, which only an extension may follow. (Here and below, the number is that size.)
+    BlankAfterSize(u64),
+    /// A chunk extension. This server knows none, so it ignores them (RFC 9112 section 7.1.1).
+    Extension(u64, Part),
     /// The line feed of a size line.
-    SizeLineFeed {
-        size: u64,
-    },
+    SizeLineFeed(u64),
     /// Content of a chunk, of which so many bytes are left.
     Chunk(u64),
     /// The carriage return behind a chunk, then its line feed.
@@ -175,7 +165,7 @@ impl Body {
                 content.announce(length)?;
                 State::Length(length)
             }
-            Framing::Chunked => State::Size { size: 0, digits: 0 },
+            Framing::Chunked => State::Size(0, 0),
         };
         Ok(Body { state, content, overhead: 0 })
     }
@@ -210,7 +200,7 @@ impl Body {
             | State::FinalLineFeed => self.state.in_trailer(bytes[0]).ok_or(Fault::Trailer)?,
             _ => self.state.around_chunk(bytes[0]).ok_or(Fault::Chunk)?,
         };
-        if let (State::SizeLineFeed { .. }, State::Chunk(size)) = (self.state, state) {
+        if let (State::SizeLineFeed(_), State::Chunk(size)) = (self.state, state) {
             self.content.announce(size)?;
         }
         self.state = state;
@@ -241,17 +231,15 @@ impl State {
     /// The state behind `byte` of a size line, or of the line end behind a chunk, if it may stand here.
     fn around_chunk(self, byte: u8) -> Option<State> {
         Some(match (self, byte) {
-            (State::Size { size, digits }, _) => return State::behind_digits(size, digits, byte),
-            (State::BlankAfterSize { .. }, b' ' | b'\t') => self,
-            (State::BlankAfterSize { size }, b';') => State::Extension { size, part: Part::Start },
-            (State::Extension { size, part: Part::Name | Part::Value | Part::QuoteEnd }, b'\r') => {
-                State::SizeLineFeed { size }
-            }
-            (State::Extension { size, part }, _) => State::Extension { size, part: part.next(byte)? },
-            (State::SizeLineFeed { size: 0 }, b'\n') => State::TrailerStart,
-            (State::SizeLineFeed { size }, b'\n') => State::Chunk(size),
+            (State::Size(size, digits), _) => return State::behind_digits(size, digits, byte),
+            (State::BlankAfterSize(_), b' ' | b'\t') => self,
+            (State::BlankAfterSize(size), b';') => State::Extension(size, Part::Start),
+            (State::Extension(size, Part::Name | Part::Value | Part::QuoteEnd), b'\r') => State::SizeLineFeed(size),
+            (State::Extension(size, part), _) => State::Extension(size, part.next(byte)?),
+            (State::SizeLineFeed(0), b'\n') => State::TrailerStart,
+            (State::SizeLineFeed(size), b'\n') => State::Chunk(size),
             (State::ChunkCarriageReturn, b'\r') => State::ChunkLineFeed,
-            (State::ChunkLineFeed, b'\n') => State::Size { size: 0, digits: 0 },
+            (State::ChunkLineFeed, b'\n') => State::Size(0, 0),
             _ => return None,
         })
     }
@@ -260,13 +248,11 @@ impl State {
     fn behind_digits(size: u64, digits: u8, byte: u8) -> Option<State> {
         Some(match (byte, char::from(byte).to_digit(16)) {
             // RFC 9112 section 7.1: a size that cannot be counted is refused, and never taken for another number.
-            (_, Some(digit)) => {
-                State::Size { size: size.checked_mul(16)? | u64::from(digit), digits: digits.saturating_add(1) }
-            }
+            (_, Some(digit)) => State::Size(size.checked_mul(16)? | u64::from(digit), digits.saturating_add(1)),
             _ if digits == 0 => return None,
-            (b'\r', _) => State::SizeLineFeed { size },
-            (b';', _) => State::Extension { size, part: Part::Start },
-            (b' ' | b'\t', _) => State::BlankAfterSize { size },
+            (b'\r', _) => State::SizeLineFeed(size),
+            (b';', _) => State::Extension(size, Part::Start),
+            (b' ' | b'\t', _) => State::BlankAfterSize(size),
             _ => return None,
         })
     }
@@ -288,9 +274,9 @@ impl State {
     /// Whether the last byte was overhead: all that is neither content nor a bare size line can be piled up without an end.
     fn is_overhead(self) -> bool {
         match self {
-            State::Size { digits, .. } => digits > SIZE_DIGITS,
-            State::BlankAfterSize { .. }
-            | State::Extension { .. }
+            State::Size(_, digits) => digits > SIZE_DIGITS,
+            State::BlankAfterSize(_)
+            | State::Extension(..)
             | State::TrailerName
             | State::TrailerValue
             | State::TrailerLineFeed => true,

@@ -39,10 +39,11 @@ impl<'b> Head<'b> {
 }
 
 /// The version of a request. A higher minor version is handled as 1.1 (RFC 9110 section 2.5).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Version {
     /// HTTP/1.0: one request a connection, unless the client asks for more.
     Http10,
+    #[default]
     /// HTTP/1.1: the connection stays open, unless somebody asks otherwise.
     Http11,
 }
@@ -242,7 +243,7 @@ fn parse_version(version: &[u8]) -> Result<Version, Fault> {
 
 /// What the field lines of a head say about this message, as far as they have come: how long the body is, whether the
 /// connection stays open, whether the client waits for a word before it sends the body.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 struct Fields {
     version: Version,
     /// How many there are.
@@ -258,16 +259,7 @@ struct Fields {
 impl Fields {
     /// None yet, in a message of this version.
     fn new(version: Version) -> Self {
-        Fields {
-            version,
-            count: 0,
-            has_host: false,
-            length: None,
-            codings: None,
-            expects_continue: false,
-            close: false,
-            keep_alive: false,
-        }
+        Fields { version, ..Fields::default() }
     }
 
     /// Reads one line, which has ended.
@@ -314,8 +306,7 @@ impl Fields {
                 }
             }
             14 if is("content-length") => {
-                let repeated = self.length.replace(content_length(value)?).is_some();
-                if repeated {
+                if self.length.replace(content_length(value)?).is_some() {
                     return Err(Fault::ContentLengthRepeated);
                 }
             }
@@ -390,15 +381,9 @@ fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
 
 /// RFC 9110 section 8.6: `1*DIGIT`, and nothing else: no sign, no blank, and no more than can be counted.
 fn content_length(value: &[u8]) -> Result<u64, Fault> {
-    if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
-        return Err(Fault::ContentLength);
-    }
-    value.iter().try_fold(0u64, |number, digit| {
-        number
-            .checked_mul(10)
-            .and_then(|number| number.checked_add(u64::from(digit - b'0')))
-            .ok_or(Fault::ContentLength)
-    })
+    let digits = value.iter().all(u8::is_ascii_digit).then_some(value);
+    let length = digits.and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok());
+    length.ok_or(Fault::ContentLength)
 }
 
 /// Which mistake made `httparse` refuse this field line: it tells where, the learner needs to know what.
