@@ -2,7 +2,7 @@
 //! [`hello_runtime`] implements them on WASI; in the tests it implements them on a model of the host.
 
 use std::future::Future;
-use std::io::{self, ErrorKind};
+use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 
@@ -29,27 +29,17 @@ pub trait Stream {
     fn abandon_writes(&mut self);
 }
 
-/// What came of accepting a connection.
-#[derive(Debug)]
-pub enum Accepted<S> {
-    /// A connection, and the address of its peer.
-    Connection(S, SocketAddr),
-    /// The peer has closed the connection while it was pending.
-    Aborted,
-    /// No connection is pending.
-    WouldBlock,
-}
-
 /// A listener.
 pub trait Listener {
     /// An accepted connection.
     type Stream: Stream + 'static;
 
-    /// Accepts the next connection, if one is pending.
+    /// Accepts the next connection, if one is pending, and returns it with the address of its peer.
     ///
     /// # Errors
-    /// A sentence on why no connection can be accepted just now.
-    fn accept(&mut self) -> Result<Accepted<Self::Stream>, &'static str>;
+    /// [`ConnectionAborted`](std::io::ErrorKind::ConnectionAborted): the peer has closed the connection while it was pending. Any other
+    /// kind: no connection can be accepted just now.
+    fn accept(&mut self) -> io::Result<Option<(Self::Stream, SocketAddr)>>;
 
     /// Waits until a connection may be pending.
     fn ready(&mut self) -> impl Future<Output = ()>;
@@ -101,14 +91,8 @@ impl<S: Socket> Stream for hello_runtime::Stream<S> {
 impl<L: ListeningSocket> Listener for hello_runtime::Listener<L> {
     type Stream = hello_runtime::Stream<L::Socket>;
 
-    fn accept(&mut self) -> Result<Accepted<Self::Stream>, &'static str> {
-        match self.try_accept() {
-            Ok(Some((stream, address))) => Ok(Accepted::Connection(stream, address)),
-            Ok(None) => Ok(Accepted::WouldBlock),
-            Err(error) if error.kind() == ErrorKind::ConnectionAborted => Ok(Accepted::Aborted),
-            // WASI has no code for the usual reason: no file descriptor is left.
-            Err(_) => Err("the system has no room for another connection"),
-        }
+    fn accept(&mut self) -> io::Result<Option<(Self::Stream, SocketAddr)>> {
+        self.try_accept()
     }
 
     async fn ready(&mut self) {

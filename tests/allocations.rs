@@ -4,13 +4,15 @@
 
 use std::cell::RefCell;
 use std::future::{Future, pending};
+use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Waker};
 use std::time::{Duration, SystemTime};
 
 use hello_server::events::{Event, Observer};
-use hello_server::net::{Accepted, Listener, Runtime, Stream};
+use hello_server::net::{Listener, Runtime, Stream};
 use hello_server::server::accept::serve;
 use hello_server::server::{Limits, Server};
 
@@ -50,11 +52,8 @@ struct Once(Option<Peer>);
 impl Listener for Once {
     type Stream = Peer;
 
-    fn accept(&mut self) -> Result<Accepted<Peer>, &'static str> {
-        Ok(self
-            .0
-            .take()
-            .map_or(Accepted::WouldBlock, |peer| Accepted::Connection(peer, ([127, 0, 0, 1], 50_000).into())))
+    fn accept(&mut self) -> io::Result<Option<(Peer, SocketAddr)>> {
+        Ok(self.0.take().map(|peer| (peer, ([127, 0, 0, 1], 50_000).into())))
     }
 
     async fn ready(&mut self) {

@@ -1,6 +1,7 @@
 //! Accepts connections, as long as the limit permits.
 
 use std::convert::Infallible;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
@@ -11,7 +12,7 @@ use hello_runtime::race;
 use super::limit::Permit;
 use super::{Server, connection};
 use crate::events::{Event, Observer, Peer};
-use crate::net::{Accepted, Listener, Runtime, Stream};
+use crate::net::{Listener, Runtime, Stream};
 
 /// How long to wait after a connection could not be accepted, before the next attempt. Such errors pass: the system has no file
 /// descriptor left until a connection is closed.
@@ -19,6 +20,9 @@ const ERROR_PAUSE: Duration = Duration::from_millis(50);
 
 /// For how long accepting must have worked until the next error is reported.
 const QUIET_FOR: Duration = Duration::from_secs(60);
+
+/// Why a connection cannot be accepted. WASI has no code for the usual reason: no file descriptor is left.
+const NO_ROOM: &str = "the system has no room for another connection";
 
 /// How many connections are accepted until the other tasks have a turn. That takes 3 milliseconds; and 50 such turns a second are
 /// enough for ten thousand clients at once: the system keeps some of them in its backlog, and lets the others try again a second
@@ -30,34 +34,27 @@ const LAST_ACCEPTS: usize = u16::MAX as usize;
 
 /// Accepts connections on `listener`, and serves them, until the server stops; then accepts those that are pending already, because
 /// their clients were told that they are connected.
-pub async fn serve<L, R, O>(server: Rc<Server<R, O>>, mut listener: L)
-where
-    L: Listener,
-    R: Runtime,
-    O: Observer + 'static,
-{
+pub async fn serve<R: Runtime, O: Observer + 'static>(server: Rc<Server<R, O>>, mut listener: impl Listener) {
     let _open = server.stop.listener();
     race(pin!(accept_loop(&server, &mut listener)), pin!(server.stop.begun())).await;
     for _ in 0..LAST_ACCEPTS {
         let permit = server.connections.acquire().await;
         match listener.accept() {
-            Ok(Accepted::Connection(stream, address)) => server.spawn_connection(stream, address, permit),
-            Ok(Accepted::Aborted) => {}
+            Ok(Some((stream, address))) => server.spawn_connection(stream, address, permit),
+            Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
             // Between this look and the end of the listener there is as little as can be: a client that connects meanwhile is let in by
             // the kernel, and then reset.
-            Ok(Accepted::WouldBlock) if listener.has_pending() => {}
-            Ok(Accepted::WouldBlock) | Err(_) => break,
+            Ok(None) if listener.has_pending() => {}
+            Ok(None) | Err(_) => break,
         }
     }
 }
 
 /// Accepts connections, and serves them. It never ends: no error of one accept is a reason not to try the next.
-async fn accept_loop<L, R, O>(server: &Rc<Server<R, O>>, listener: &mut L) -> Infallible
-where
-    L: Listener,
-    R: Runtime,
-    O: Observer + 'static,
-{
+async fn accept_loop<R: Runtime, O: Observer + 'static>(
+    server: &Rc<Server<R, O>>,
+    listener: &mut impl Listener,
+) -> Infallible {
     let mut accepted = 0;
     let mut quiet_until = Duration::ZERO;
     loop {
@@ -71,17 +68,17 @@ where
         };
         accepted += 1;
         match listener.accept() {
-            Ok(Accepted::Connection(stream, address)) => server.spawn_connection(stream, address, permit),
-            Ok(Accepted::Aborted) => drop(permit),
-            Ok(Accepted::WouldBlock) => {
+            Ok(Some((stream, address))) => server.spawn_connection(stream, address, permit),
+            Ok(None) => {
                 drop(permit);
                 accepted = ACCEPTS_PER_TURN;
             }
-            Err(cause) => {
+            Err(error) if error.kind() == ErrorKind::ConnectionAborted => drop(permit),
+            Err(_) => {
                 drop(permit);
                 let now = server.runtime.now();
                 if now >= quiet_until {
-                    server.observer.observe(Event::AcceptFailed { cause });
+                    server.observer.observe(Event::AcceptFailed { cause: NO_ROOM });
                 }
                 quiet_until = now + QUIET_FOR;
                 server.connections.evict_one();

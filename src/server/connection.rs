@@ -52,12 +52,12 @@ impl From<CloseReason> for Stop {
 }
 
 /// Serves one connection until it is closed. Holds the permit until the connection is really gone.
-pub async fn serve_connection<S, R, O>(server: Rc<Server<R, O>>, stream: S, peer: Peer, permit: Permit)
-where
-    S: Stream,
-    R: Runtime,
-    O: Observer,
-{
+pub async fn serve_connection<R: Runtime, O: Observer>(
+    server: Rc<Server<R, O>>,
+    stream: impl Stream,
+    peer: Peer,
+    permit: Permit,
+) {
     let transport = Transport::new(&server, stream, peer, permit);
     let mut connection =
         Connection { server: &server, transport, peer, responses: Vec::new(), used: 0, served: 0, waiting_since: None };

@@ -19,7 +19,7 @@ use crate::events::CloseReason;
 #[derive(Debug, Clone)]
 pub struct ConnectionLimit(Rc<RefCell<Inner>>);
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Inner {
     most: usize,
     permits: Slab<PermitState>,
@@ -62,17 +62,7 @@ pub struct Permit {
 impl ConnectionLimit {
     /// A limit of `most` connections.
     pub fn new(most: usize) -> Self {
-        ConnectionLimit(Rc::new(RefCell::new(Inner {
-            most,
-            permits: Slab::new(),
-            idle: VecDeque::new(),
-            slow: VecDeque::new(),
-            evicted: Vec::new(),
-            waiting: Vec::new(),
-            times: 0,
-            is_stopping: false,
-            all_returned: None,
-        })))
+        ConnectionLimit(Rc::new(RefCell::new(Inner { most, ..Inner::default() })))
     }
 
     /// How many permits are taken.
@@ -106,7 +96,7 @@ impl ConnectionLimit {
         self.0.borrow_mut().evict_one();
     }
 
-    /// Has idle connections closed, now and from now on; see [`Permit::evicted_or_stopping`].
+    /// Has idle connections closed, now and from now on; see [`Permit::evicted`].
     pub fn close_idle(&self) {
         let mut inner = self.0.borrow_mut();
         inner.is_stopping = true;
@@ -203,23 +193,16 @@ impl Permit {
         inner.evict_if_needed();
     }
 
-    /// Waits until the connection is evicted.
-    pub async fn evicted(&self) {
-        self.closing(|_| false).await;
-    }
-
-    /// Waits until the connection is evicted, or the server has idle connections closed.
-    pub async fn evicted_or_stopping(&self) -> CloseReason {
-        self.closing(|inner| inner.is_stopping).await
-    }
-
-    async fn closing(&self, is_stopping: impl Fn(&Inner) -> bool) -> CloseReason {
+    /// Waits until the connection is evicted; or, if it `is_idle`, until the server has idle connections closed.
+    pub async fn evicted(&self, is_idle: bool) -> CloseReason {
         poll_fn(|context| {
             let inner = &mut *self.limit.0.borrow_mut();
-            let is_stopping = is_stopping(inner);
             let state = &mut inner.permits[self.key];
-            if state.is_evicted || is_stopping {
-                return Poll::Ready(if state.is_evicted { CloseReason::Evicted } else { CloseReason::Stopping });
+            if state.is_evicted {
+                return Poll::Ready(CloseReason::Evicted);
+            }
+            if is_idle && inner.is_stopping {
+                return Poll::Ready(CloseReason::Stopping);
             }
             match &mut state.waker {
                 Some(waker) => waker.clone_from(context.waker()),

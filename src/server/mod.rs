@@ -13,12 +13,8 @@
 //! [`Observer`]; [`crate::observers`] has those that there are.
 
 use std::cell::{Cell, RefCell};
-use std::future::Future;
-use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
-
-use hello_runtime::{Either, race};
 
 pub mod accept;
 pub mod connection;
@@ -103,22 +99,6 @@ impl<R: Runtime, O: Observer> Server<R, O> {
     /// How many connections are open.
     pub fn connections(&self) -> usize {
         self.connections.taken()
-    }
-}
-
-/// The deadline has passed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Elapsed;
-
-/// What `future` comes to, unless `deadline` passes first.
-async fn timeout_at<R: Runtime, F: Future>(
-    runtime: &R,
-    deadline: Duration,
-    future: Pin<&mut F>,
-) -> Result<F::Output, Elapsed> {
-    match race(future, pin!(runtime.sleep_until(deadline))).await {
-        Either::First(output) => Ok(output),
-        Either::Second(()) => Err(Elapsed),
     }
 }
 

@@ -11,7 +11,9 @@ use std::pin::pin;
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
-use super::{Server, timeout_at};
+use hello_runtime::race;
+
+use super::Server;
 use crate::net::Runtime;
 
 /// How long idle peers may still begin a request: a busy client has sent its next request before it can learn of the end.
@@ -97,7 +99,7 @@ impl<R: Runtime, O> Server<R, O> {
             self.stop.listeners_closed().await;
             poll_fn(|context| self.connections.poll_all_returned(context)).await;
         };
-        let _ = timeout_at(&self.runtime, end, pin!(stopped)).await;
+        race(pin!(stopped), pin!(self.runtime.sleep_until(end))).await;
         self.connections.taken()
     }
 }

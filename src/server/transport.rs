@@ -114,7 +114,7 @@ impl<'s, S: Stream, R: Runtime, O: Observer> Transport<'s, S, R, O> {
             }
             runtime.sleep_until(idle_from).await;
             permit.set_idle();
-            permit.evicted_or_stopping().await
+            permit.evicted(true).await
         };
         let evicted = pin!(or_at(runtime, since + timeout, CloseReason::IdleTimeout, evicted));
         let Reader { stream, size, has_looked } = &mut self.reader;
@@ -169,7 +169,7 @@ impl<'s, S: Stream, R: Runtime, O: Observer> Transport<'s, S, R, O> {
         if is_whole && reason == CloseReason::LastResponse {
             self.permit.set_idle();
             let end = runtime.now() + LINGER;
-            race(pin!(drain(runtime, &mut self.reader.stream, end)), pin!(self.permit.evicted())).await;
+            race(pin!(drain(runtime, &mut self.reader.stream, end)), pin!(self.permit.evicted(false))).await;
         }
         // What the peer has not read by now it may never read.
         self.reader.stream.abandon_writes();
@@ -204,8 +204,7 @@ async fn or_at<R: Runtime>(
 async fn evicted_as_slow(runtime: &impl Runtime, permit: &Permit, since: Duration) -> CloseReason {
     runtime.sleep_until(since + SLOW_AFTER).await;
     permit.set_slow();
-    permit.evicted().await;
-    CloseReason::Evicted
+    permit.evicted(false).await
 }
 
 /// Waits until a peer that has responses to read since `since` has had all its time for that, or the connection is evicted.
