@@ -4,7 +4,7 @@ use std::fmt;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 
-use hello_failure::Failure;
+use hello_failure::{Failure, place};
 
 use crate::options::Place;
 
@@ -59,7 +59,7 @@ impl ListenError {
         let advice = match self.error.kind() {
             ErrorKind::AddrInUse => format!(
                 "end the program that listens there, perhaps another copy of this one, or take another port with {}",
-                place.with_another_port(self.address)
+                place::another_port(self.address, place.by_port())
             ),
             ErrorKind::PermissionDenied if self.is_privileged() => {
                 "ports below 1024 belong to the administrator; take another one, such as --port 8080".into()
@@ -74,7 +74,7 @@ impl ListenError {
                 "the system may have no file descriptor or no memory left: raise its limits (ulimit -n shows one)"
                     .into()
             }
-            _ => place.advice().into(),
+            _ => place::another_address(place.by_port()).into(),
         };
         Failure::new(self.to_string(), advice)
     }

@@ -90,14 +90,6 @@ pub trait Observer {
     fn observe(&self, event: Event<'_>);
 }
 
-/// Both are told everything, one after the other.
-impl<A: Observer, B: Observer> Observer for (A, B) {
-    fn observe(&self, event: Event<'_>) {
-        self.0.observe(event);
-        self.1.observe(event);
-    }
-}
-
 /// All are told everything, one after the other.
 impl Observer for Vec<Box<dyn Observer>> {
     // Not copied to each place where something happens: that would make the component 3 KiB larger.

@@ -5,8 +5,8 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use hello_failure::Failure;
 use hello_failure::option::{self, address};
-use hello_failure::{Failure, place};
 use lexopt::{Parser, ValueExt as _};
 
 use crate::observers::log::Format;
@@ -86,23 +86,8 @@ impl Place {
     pub const DEFAULT: Place = Place::Loopback { port: 9000 };
 
     /// Whether the server was given a port only, and is called localhost.
-    fn by_port(&self) -> bool {
+    pub fn by_port(&self) -> bool {
         matches!(self, Place::Loopback { .. })
-    }
-
-    /// The [URL](place::url) of a server that listens at `address`.
-    pub fn url(&self, address: SocketAddr) -> String {
-        place::url(address, self.by_port())
-    }
-
-    /// The [option](place::another_port) that moves a server from `address` to another port.
-    pub fn with_another_port(&self, address: SocketAddr) -> String {
-        place::another_port(address, self.by_port())
-    }
-
-    /// What to do when this machine has [no such address](place::another_address).
-    pub fn advice(&self) -> &'static str {
-        place::another_address(self.by_port())
     }
 }
 
@@ -138,11 +123,7 @@ impl Default for Options {
 ///
 /// # Errors
 /// A mistake in it.
-pub fn parse<A>(arguments: A) -> Result<Command, Failure>
-where
-    A: IntoIterator,
-    A::Item: Into<OsString>,
-{
+pub fn parse(arguments: impl IntoIterator<Item: Into<OsString>>) -> Result<Command, Failure> {
     Ok(read(Parser::from_args(arguments))?)
 }
 
@@ -231,6 +212,8 @@ fn color(text: &str) -> Result<Color, &'static str> {
 
 #[cfg(test)]
 mod tests {
+    use hello_failure::place;
+
     use super::*;
 
     fn address(text: &str) -> SocketAddr {
@@ -248,7 +231,7 @@ mod tests {
             (&listed, "[::1]:9000", "http://[::1]:9000"),
             (&listed, "[fe80::5%2]:9000", "http://[fe80::5%252]:9000"),
         ] {
-            assert_eq!(place.url(address(listens_at)), url);
+            assert_eq!(place::url(address(listens_at), place.by_port()), url);
         }
     }
 
@@ -262,7 +245,7 @@ mod tests {
             (&listed, "[::1]:65535", "--listen [::1]:0"),
             (&listed, "[fe80::5%2]:9000", "--listen [fe80::5%2]:9001"),
         ] {
-            let advised = place.with_another_port(address(taken));
+            let advised = place::another_port(address(taken), place.by_port());
             assert_eq!(advised, option);
             assert!(matches!(parse(advised.split(' ')), Ok(Command::Serve(_))), "{advised}");
         }
@@ -270,7 +253,7 @@ mod tests {
 
     #[test]
     fn no_option_is_to_be_left_out_that_was_not_given() {
-        assert!(!Place::DEFAULT.advice().contains("leave"));
-        assert!(Place::Addresses(vec![]).advice().contains("leave --listen out"));
+        assert!(!place::another_address(Place::DEFAULT.by_port()).contains("leave"));
+        assert!(place::another_address(Place::Addresses(vec![]).by_port()).contains("leave --listen out"));
     }
 }

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::rc::Rc;
 use std::time::Duration;
 
-use hello_failure::{escape, lines, report};
+use hello_failure::{escape, lines, place, report};
 use hello_runtime::io::{Input, print, print_error, stderr, stdin, stdout, stdout_is_terminal};
 use hello_runtime::net::{TcpListener, TcpSocket};
 use hello_runtime::{Runtime, Wasi, block_on, spawn};
@@ -16,7 +16,7 @@ use hello_server::events::{Event, Observer};
 use hello_server::observers::bytes::ShowBytes;
 use hello_server::observers::count;
 use hello_server::observers::explain::Explainer;
-use hello_server::observers::lines::Lines;
+use hello_server::observers::lines::{Lines, lost_note};
 use hello_server::observers::log::{AccessLog, Format};
 use hello_server::observers::notes::{Counter, Notes};
 use hello_server::options::{self, Color, Command, HELP, Options, Place};
@@ -59,20 +59,12 @@ pub(crate) fn main() -> ExitCode {
 /// Does what the command line asks for.
 fn run() -> anyhow::Result<()> {
     match options::parse(std::env::args_os().skip(1))? {
-        Command::Serve(options) => serve(&options),
-        Command::CheckOptions(options) => {
-            print(&options.map_or_else(String::new, |options| options.needs()));
-            Ok(())
-        }
-        Command::Help => {
-            print(HELP);
-            Ok(())
-        }
-        Command::Version => {
-            print(concat!("hello-server ", env!("CARGO_PKG_VERSION"), "\n"));
-            Ok(())
-        }
+        Command::Serve(options) => serve(&options)?,
+        Command::CheckOptions(options) => print(&options.map_or_else(String::new, |options| options.needs())),
+        Command::Help => print(HELP),
+        Command::Version => print(concat!("hello-server ", env!("CARGO_PKG_VERSION"), "\n")),
     }
+    Ok(())
 }
 
 /// Listens where it is told to, says so, and serves until the end.
@@ -90,7 +82,10 @@ fn serve(options: &Options) -> anyhow::Result<()> {
     print(&lines.take());
     let listeners = listeners.map_err(|error| error.failure(&options.place))?;
     // Whoever reads that it serves may tell it to stop.
-    let stdin = options.stop_when_stdin_closes.then(Stdin::new);
+    let mut stdin = options.stop_when_stdin_closes.then(stdin);
+    // It is read at once, so that the host knows from now on that its end will be noticed. If this was the end, it will be the end
+    // the next time, too.
+    stdin.as_mut().map(is_open);
     announce(&listeners, options).map_err(|error| error.failure(&options.place))?;
 
     let server = Server::new(runtime.clone(), observers, options.limits.clone());
@@ -98,7 +93,7 @@ fn serve(options: &Options) -> anyhow::Result<()> {
     let (stdout, stderr) = (stdout(), stderr());
     let (log, trouble) = (Rc::clone(&lines), Rc::clone(&notes));
     spawn(async move {
-        log.run(stdout, &|error| trouble.say(&format!("hello-server: note: {error}\n"))).await;
+        log.run(stdout, &|error| trouble.say(lost_note(error))).await;
     });
     let complaints = Rc::clone(&notes);
     // When standard error does not take them either, there is nobody to tell.
@@ -108,10 +103,10 @@ fn serve(options: &Options) -> anyhow::Result<()> {
     }
     let (waiting, options) = (runtime.clone(), options.clone());
     block_on(async move {
-        let Some(mut stdin) = stdin else {
+        let Some(stdin) = stdin else {
             return pending().await;
         };
-        stdin.closed().await;
+        end_of(stdin).await;
         lines.say("Shutting down...\n");
         let cut = server.stop(options.grace).await;
         if cut > 0 {
@@ -126,29 +121,17 @@ fn serve(options: &Options) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Standard input, of which only the end counts: a pipe that is closed, Ctrl-D in a terminal, or a host that says so.
-struct Stdin(Input);
-
-impl Stdin {
-    /// It is read at once, so that the host knows from now on that its end will be noticed.
-    fn new() -> Self {
-        let mut stdin = Stdin(stdin());
-        // If this was the end, it will be the end the next time, too.
-        stdin.is_open();
-        stdin
+/// Waits for the end of standard input: a pipe that is closed, Ctrl-D in a terminal, or a host that says so.
+async fn end_of(mut stdin: Input) {
+    while is_open(&mut stdin) {
+        // Also when something came: an input without an end must not keep out the other tasks.
+        stdin.ready().await;
     }
+}
 
-    fn is_open(&mut self) -> bool {
-        self.0.try_read(IGNORED).is_ok_and(|bytes| bytes.is_none_or(|bytes| !bytes.is_empty()))
-    }
-
-    /// Waits for the end.
-    async fn closed(&mut self) {
-        while self.is_open() {
-            // Also when something came: an input without an end must not keep out the other tasks.
-            self.0.ready().await;
-        }
-    }
+/// Whether standard input goes on. What it says is thrown away.
+fn is_open(stdin: &mut Input) -> bool {
+    stdin.try_read(IGNORED).is_ok_and(|bytes| bytes.is_none_or(|bytes| !bytes.is_empty()))
 }
 
 /// Those who tell what happens, as far as somebody wants to know. The line that explains something comes before its bytes,
@@ -225,12 +208,10 @@ fn address(listener: &TcpListener) -> Result<SocketAddr, ListenError> {
 
 /// Says where the server can be reached, now that it can be.
 fn announce(listeners: &[TcpListener], options: &Options) -> Result<(), ListenError> {
-    for listener in listeners {
-        print(&format!("Access {}\n", options.place.url(address(listener)?)));
-        if let Place::Loopback { .. } = options.place {
-            // The other listener has the same name.
-            break;
-        }
+    // Both loopback addresses have the same name.
+    let names = if options.place.by_port() { 1 } else { listeners.len() };
+    for listener in &listeners[..names] {
+        print(&format!("Access {}\n", place::url(address(listener)?, options.place.by_port())));
     }
     Ok(())
 }

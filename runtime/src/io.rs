@@ -5,12 +5,15 @@ use std::io::{self, ErrorKind};
 use ::wasi::cli::{stderr, stdin, stdout, terminal_stdout};
 use ::wasi::io::streams::{InputStream, OutputStream, StreamError};
 
-use crate::current;
 use crate::reactor::Source;
 use crate::wasi::{Wasi, permitted, read};
+use crate::{current, yield_now};
 
 /// How many bytes `blocking-write-and-flush` takes at a time, as WASI defines it.
 const BLOCKING_WRITE: usize = 4096;
+
+/// How many bytes [`Output::write_all`] writes until the other tasks have a turn: to write a megabyte takes ten milliseconds.
+const WRITE_PER_TURN: usize = 16 * 1024;
 
 /// Standard output.
 pub fn stdout() -> Output {
@@ -83,14 +86,18 @@ impl Output {
         }
     }
 
-    /// Writes all of `bytes`. When the future is dropped before it is ready, some of them may have been written.
+    /// Writes all of `bytes`; between each 16 KiB of them the other tasks have a turn. When the future is dropped before it is ready,
+    /// some of them may have been written.
     ///
     /// # Errors
     /// As [`write`](Output::write).
     pub async fn write_all(&mut self, mut bytes: &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {
-            let written = self.write(bytes).await?;
+            let written = self.write(&bytes[..bytes.len().min(WRITE_PER_TURN)]).await?;
             bytes = &bytes[written..];
+            if !bytes.is_empty() {
+                yield_now().await;
+            }
         }
         Ok(())
     }

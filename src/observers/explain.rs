@@ -31,28 +31,16 @@ impl Explainer {
     }
 
     fn closed(&self, number: u64, reason: CloseReason) {
-        match reason {
-            CloseReason::LastResponse => self.tell(
-                "close",
-                "shutdown",
-                format_args!("call {number}: that was the last answer, and the server hangs up"),
-            ),
+        let (wasi, sentence) = match reason {
+            CloseReason::LastResponse => ("shutdown", "that was the last answer, and the server hangs up".into()),
             CloseReason::PeerFinished => {
                 self.tell("read", "input-stream.read: closed", format_args!("call {number}: the client has hung up"));
-                self.tell("close", "shutdown", format_args!("call {number}: and so does the server"));
+                ("shutdown", "and so does the server".into())
             }
-            CloseReason::IdleTimeout | CloseReason::WriteTimeout | CloseReason::Evicted | CloseReason::Stopping => self
-                .tell(
-                    "close",
-                    "the socket is dropped",
-                    format_args!("call {number}: {}, so the server hangs up", why(reason)),
-                ),
-            CloseReason::Disconnected => self.tell(
-                "close",
-                "the socket is dropped",
-                format_args!("call {number}: the client is gone without a word"),
-            ),
-        }
+            CloseReason::Disconnected => ("the socket is dropped", "the client is gone without a word".into()),
+            _ => ("the socket is dropped", format!("{}, so the server hangs up", why(reason))),
+        };
+        self.tell("close", wasi, format_args!("call {number}: {sentence}"));
     }
 }
 

@@ -6,6 +6,7 @@
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::future::{Future, poll_fn};
+use std::io::{self, ErrorKind};
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
@@ -23,48 +24,29 @@ const LOOK: Duration = Duration::from_millis(10);
 /// Where lines go.
 pub trait Sink {
     /// Writes whole lines; waits while there is no room.
-    fn write(&mut self, lines: &[u8]) -> impl Future<Output = Result<(), SinkError>>;
+    ///
+    /// # Errors
+    /// [`BrokenPipe`](ErrorKind::BrokenPipe): the reader has gone, as with `serve | head -1`. Any other kind: these lines are lost, as on
+    /// a full disk; the next ones may not be.
+    fn write(&mut self, lines: &[u8]) -> impl Future<Output = io::Result<()>>;
 }
-
-/// How many bytes of lines are written until the other tasks have a turn: a burst of requests leaves a megabyte of lines, and to
-/// write that takes ten milliseconds.
-#[cfg(target_family = "wasm")]
-const BYTES_PER_TURN: usize = 16 * 1024;
 
 /// Standard output, and standard error.
 #[cfg(target_family = "wasm")]
 impl Sink for hello_runtime::io::Output {
-    async fn write(&mut self, mut lines: &[u8]) -> Result<(), SinkError> {
-        let failure = |error: std::io::Error| match error.kind() {
-            std::io::ErrorKind::BrokenPipe => SinkError::Closed,
-            _ => SinkError::Failed,
-        };
-        while !lines.is_empty() {
-            let written = Self::write(self, &lines[..lines.len().min(BYTES_PER_TURN)]).await.map_err(failure)?;
-            lines = &lines[written..];
-            if !lines.is_empty() {
-                hello_runtime::yield_now().await;
-            }
-        }
-        self.flush().map_err(failure)
+    async fn write(&mut self, lines: &[u8]) -> io::Result<()> {
+        self.write_all(lines).await?;
+        self.flush()
     }
 }
 
-/// Why lines could not be written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SinkError {
-    /// Nobody reads them any more, as with `serve | head -1`.
-    Closed,
-    /// These are lost, as on a full disk; the next ones may not be.
-    Failed,
-}
-
-impl fmt::Display for SinkError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            SinkError::Closed => "nobody reads the log any more; serving on without it",
-            SinkError::Failed => "the log cannot be written (is the disk full?); serving on, and lines of it are lost",
-        })
+/// What the operator is told when the log cannot be written.
+pub fn lost_note(kind: ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::BrokenPipe => "hello-server: note: nobody reads the log any more; serving on without it\n",
+        _ => {
+            "hello-server: note: the log cannot be written (is the disk full?); serving on, and lines of it are lost\n"
+        }
     }
 }
 
@@ -138,13 +120,13 @@ impl Lines {
     /// Passes lines on to `sink` whenever there are some, until they are [finished](Lines::finish), or until nobody reads
     /// them any more: then there are no more lines, and the server goes on without them. `complain` is told of that; and
     /// that lines could not be written, once until it has worked again.
-    pub async fn run(&self, sink: impl Sink, complain: &dyn Fn(SinkError)) {
+    pub async fn run(&self, sink: impl Sink, complain: &dyn Fn(ErrorKind)) {
         self.running.set(true);
         self.pass_on(sink, complain).await;
         self.running.set(false);
     }
 
-    async fn pass_on(&self, mut sink: impl Sink, complain: &dyn Fn(SinkError)) {
+    async fn pass_on(&self, mut sink: impl Sink, complain: &dyn Fn(ErrorKind)) {
         // Nobody says how much of a write that failed was written.
         let mut torn = false;
         // How many lines the last write was about. A host that writes behind our back says only at the next one whether
@@ -182,16 +164,16 @@ impl Lines {
                     failing &= torn;
                     unsure = about;
                 }
-                Err(SinkError::Failed) => {
+                Err(ref error) if error.kind() == ErrorKind::BrokenPipe => {
+                    self.closed.set(true);
+                    complain(ErrorKind::BrokenPipe);
+                    return;
+                }
+                Err(ref error) => {
                     self.lost.set(self.lost.get() + about + std::mem::take(&mut unsure));
                     if !std::mem::replace(&mut failing, true) {
-                        complain(SinkError::Failed);
+                        complain(error.kind());
                     }
-                }
-                Err(SinkError::Closed) => {
-                    self.closed.set(true);
-                    complain(SinkError::Closed);
-                    return;
                 }
             }
             torn = written.is_err();

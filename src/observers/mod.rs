@@ -11,6 +11,8 @@
 //!
 //! A new one is a file here, and a line in `start.rs`.
 
+use std::fmt::Write as _;
+
 use secrets::secret;
 
 use crate::events::CloseReason;
@@ -51,12 +53,8 @@ fn escape_line(out: &mut String, line: &[u8]) {
 fn escape_invisible(out: &mut String, byte: u8) {
     match byte {
         b' '..=b'~' => out.push(char::from(byte)),
-        _ => {
-            const DIGITS: &[u8; 16] = b"0123456789abcdef";
-            out.push_str("\\x");
-            out.push(char::from(DIGITS[usize::from(byte >> 4)]));
-            out.push(char::from(DIGITS[usize::from(byte & 15)]));
-        }
+        // Writing to a string does not fail.
+        _ => _ = write!(out, "\\x{byte:02x}"),
     }
 }
 

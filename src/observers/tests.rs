@@ -1,12 +1,13 @@
 //! What the observers tell about conversations in memory.
 
 use std::cell::{Cell, RefCell};
+use std::io::{self, ErrorKind};
 use std::rc::Rc;
 use std::time::Duration;
 
 use super::bytes::ShowBytes;
 use super::explain::Explainer;
-use super::lines::{Lines, Sink, SinkError};
+use super::lines::{Lines, Sink};
 use super::log::{AccessLog, Format};
 use super::notes::{Counter, Notes};
 use crate::events::{Event, Exchange, Observer, Peer};
@@ -18,12 +19,20 @@ use crate::site::Site;
 use hello_runtime::Runtime;
 use hello_runtime::model::{Client, Model, Network, NetworkListener, ROOM};
 
+/// Both are told everything, one after the other.
+impl<A: Observer, B: Observer> Observer for (A, B) {
+    fn observe(&self, event: Event<'_>) {
+        self.0.observe(event);
+        self.1.observe(event);
+    }
+}
+
 /// Takes lines when the test lets it.
 #[derive(Clone, Default)]
 struct Page(Rc<RefCell<Vec<String>>>);
 
 impl Sink for Page {
-    async fn write(&mut self, lines: &[u8]) -> Result<(), SinkError> {
+    async fn write(&mut self, lines: &[u8]) -> io::Result<()> {
         self.0.borrow_mut().push(String::from_utf8(lines.to_vec()).expect("text"));
         Ok(())
     }
@@ -114,8 +123,8 @@ fn lines_of_one_turn_are_written_together() {
 struct Shut;
 
 impl Sink for Shut {
-    async fn write(&mut self, _: &[u8]) -> Result<(), SinkError> {
-        Err(SinkError::Closed)
+    async fn write(&mut self, _: &[u8]) -> io::Result<()> {
+        Err(ErrorKind::BrokenPipe.into())
     }
 }
 
@@ -130,13 +139,13 @@ struct Disk {
 }
 
 impl Sink for Disk {
-    async fn write(&mut self, lines: &[u8]) -> Result<(), SinkError> {
+    async fn write(&mut self, lines: &[u8]) -> io::Result<()> {
         if std::mem::take(&mut self.failed) {
-            return Err(SinkError::Failed);
+            return Err(ErrorKind::StorageFull.into());
         }
         match (self.full.get(), self.later) {
             (false, _) => self.page.write(lines).await,
-            (true, false) => Err(SinkError::Failed),
+            (true, false) => Err(ErrorKind::StorageFull.into()),
             (true, true) => {
                 self.failed = true;
                 Ok(())
@@ -180,7 +189,7 @@ fn a_log_that_fails_twice_says_so_twice_and_each_time_no_fewer_lines_than_were_l
                 log.observe(answered());
                 scene.pause().await;
             }
-            assert_eq!(*complaints.borrow(), [SinkError::Failed; 2]);
+            assert_eq!(*complaints.borrow(), [ErrorKind::StorageFull; 2]);
             let text = disk.page.0.take().concat();
             let written = text.lines().filter(|line| line.contains("\"GET / ")).count();
             let said = text.lines().filter_map(|line| line.strip_prefix("# up to ")?.strip_suffix(" lines lost"));
@@ -200,7 +209,7 @@ struct Stalled {
 }
 
 impl Sink for Stalled {
-    async fn write(&mut self, lines: &[u8]) -> Result<(), SinkError> {
+    async fn write(&mut self, lines: &[u8]) -> io::Result<()> {
         while !self.resumed.get() {
             let later = self.clock.now() + Duration::from_millis(1);
             self.clock.sleep_until(later).await;
@@ -290,7 +299,7 @@ fn the_last_lines_are_passed_on_before_the_end() {
 struct Stuck;
 
 impl Sink for Stuck {
-    async fn write(&mut self, _lines: &[u8]) -> Result<(), SinkError> {
+    async fn write(&mut self, _lines: &[u8]) -> io::Result<()> {
         std::future::pending().await
     }
 }
