@@ -36,6 +36,8 @@
 #![cfg_attr(not(target_family = "wasm"), allow(rustdoc::broken_intra_doc_links))]
 
 mod executor;
+#[cfg(feature = "futures-io")]
+mod futures_io;
 mod host;
 mod listener;
 mod poll_set;

@@ -322,6 +322,27 @@ impl<H: Host> Source<H> {
         Source { reactor, key }
     }
 
+    /// Wakes the task of `context` when the pollable is ready, and no other task any more.
+    pub(crate) fn wake(&self, context: &Context<'_>) {
+        let Sources { slots, waits, .. } = &mut *self.reactor.sources.borrow_mut();
+        let slot = &mut slots[self.key];
+        match &mut slot.waker {
+            Some(waker) => waker.clone_from(context.waker()),
+            none => {
+                *none = Some(context.waker().clone());
+                *waits += 1;
+                slot.number = *waits;
+                let interest = Interest { key: self.key, number: *waits, since: self.reactor.now() };
+                self.reactor.set.borrow_mut().insert(interest);
+            }
+        }
+    }
+
+    /// Whether a task is to be woken. The reactor takes the waker out when the pollable is ready.
+    fn is_awaited(&self) -> bool {
+        self.reactor.sources.borrow().slots[self.key].waker.is_some()
+    }
+
     /// Waits until the pollable is ready. It may be reported ready too often, never too seldom.
     pub(crate) fn ready(&self) -> Ready<'_, H> {
         Ready { source: self, is_waiting: false }
@@ -348,24 +369,11 @@ impl<H: Host> Future for Ready<'_, H> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        // The reactor takes the waker out when the pollable is ready. A waker that is still there means: not ready.
-        let reactor = &self.source.reactor;
-        let Sources { slots, waits, .. } = &mut *reactor.sources.borrow_mut();
-        let slot = &mut slots[self.source.key];
-        match &mut slot.waker {
-            None if self.is_waiting => {
-                self.is_waiting = false;
-                return Poll::Ready(());
-            }
-            Some(waker) => waker.clone_from(context.waker()),
-            none => {
-                *none = Some(context.waker().clone());
-                *waits += 1;
-                slot.number = *waits;
-                let interest = Interest { key: self.source.key, number: *waits, since: reactor.now() };
-                reactor.set.borrow_mut().insert(interest);
-            }
+        if self.is_waiting && !self.source.is_awaited() {
+            self.is_waiting = false;
+            return Poll::Ready(());
         }
+        self.source.wake(context);
         self.is_waiting = true;
         Poll::Pending
     }

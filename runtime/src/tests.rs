@@ -1,10 +1,13 @@
 //! Reactor and executor against the model of the host, and what happens to a loop that does without them.
 
 use std::cell::{Cell, RefCell};
+use std::io;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::Waker;
 use std::time::Duration;
+
+use futures_lite::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
 use crate::host::Host;
 use crate::model::{BUDGET, Model, NetworkListener, ROOM};
@@ -186,4 +189,50 @@ fn a_stream_may_be_dropped_with_a_write_in_flight() {
         clock.sleep_until(clock.now() + Duration::from_secs(1)).await;
     });
     drop(client);
+}
+
+/// A protocol that knows nothing of this runtime: reads to the end, writes more than there is room for, and closes.
+async fn protocol(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<String> {
+    let mut text = String::new();
+    stream.read_to_string(&mut text).await?;
+    stream.write_all(&[b'x'; 4 * ROOM]).await?;
+    stream.close().await?;
+    Ok(text)
+}
+
+#[test]
+fn a_protocol_on_futures_io_loses_no_byte_and_waits_until_the_system_has_the_last_one() {
+    let model = Model::new();
+    let runtime = Runtime::new(model.clone());
+    let (mut listener, network) = NetworkListener::listen(&model, &runtime);
+    let client = Rc::new(network.connect());
+    let (peer, clock) = (Rc::clone(&client), runtime.clone());
+    let has_read = Rc::new(Cell::new(false));
+    let reads = Rc::clone(&has_read);
+    runtime.spawn(async move {
+        let pause = async || clock.sleep_until(clock.now() + Duration::from_secs(1)).await;
+        for part in ["in ", "three ", "parts"] {
+            pause().await;
+            peer.send(part.as_bytes());
+        }
+        peer.shutdown_write();
+        pause().await;
+        reads.set(true);
+        assert_eq!(peer.receive_all().await.len(), 4 * ROOM);
+    });
+    runtime.block_on(async move {
+        let (stream, _) = listener.try_accept().expect("no error").expect("a connection");
+        assert_eq!(protocol(stream).await.expect("the client reads"), "in three parts");
+        assert!(has_read.get(), "closed before the client has read");
+        assert!(client.is_closed(), "the client knows that nothing more comes");
+    });
+}
+
+#[test]
+fn the_echo_server_of_the_readme_is_the_example() {
+    let readme = include_str!("../README.md").split("```").nth(1).expect("a block of code");
+    let mut example = include_str!("../examples/echo.rs").lines().map(|line| line.replace("hello_runtime::net::", ""));
+    for line in readme.lines().skip_while(|line| line.trim() != "loop {") {
+        assert!(example.any(|other| other.trim() == line.trim()), "examples/echo.rs has no {line:?}, or not there");
+    }
 }

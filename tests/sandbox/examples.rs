@@ -112,3 +112,17 @@ fn chat_ends_for_both_after_a_silence_and_a_client_that_never_reads_freezes_no_o
     receive(&mut second, b"hello");
     drop(deaf);
 }
+
+#[test]
+fn lines_sends_each_line_back_in_capitals_however_it_comes() {
+    let (_program, address) = example("lines", &[]);
+    let (mut stream, mut other) = (connect(address), connect(address));
+    for piece in ["hel", "lo\nwor", "ld\n"] {
+        stream.write_all(piece.as_bytes()).expect("write a piece");
+        other.write_all(b"x\n").expect("write a line");
+        receive(&mut other, b"X\n");
+    }
+    receive(&mut stream, b"HELLO\nWORLD\n");
+    stream.shutdown(Shutdown::Write).expect("a socket");
+    assert_eq!(stream.read(&mut [0]).expect("an end"), 0);
+}
