@@ -127,19 +127,6 @@ impl Input {
         Ok(read(&self.stream, most)?)
     }
 
-    /// Reads at most `most` bytes, and waits while there are none. No bytes mean the end. Nothing is lost when the future is dropped.
-    ///
-    /// # Errors
-    /// The input cannot be read.
-    pub async fn read_chunk(&mut self, most: usize) -> io::Result<Vec<u8>> {
-        loop {
-            if let Some(bytes) = self.try_read(most)? {
-                return Ok(bytes);
-            }
-            self.ready().await;
-        }
-    }
-
     /// Waits until there may be something to read.
     pub async fn ready(&mut self) {
         self.readable.ready().await;
