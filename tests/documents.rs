@@ -42,12 +42,12 @@ fn options_of_help() -> Vec<(String, Option<String>)> {
 }
 
 #[test]
-fn the_readme_lists_the_options_that_help_lists_with_the_same_defaults() {
+fn the_options_page_lists_the_options_that_help_lists_with_the_same_defaults() {
     let help = options_of_help();
-    let rows = rows(&read("README.md"));
+    let rows = rows(&read("docs/options.md"));
     let listed: Vec<_> = rows.iter().filter(|row| row[0].starts_with("--") && row[0] != "---").collect();
     let names = help.iter().map(|(name, _)| name);
-    assert!(names.eq(listed.iter().map(|row| &row[0])), "README.md has others, or another order: {listed:?}");
+    assert!(names.eq(listed.iter().map(|row| &row[0])), "docs/options.md has others, or another order: {listed:?}");
     for (row, (name, default)) in listed.iter().zip(&help) {
         if let Some(default) = default {
             assert!(!row[2].is_empty() && default.starts_with(&row[2]), "{name}: {default:?}, {:?}", row[2]);
@@ -107,22 +107,22 @@ fn comparisons() -> Vec<Vec<String>> {
 }
 
 #[test]
-fn the_readme_names_every_bar_that_the_last_run_missed() {
-    let readme = read("README.md");
+fn the_benchmark_page_names_every_bar_that_the_last_run_missed() {
+    let page = read("bench/README.md");
     let results = read("bench/RESULTS.md");
     let summary = results.lines().find(|line| line.starts_with("Of ")).and_then(|line| line.split(';').next());
-    assert!(readme.contains(summary.expect("how many")), "README.md does not say: {summary:?}");
+    assert!(page.contains(summary.expect("how many")), "bench/README.md does not say: {summary:?}");
     let missed: Vec<_> =
         rows(&results).into_iter().filter(|row| row.last().is_some_and(|cell| cell == "missed")).collect();
     // What is compared, with how many connections, the median, and the bar.
     let missed: Vec<_> = missed.iter().map(|row| [2, 1, 3, 6].map(|cell| row[cell].clone())).collect();
     let named: Vec<_> =
-        rows(&readme).into_iter().filter(|row| row.len() == 4 && row[3].starts_with(['<', '>'])).collect();
+        rows(&page).into_iter().filter(|row| row.len() == 4 && row[3].starts_with(['<', '>'])).collect();
     assert_eq!(named, missed);
 }
 
 #[test]
-fn the_figures_of_the_readme_are_those_of_the_last_run() {
+fn the_figures_in_the_pages_are_those_of_the_last_run() {
     let percent = |row: &Vec<String>| row[3].parse::<f64>().map(|ratio| (ratio * 100.0).round()).expect("a ratio");
     let comparisons = comparisons();
     let of = |case: &str, what: &str| {
@@ -134,13 +134,13 @@ fn the_figures_of_the_readme_are_those_of_the_last_run() {
     let (least, most) = (of_hyper.iter().copied().fold(100.0, f64::min), of_hyper.iter().copied().fold(0.0, f64::max));
     let with_idle = of("5,000 idle + 32 active", "req/s, hello-runner: with / without idle")[0];
     let quick = 100.0 / of("kept alive", "req/s, hello-runner / hello-runner-quick")[0];
-    let readme = read("README.md").replace('\n', " ");
-    for words in [
-        format!("it answers {least} to {most} % of what hyper"),
-        format!("it keeps {with_idle} % of its speed"),
-        format!("answers {quick:.1} times as many requests"),
+    for (page, words) in [
+        ("README.md", format!("it answers {least} to {most} % of what hyper")),
+        ("bench/README.md", format!("answers {least} to {most} % of what hyper")),
+        ("bench/README.md", format!("it keeps {with_idle} % of its speed")),
+        ("bench/README.md", format!("answers {quick:.1} times as many requests")),
     ] {
-        assert!(readme.contains(&words), "README.md does not say: {words}");
+        assert!(read(page).replace('\n', " ").contains(&words), "{page} does not say: {words}");
     }
     let design = read("docs/design.md").replace('\n', " ");
     assert!(design.contains(&format!("that serves {with_idle} % of the requests")), "docs/design.md: {with_idle}");

@@ -1,4 +1,4 @@
-//! README.md compares this sandbox with plain `wasmtime run`, attempt by attempt. Each row of that table is tried here.
+//! docs/sandbox.md compares this sandbox with plain `wasmtime run`, attempt by attempt. Each row of that table is tried here.
 
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -112,6 +112,6 @@ fn the_table_of_the_readme_is_what_happens() {
     for (attempt, [ours, plain]) in rows {
         observed += &format!("| {attempt} | {ours} | {plain} |\n");
     }
-    let readme = fs::read_to_string(component::root().join("README.md")).expect("a README");
-    assert!(readme.contains(&(observed.clone() + "\n")), "README.md has another table than\n{observed}");
+    let page = fs::read_to_string(component::root().join("docs/sandbox.md")).expect("a page");
+    assert!(page.contains(&(observed.clone() + "\n")), "docs/sandbox.md has another table than\n{observed}");
 }
