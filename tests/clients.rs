@@ -4,8 +4,6 @@
 
 #[path = "../examples/shared/mod.rs"]
 mod shared;
-#[path = "support/mod.rs"]
-mod support;
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
@@ -15,13 +13,13 @@ use std::thread::{JoinHandle, spawn};
 use std::time::Duration;
 
 use hello_failure::{Failure, Report, report};
-use shared::arguments::Arguments;
-use shared::response::Response;
-use shared::url::Url;
-use support::{
+use hello_test_support::{
     HELLO, Output, PATIENCE, Server, component, is_wasmtime, launcher, leftovers, nobody, not_tested, run, runner,
     without_building,
 };
+use shared::arguments::Arguments;
+use shared::response::Response;
+use shared::url::Url;
 
 /// The two of them.
 const CLIENTS: [&str; 2] = ["socket", "url"];

@@ -12,13 +12,12 @@ use std::task::{Context, Poll, Wake, Waker};
 use hello_server::events::CloseReason;
 use hello_server::http::Fault;
 use hello_server::server::Limits;
+use hello_test_support::memory::{Step, play};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response, Uri};
-
-use crate::memory::{Step, play};
 
 /// What one side has made of a stream of bytes.
 #[derive(Debug)]

@@ -10,9 +10,8 @@ use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use hello_test_support::{HELLO, LAST_GET, PATIENCE, component, leftovers, not_tested, run};
 use rustix::process::{Pid, Signal, kill_process_group};
-
-use crate::support::{HELLO, LAST_GET, PATIENCE, component, leftovers, not_tested, run};
 
 /// The first line of what `program --version` says; without such a program it is told that it is not there.
 pub(crate) fn version(program: &str) -> Option<String> {

@@ -7,8 +7,6 @@ mod engine;
 mod node;
 mod proxies;
 mod spin;
-#[path = "../support/mod.rs"]
-mod support;
 mod table;
 mod wasmcloud;
 mod wire;
@@ -20,8 +18,8 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::Command;
 
+use hello_test_support::{Server, command_of, component, connect, run, without_building};
 use rustix::process::{Pid, Signal, kill_process};
-use support::{Server, command_of, component, connect, run, without_building};
 use table::{ECHO, ECHOED, HELLO_WORLD, Page, Row, Text, row};
 
 /// An answer, as far as it has to be the same.

@@ -4,8 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use hello_test_support::{HELLO, Server, component, run, runner};
+
 use super::pretended::launcher;
-use super::support::{HELLO, Server, component, run, runner};
 
 /// A kit, unpacked in a place with an odd name; and a folder to be PATH, in which there is nothing.
 fn kit() -> (PathBuf, PathBuf) {

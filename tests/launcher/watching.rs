@@ -6,10 +6,10 @@ use std::net::{TcpListener, TcpStream};
 use std::process::Stdio;
 use std::thread::spawn;
 
+use hello_test_support::{HELLO, Output, Server, by, hearing, leftovers, not_tested, read_all};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group, test_kill_process};
 
 use super::pretended::Project;
-use super::support::{HELLO, Output, Server, by, hearing, leftovers, not_tested, read_all};
 
 /// A server that follows the source of `project`, on a free port.
 fn watch(project: &Project, words: &[&str]) -> Server {
@@ -36,7 +36,7 @@ fn assert_gone(address: std::net::SocketAddr) {
 fn wait_for_calls(project: &Project, number: usize) {
     let began = std::time::Instant::now();
     while project.calls().len() <= number {
-        assert!(began.elapsed() < super::support::PATIENCE, "{:?}", project.calls());
+        assert!(began.elapsed() < hello_test_support::PATIENCE, "{:?}", project.calls());
         std::thread::yield_now();
     }
 }
@@ -281,7 +281,7 @@ fn a_server_in_plain_wasmtime_stops_gracefully_too() {
 #[test]
 fn a_mistake_in_the_options_is_not_waited_with() {
     let project = Project::new("watch-mistake");
-    let output = super::support::run(&mut project.launch(&["serve", "--watch", "--port", "x"]));
+    let output = hello_test_support::run(&mut project.launch(&["serve", "--watch", "--port", "x"]));
     assert_eq!(output.status.code(), Some(2), "{output:?}");
 }
 

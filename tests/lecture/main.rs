@@ -4,17 +4,13 @@
 //! their own where the system lets them have one.
 #![cfg(unix)]
 
-#[path = "../support/chromium.rs"]
-mod chromium;
 mod page;
-#[path = "../support/mod.rs"]
-mod support;
 
 use std::net::TcpListener;
 use std::process::{Command, Stdio};
 
+use hello_test_support::{component, leftovers, not_tested, runner};
 use page::Page;
-use support::{component, leftovers, not_tested, runner};
 
 /// Set for the tests that run in a network of their own.
 const ALONE: &str = "HELLO_LECTURE_ALONE";

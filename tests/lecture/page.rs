@@ -16,10 +16,9 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::spawn;
 
+use hello_test_support::chromium::{self, Browser};
+use hello_test_support::{PATIENCE, component, is_about_building, leftovers};
 use regex_lite::Regex;
-
-use super::chromium::{self, Browser};
-use super::support::{PATIENCE, component, is_about_building, leftovers};
 
 /// A page that was read.
 pub(crate) struct Page {

@@ -4,7 +4,8 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::thread;
 
-use super::support::{PATIENCE, component, connect};
+use hello_test_support::{PATIENCE, component, connect};
+
 use super::{Program, sandbox};
 
 /// An example that serves, and where it listens.

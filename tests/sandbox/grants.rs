@@ -7,9 +7,9 @@ use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 
+use hello_test_support::{LAST_GET, Output, component, connect, runner};
 use rustix::process::Signal;
 
-use super::support::{LAST_GET, Output, component, connect, runner};
 use super::{Program, probe, run, server};
 
 /// A port that is free on all addresses of this machine, and that no other test of these gets.
@@ -196,7 +196,7 @@ fn who_does_nothing_forbidden_hears_nothing() {
     let program = Program::start(&mut server(&[]));
     let mut stream = connect(program.address());
     std::io::Write::write_all(&mut stream, LAST_GET).expect("it reads");
-    assert!(super::support::read_all(&mut stream).starts_with("HTTP/1.1 200 OK\r\n"));
+    assert!(hello_test_support::read_all(&mut stream).starts_with("HTTP/1.1 200 OK\r\n"));
     program.signal(rustix::process::Signal::TERM);
     let output = program.wait();
     assert_eq!((output.stderr.as_str(), output.status.code()), ("", Some(0)));

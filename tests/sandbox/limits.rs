@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use hello_server::http::MAX_HEAD;
+use hello_test_support::{GET, Output, PATIENCE, Server, by, component, connect, not_tested, read_reply, runner};
 use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
 
-use super::support::{GET, Output, PATIENCE, Server, by, component, connect, not_tested, read_reply, runner};
 use super::{Program, assert_failed, probe, run, sandbox, section, sections};
 
 #[test]

@@ -10,8 +10,6 @@ mod output;
 mod requests;
 mod signals;
 mod start;
-#[path = "../support/mod.rs"]
-mod support;
 mod table;
 
 use std::io::{BufRead, BufReader, Read};
@@ -20,8 +18,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread::spawn;
 
+use hello_test_support::{Output, PATIENCE, component, leftovers, not_tested, runner};
 use rustix::process::{Pid, Signal, kill_process};
-use support::{Output, PATIENCE, component, leftovers, not_tested, runner};
 
 /// The command that runs the probe with these arguments, in a sandbox with these options.
 fn probe(options: &[&str], arguments: &[&str]) -> Command {

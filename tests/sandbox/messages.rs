@@ -8,9 +8,9 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use hello_test_support::{Output, by, component, runner};
 use rustix::process::Signal;
 
-use super::support::{Output, by, component, runner};
 use super::{Program, component_of, export, import, leb128, run, section, sections, works};
 
 /// What a terminal would obey: a colour, the beginning of the line, another line, a colour again (a control character of C1),

@@ -4,10 +4,10 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use hello_test_support::{GET, HELLO, component, connect, leftovers, runner};
 use rustix::fs::{OFlags, fcntl_setfl};
 use rustix::process::Signal;
 
-use super::support::{GET, HELLO, component, connect, leftovers, runner};
 use super::{Program, probe, run, server};
 
 #[test]

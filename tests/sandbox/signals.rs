@@ -7,9 +7,9 @@ use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use hello_test_support::{GET, HELLO, LAST_GET, by, component, connect, hearing, not_tested, read_all, read_reply};
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::support::{GET, HELLO, LAST_GET, by, component, connect, hearing, not_tested, read_all, read_reply};
 use super::{Program, assert_failed, probe, sandbox, server, wasmtime, works};
 
 /// The signals that ask a program to end, and the exit code of who does not end by itself.

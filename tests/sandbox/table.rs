@@ -4,9 +4,9 @@ use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 
+use hello_test_support::{Output, component};
 use rustix::process::Signal;
 
-use super::support::{Output, component};
 use super::{Program, probe, request_probe, run, wasmtime};
 
 /// Plain `wasmtime run` of the probe.

@@ -8,8 +8,9 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
+use hello_test_support::{GET, Server, command, is_wasmtime, leftovers, read_reply};
+
 use super::peers::stick;
-use super::support::{GET, Server, command, is_wasmtime, leftovers, read_reply};
 
 /// How many connections of this port there are besides those who wait for callers, if the system tells.
 fn connections(port: u16) -> Option<usize> {

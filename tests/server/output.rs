@@ -7,7 +7,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use super::support::{
+use hello_test_support::{
     GET, HELLO, LAST_GET, command, connect, is_wasmtime, leftovers, not_tested, read_all, read_reply,
 };
 

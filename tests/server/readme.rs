@@ -3,8 +3,7 @@
 use std::fs;
 use std::process::Command;
 
-use super::support::component;
-use super::support::{HELLO, Server, has, run, runner};
+use hello_test_support::{HELLO, Server, component, has, run, runner};
 
 /// The commands of the README: the lines that begin with `$ ` in its `console` blocks.
 fn commands() -> Vec<String> {

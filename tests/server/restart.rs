@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
-use super::support::{GET, HELLO, LAST_GET, PATIENCE, Server, command, is_wasmtime};
+use hello_test_support::{GET, HELLO, LAST_GET, PATIENCE, Server, command, is_wasmtime};
 
 /// How often the server is restarted.
 const RESTARTS: usize = 50;

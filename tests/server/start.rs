@@ -4,9 +4,7 @@
 use std::process::{Command, Stdio};
 
 use hello_server::options::HELP;
-
-use super::support::component;
-use super::support::{HELLO, Output, Server, command, is_wasmtime, not_tested, run, without_building};
+use hello_test_support::{HELLO, Output, Server, command, component, is_wasmtime, not_tested, run, without_building};
 
 /// It failed with exactly these two lines: cause, and advice.
 fn assert_fails_with(output: &Output, cause: &str, advice: &str) {

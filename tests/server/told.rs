@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
-use super::support::{
+use hello_test_support::{
     GET, HELLO, Server, command, component, connect, is_wasmtime, leftovers, not_tested, read_all, read_reply, run,
     runner,
 };

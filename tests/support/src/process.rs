@@ -7,7 +7,7 @@ use std::time::Duration;
 const TICK: Duration = Duration::from_millis(10);
 
 /// How many descriptors a process has open, and how much memory it holds, in KiB.
-pub(crate) fn holdings(pid: u32) -> Option<(usize, u64)> {
+pub fn holdings(pid: u32) -> Option<(usize, u64)> {
     let descriptors = fs::read_dir(format!("/proc/{pid}/fd")).ok()?.count();
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
@@ -16,7 +16,7 @@ pub(crate) fn holdings(pid: u32) -> Option<(usize, u64)> {
 }
 
 /// For how long it has used a processor so far.
-pub(crate) fn cpu_time(pid: u32) -> Option<Duration> {
+pub fn cpu_time(pid: u32) -> Option<Duration> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The name, which may be anything, stands in parentheses; the first field behind it is the third.
     let mut fields = stat.rsplit(')').next()?.split_whitespace().skip(14 - 3);

@@ -19,7 +19,7 @@ use hello_server::observers::log::{AccessLog, Format};
 use super::notation;
 
 /// A head in pieces is the same as at once; and is taken if, and only if, a reader agrees that was written to be simple.
-pub(crate) fn hold(data: &[u8]) {
+pub fn hold(data: &[u8]) {
     let pieces = notation::pieces(data, MAX_HEAD + 1024);
     let bytes = pieces.concat();
     let whole = parse(&bytes);

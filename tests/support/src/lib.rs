@@ -1,9 +1,12 @@
-//! A server to test, and clients that know the wire.
-#![allow(dead_code, reason = "not every group of tests needs everything")]
+//! What the tests share: the programs, and processes that end with the test; a server to test, and clients that know the wire;
+//! a browser; a conversation in memory, and the rules that hold for each.
 
-pub(crate) mod component;
-pub(crate) mod leftovers;
-pub(crate) mod process;
+pub mod chromium;
+pub mod component;
+pub mod leftovers;
+pub mod memory;
+pub mod process;
+pub mod properties;
 
 use std::fs;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
@@ -16,17 +19,18 @@ use std::thread::{JoinHandle, spawn};
 use std::time::Duration;
 
 /// How long a test waits for what must come. It is never reached when all is well; how fast that is, is not tested.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The lecture's page.
-pub(crate) const HELLO: &str = "<html><body>Hello World</body></html>\r\n\r\n";
+pub const HELLO: &str = "<html><body>Hello World</body></html>\r\n\r\n";
 
-/// A request that is answered, after which the connection stays open; and one after which it does not.
-pub(crate) const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
-pub(crate) const LAST_GET: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+/// A request after which the connection stays open.
+pub const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
+/// A request after which the server closes the connection.
+pub const LAST_GET: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
 
 /// How `.cargo/config.toml` launches a component: the program, and the arguments before the component.
-pub(crate) fn launcher() -> Vec<String> {
+pub fn launcher() -> Vec<String> {
     let config = component::root().join(".cargo/config.toml");
     let config = fs::read_to_string(config).expect("the list of launch flags");
     let list = config.split("runner = [").nth(1).and_then(|rest| rest.split(']').next());
@@ -35,29 +39,29 @@ pub(crate) fn launcher() -> Vec<String> {
 }
 
 /// Whether the host to test with is plain `wasmtime run`, and not our own.
-pub(crate) fn is_wasmtime() -> bool {
+pub fn is_wasmtime() -> bool {
     std::env::var_os("HELLO_HOST").is_some_and(|host| host == "wasmtime")
 }
 
 /// Our own host.
-pub(crate) fn runner() -> &'static Path {
+pub fn runner() -> &'static Path {
     static PATH: OnceLock<PathBuf> = OnceLock::new();
     PATH.get_or_init(|| component::build(&["--profile", "runner", "-p", "hello-runner"], "runner/hello-runner"))
 }
 
 /// The command that runs the component with these arguments, on the host to test with.
-pub(crate) fn command(arguments: &[&str]) -> Command {
+pub fn command(arguments: &[&str]) -> Command {
     // Fewer than the server may have, so that the limits of this machine are nobody's business.
     command_for(1000, arguments)
 }
 
 /// The same, for so many connections.
-pub(crate) fn command_for(connections: usize, arguments: &[&str]) -> Command {
+pub fn command_for(connections: usize, arguments: &[&str]) -> Command {
     command_of(component::path(), connections, arguments)
 }
 
 /// The same for a component that was built of something else.
-pub(crate) fn command_of(component: &Path, connections: usize, arguments: &[&str]) -> Command {
+pub fn command_of(component: &Path, connections: usize, arguments: &[&str]) -> Command {
     if is_wasmtime() {
         let launcher = launcher();
         let mut command = Command::new(component::root().join(&launcher[0]));
@@ -73,14 +77,17 @@ pub(crate) fn command_of(component: &Path, connections: usize, arguments: &[&str
 
 /// What a program said, and how it ended.
 #[derive(Debug)]
-pub(crate) struct Output {
-    pub(crate) stdout: String,
-    pub(crate) stderr: String,
-    pub(crate) status: ExitStatus,
+pub struct Output {
+    /// What it printed.
+    pub stdout: String,
+    /// What it printed on standard error.
+    pub stderr: String,
+    /// How it ended.
+    pub status: ExitStatus,
 }
 
 /// Runs the component to its end.
-pub(crate) fn run(command: &mut Command) -> Output {
+pub fn run(command: &mut Command) -> Output {
     let command = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let child = leftovers::spawn(command).expect("it can be started");
     let output = child.wait_with_output().expect("it was started");
@@ -92,7 +99,7 @@ pub(crate) fn run(command: &mut Command) -> Output {
 }
 
 /// The command that starts what `command` would start, by `starter`.
-pub(crate) fn by(starter: &[&str], command: &Command) -> Command {
+pub fn by(starter: &[&str], command: &Command) -> Command {
     let mut outer = Command::new(starter[0]);
     outer.args(&starter[1..]).arg(command.get_program()).args(command.get_args()).stdin(Stdio::null());
     command.get_current_dir().map(|folder| outer.current_dir(folder));
@@ -106,7 +113,7 @@ pub(crate) fn by(starter: &[&str], command: &Command) -> Command {
 }
 
 /// What starts a program that ends with its terminal, also if these tests are started to outlive theirs.
-pub(crate) fn hearing() -> &'static [&'static str] {
+pub fn hearing() -> &'static [&'static str] {
     // Not every `env` can do that.
     const HEARING: &[&str] = &["env", "--default-signal=HUP"];
     let can = Command::new(HEARING[0]).args(&HEARING[1..]).arg("true").output();
@@ -114,26 +121,27 @@ pub(crate) fn hearing() -> &'static [&'static str] {
 }
 
 /// A server that runs, on a free port of the loopback addresses. It ends with the test.
-pub(crate) struct Server {
+pub struct Server {
     child: Child,
-    pub(crate) port: u16,
+    /// Its port.
+    pub port: u16,
     /// The line that says where it can be reached.
-    pub(crate) access: String,
+    pub access: String,
     /// What it printed before it said where it can be reached.
-    pub(crate) prelude: String,
+    pub prelude: String,
     lines: Receiver<String>,
     stderr: Option<JoinHandle<String>>,
 }
 
 impl Server {
     /// Starts one with these options, and waits until it listens.
-    pub(crate) fn start(options: &[&str]) -> Self {
+    pub fn start(options: &[&str]) -> Self {
         let options = [&["--port", "0"], options].concat();
         Server::launch(&mut command(&options))
     }
 
     /// Starts one by this command, and waits until it listens.
-    pub(crate) fn launch(command: &mut Command) -> Self {
+    pub fn launch(command: &mut Command) -> Self {
         let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = leftovers::spawn(command).expect("it can be started");
         // Both outputs are drained all the time: a full pipe would stop the server.
@@ -170,30 +178,30 @@ impl Server {
     }
 
     /// Where it listens for IPv4.
-    pub(crate) fn address(&self) -> SocketAddr {
+    pub fn address(&self) -> SocketAddr {
         (Ipv4Addr::LOCALHOST, self.port).into()
     }
 
     /// Calls it.
-    pub(crate) fn connect(&self) -> TcpStream {
+    pub fn connect(&self) -> TcpStream {
         connect(self.address())
     }
 
     /// What it answers to these bytes, until it hangs up.
-    pub(crate) fn ask(&self, bytes: &[u8]) -> String {
+    pub fn ask(&self, bytes: &[u8]) -> String {
         let mut stream = self.connect();
         stream.write_all(bytes).expect("it reads");
         read_all(&mut stream)
     }
 
     /// It answers an honest client.
-    pub(crate) fn assert_serves(&self) {
+    pub fn assert_serves(&self) {
         let reply = self.ask(LAST_GET);
         assert!(reply.starts_with("HTTP/1.1 200 OK\r\n") && reply.ends_with(HELLO), "{reply}");
     }
 
     /// It answers so many clients, each of which ends its body when all have begun.
-    pub(crate) fn assert_serves_bodies(&self, clients: usize) {
+    pub fn assert_serves_bodies(&self, clients: usize) {
         let head = b"POST / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 2\r\n\r\n1";
         let mut clients: Vec<_> = (0..clients).map(|_| self.connect()).collect();
         for client in &mut clients {
@@ -207,23 +215,23 @@ impl Server {
     }
 
     /// The next line that it prints.
-    pub(crate) fn line(&self) -> String {
+    pub fn line(&self) -> String {
         self.lines.recv_timeout(PATIENCE).expect("a line")
     }
 
     /// All lines that it will print, for somebody who reads them while it goes on.
-    pub(crate) fn take_lines(&mut self) -> Receiver<String> {
+    pub fn take_lines(&mut self) -> Receiver<String> {
         std::mem::replace(&mut self.lines, channel().1)
     }
 
     /// Its process.
-    pub(crate) fn pid(&self) -> u32 {
+    pub fn pid(&self) -> u32 {
         self.child.id()
     }
 
     /// Asks one that was started by [`command`] with `--stop-when-stdin-closes` to stop, and hears it out. As
     /// [`finish`](Server::finish).
-    pub(crate) fn stop(mut self) -> Output {
+    pub fn stop(mut self) -> Output {
         drop(self.child.stdin.take());
         if !is_wasmtime() {
             let sent = Command::new("kill").arg(self.pid().to_string()).status();
@@ -233,12 +241,12 @@ impl Server {
     }
 
     /// Ends it. What it said that nobody has read yet, and how it ended.
-    pub(crate) fn finish(mut self) -> Output {
+    pub fn finish(mut self) -> Output {
         self.end()
     }
 
     /// Waits for its end, which is for somebody else to bring about. As [`finish`](Server::finish).
-    pub(crate) fn wait(mut self) -> Output {
+    pub fn wait(mut self) -> Output {
         self.child.wait().expect("it was started");
         self.end()
     }
@@ -265,7 +273,7 @@ impl Drop for Server {
 }
 
 /// Calls a server that must be there.
-pub(crate) fn connect(address: SocketAddr) -> TcpStream {
+pub fn connect(address: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect_timeout(&address, PATIENCE).expect("somebody listens");
     stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
     stream.set_write_timeout(Some(PATIENCE)).expect("a timeout");
@@ -273,7 +281,7 @@ pub(crate) fn connect(address: SocketAddr) -> TcpStream {
 }
 
 /// An address where nobody listens, as long as what holds it is kept.
-pub(crate) fn nobody() -> (socket2::Socket, SocketAddr) {
+pub fn nobody() -> (socket2::Socket, SocketAddr) {
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("a socket");
     socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).expect("a free port");
     let address = socket.local_addr().expect("an address").as_socket().expect("an address");
@@ -281,14 +289,14 @@ pub(crate) fn nobody() -> (socket2::Socket, SocketAddr) {
 }
 
 /// Everything until the server hangs up.
-pub(crate) fn read_all(stream: &mut TcpStream) -> String {
+pub fn read_all(stream: &mut TcpStream) -> String {
     let mut text = String::new();
     stream.read_to_string(&mut text).expect("the server hangs up, and gently");
     text
 }
 
 /// One whole reply with the lecture's page.
-pub(crate) fn read_reply(stream: &mut TcpStream) -> String {
+pub fn read_reply(stream: &mut TcpStream) -> String {
     let mut reply = Vec::new();
     let mut piece = [0; 1024];
     while !reply.ends_with(HELLO.as_bytes()) {
@@ -304,23 +312,23 @@ pub(crate) fn read_reply(stream: &mut TcpStream) -> String {
 }
 
 /// Whether a line is about building. It depends on what was built before, so there is nothing to test.
-pub(crate) fn is_about_building(line: &str) -> bool {
+pub fn is_about_building(line: &str) -> bool {
     let words = ["Adding ", "Blocking ", "Building ", "Compiling ", "Finished ", "A wasmtime is on PATH"];
     words.iter().any(|words| line.trim_start().starts_with(words))
 }
 
 /// What a script has said, without the lines about building.
-pub(crate) fn without_building(said: &str) -> String {
+pub fn without_building(said: &str) -> String {
     said.lines().filter(|line| !is_about_building(line)).map(|line| format!("{line}\n")).collect()
 }
 
 /// Says that this test cannot test something on this machine, why, and what would make it. `runner/test` counts and names it.
-pub(crate) fn not_tested(cause: impl std::fmt::Display, remedy: &str) {
+pub fn not_tested(cause: impl std::fmt::Display, remedy: &str) {
     println!("not tested: {cause}; {remedy}");
 }
 
 /// Whether a program can be run, so that a test can use it, or say that it did not.
-pub(crate) fn has(program: &str) -> bool {
+pub fn has(program: &str) -> bool {
     let there = is_there(program);
     if !there {
         not_tested(format!("there is no {program} on PATH"), "install it");
@@ -329,7 +337,7 @@ pub(crate) fn has(program: &str) -> bool {
 }
 
 /// Whether a program can be run.
-pub(crate) fn is_there(program: &str) -> bool {
+pub fn is_there(program: &str) -> bool {
     let there = Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
     there.is_ok_and(|status| status.success())
 }
