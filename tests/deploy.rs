@@ -160,7 +160,7 @@ fn the_command_of_the_service_serves_keeps_its_code_and_stops() {
     }
     let server = Server::launch(&mut command);
     server.assert_serves();
-    sigterm(server.pid());
+    server.terminate();
     let output = server.wait();
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     assert!(output.stdout.ends_with("Served 1 request in 1 call.\n"), "{output:?}");
@@ -191,9 +191,9 @@ fn a_second_sigterm_does_not_wait() {
     let server = Server::launch(&mut service(&[]));
     let mut client = server.connect();
     client.write_all(b"GET / HTTP/1.1\r\n").expect("it reads");
-    sigterm(server.pid());
+    server.terminate();
     assert_eq!(server.line(), "Shutting down...");
-    sigterm(server.pid());
+    server.terminate();
     assert_eq!(server.wait().status.code(), Some(143));
 }
 
@@ -249,7 +249,7 @@ fn the_command_of_the_http_service_serves_and_ends_at_once_with_sigterm() {
     idle.write_all(hello_test_support::GET).expect("it reads");
     hello_test_support::read_reply(&mut idle);
     assert_eq!(unit.get("KillSignal"), "SIGTERM");
-    sigterm(server.pid());
+    server.terminate();
     let output = server.wait();
     // systemd calls that a success by itself.
     assert_eq!(output.status.signal(), Some(15), "{output:?}");

@@ -47,8 +47,7 @@ fn bare(name: &str) -> PathBuf {
 fn assert_serves(command: &mut Command) {
     let server = Server::launch(command.args(["--port", "0", "--quiet"]));
     server.assert_serves();
-    let sent = Command::new("kill").arg(server.pid().to_string()).status();
-    assert!(sent.is_ok_and(|status| status.success()));
+    server.terminate();
     let output = server.wait();
     assert!(!output.stderr.contains("Compiling"), "{output:?}");
     assert_eq!(output.status.code(), Some(0), "{output:?}");

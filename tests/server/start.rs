@@ -17,8 +17,7 @@ fn assert_fails_with(output: &Output, cause: &str, advice: &str) {
 
 /// Asks it to end, and hears it out: what is killed may have something left to say.
 fn stop(server: Server) -> Output {
-    let sent = Command::new("kill").arg(server.pid().to_string()).status();
-    assert!(sent.is_ok_and(|status| status.success()));
+    server.terminate();
     server.wait()
 }
 

@@ -7,13 +7,13 @@ use std::collections::VecDeque;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread::spawn;
 
 use serde_json::{Value, json};
 
-use crate::{PATIENCE, component, is_there, leftovers};
+use crate::{PATIENCE, Process, component, is_there, leftovers};
 
 /// The names under which a Chromium is installed.
 const NAMES: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
@@ -61,7 +61,7 @@ pub struct Page {
 
 /// A browser with an empty profile, and one of its tabs that is looked at. It ends with the test.
 pub struct Browser {
-    child: Child,
+    process: Process,
     commands: Option<ChildStdin>,
     messages: Receiver<Value>,
     /// Events that came before the answer that was waited for.
@@ -87,9 +87,9 @@ impl Browser {
         // What it keeps beside its profile stays with it, too.
         command.env("HOME", &profile).env_remove("XDG_CONFIG_HOME").env_remove("XDG_CACHE_HOME");
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(complaints);
-        let mut child = leftovers::spawn(&mut command).expect("it can be started");
-        let commands = child.stdin.take();
-        let pipe = BufReader::new(child.stdout.take().expect("piped"));
+        let mut process = Process::start_unread(&mut command);
+        let commands = process.child.stdin.take();
+        let pipe = BufReader::new(process.child.stdout.take().expect("piped"));
         let (sender, messages) = channel();
         spawn(move || {
             for message in pipe.split(0) {
@@ -103,7 +103,7 @@ impl Browser {
             }
         });
         let early = VecDeque::new();
-        let mut browser = Browser { child, commands, messages, early, asked: 0, tab: Value::Null, profile };
+        let mut browser = Browser { process, commands, messages, early, asked: 0, tab: Value::Null, profile };
         browser.open_tab();
         browser
     }
@@ -196,7 +196,7 @@ impl Drop for Browser {
         // The end of its pipe ends it; and its last process that has the other one, that.
         self.commands = None;
         while self.messages.recv_timeout(PATIENCE).is_ok() {}
-        leftovers::end(&mut self.child);
+        leftovers::end(&mut self.process.child);
         if std::thread::panicking() {
             eprintln!("the browser said: {}", fs::read_to_string(self.profile.join("stderr")).unwrap_or_default());
         }

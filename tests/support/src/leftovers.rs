@@ -39,8 +39,12 @@ pub fn spawn_as(command: &mut Command, mark: &str) -> std::io::Result<Child> {
 
 /// Ends a process at once, and what it has started.
 pub fn end(child: &mut Child) {
+    if let Ok(Some(_)) = child.try_wait() {
+        // It has ended by itself, and its number may be that of another one.
+        return;
+    }
     let offspring = offspring(child.id());
-    // It may have ended by itself, and so may they.
+    // It may have ended meanwhile, and so may they.
     let _ = child.kill();
     offspring.into_iter().for_each(kill);
     let _ = child.wait();
