@@ -134,9 +134,9 @@ impl World {
     }
 }
 
-/// Whether the conversation asked for another turn at once.
+/// Whether a task asked for another turn at once.
 #[derive(Debug, Default)]
-struct Woken(AtomicBool);
+pub struct Woken(pub AtomicBool);
 
 impl Wake for Woken {
     fn wake(self: Arc<Self>) {
@@ -145,8 +145,8 @@ impl Wake for Woken {
 }
 
 /// The world, as the server sees it.
-#[derive(Debug, Clone)]
-struct Handle(Rc<World>);
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Handle(Rc<World>);
 
 impl Runtime for Handle {
     fn now(&self) -> Duration {
