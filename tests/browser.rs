@@ -2,13 +2,8 @@
 //! tested, and the test says so; `HELLO_BROWSER=chromium` makes that a failure.
 #![cfg(not(target_family = "wasm"))]
 
-#[path = "support/chromium.rs"]
-mod chromium;
-#[path = "support/mod.rs"]
-mod support;
-
-use chromium::{Browser, Page};
-use support::{Server, command, is_wasmtime, not_tested};
+use hello_test_support::chromium::{self, Browser, Page};
+use hello_test_support::{Server, command, is_wasmtime, not_tested};
 
 /// A browser, if there is one. The profile of this test is in a folder of this name.
 fn browser(folder: &str) -> Option<Browser> {

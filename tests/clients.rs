@@ -4,8 +4,6 @@
 
 #[path = "../examples/shared/mod.rs"]
 mod shared;
-#[path = "support/mod.rs"]
-mod support;
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
@@ -15,13 +13,13 @@ use std::thread::{JoinHandle, spawn};
 use std::time::Duration;
 
 use hello_failure::{Failure, Report, report};
+use hello_test_support::{
+    HELLO, Output, PATIENCE, Process, Server, component, is_wasmtime, launcher, nobody, not_tested, run, runner,
+    without_building,
+};
 use shared::arguments::Arguments;
 use shared::response::Response;
 use shared::url::Url;
-use support::{
-    HELLO, Output, PATIENCE, Server, component, is_wasmtime, launcher, leftovers, nobody, not_tested, run, runner,
-    without_building,
-};
 
 /// The two of them.
 const CLIENTS: [&str; 2] = ["socket", "url"];
@@ -436,11 +434,11 @@ fn a_page_that_is_larger_than_the_memory_of_the_client_is_printed() {
     let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n").into_bytes();
     let peer = peer(listener, [vec![head], vec![piece; 80]].concat());
     let mut command = client("url", &[address.to_string()], &[&format!("http://{address}/")]);
-    let mut client = leftovers::spawn(command.stdout(Stdio::piped())).expect("it can be started");
-    let mut printed = client.stdout.take().expect("piped");
+    let mut client = Process::start_unread(command.stdout(Stdio::piped()));
+    let mut printed = client.child.stdout.take().expect("piped");
     let printed = std::io::copy(&mut printed, &mut std::io::sink()).expect("a page");
     assert_eq!(printed, length as u64);
-    assert!(client.wait().expect("it was started").success());
+    assert!(client.wait().status.success());
     peer.join().expect("a request");
 }
 
@@ -455,12 +453,12 @@ fn a_reader_that_has_read_enough_is_no_failure() {
         let (listener, address) = listener();
         let peer = peer(listener, long_response());
         let mut command = client(name, &[address.to_string()], &[&format!("http://{address}/")]);
-        let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut client = leftovers::spawn(command).expect("it can be started");
+        let mut client = Process::start_unread(command.stdout(Stdio::piped()).stderr(Stdio::piped()));
         let mut line = String::new();
-        BufReader::new(client.stdout.take().expect("piped")).read_line(&mut line).expect("a line");
-        let output = client.wait_with_output().expect("it was started");
-        assert_eq!((String::from_utf8_lossy(&output.stderr).as_ref(), output.status.code()), ("", Some(0)), "{line}");
+        BufReader::new(client.child.stdout.take().expect("piped")).read_line(&mut line).expect("a line");
+        client.read();
+        let output = client.wait();
+        assert_eq!((output.stderr.as_str(), output.status.code()), ("", Some(0)), "{line}");
         peer.join().expect("a request");
     }
 }

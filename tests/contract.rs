@@ -2,13 +2,11 @@
 //! no less.
 #![cfg(not(target_family = "wasm"))]
 
-#[path = "support/component.rs"]
-mod component;
-
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
+use hello_test_support::component;
 use wit_component::{OutputToString, WitPrinter};
 use wit_parser::{PackageId, Resolve};
 

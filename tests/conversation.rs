@@ -4,8 +4,6 @@
 
 #[path = "../src/http/cases.rs"]
 mod cases;
-#[path = "support/memory.rs"]
-mod memory;
 
 use std::time::Duration;
 
@@ -14,7 +12,7 @@ use fastrand::Rng;
 use hello_server::events::CloseReason;
 use hello_server::http::{Fault, is_silence};
 use hello_server::server::Limits;
-use memory::{Answered, Outcome, Step, play};
+use hello_test_support::memory::{Answered, Outcome, Step, play};
 
 /// What a client that waits for a word before its body is told, and one that does not wait is not.
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";

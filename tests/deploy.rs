@@ -2,9 +2,6 @@
 //! tested, and the test says so.
 #![cfg(not(target_family = "wasm"))]
 
-#[path = "support/mod.rs"]
-mod support;
-
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::symlink;
@@ -14,7 +11,7 @@ use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use support::{HELLO, Server, component, has, not_tested, run, runner};
+use hello_test_support::{HELLO, Server, component, has, not_tested, run, runner};
 
 /// Where the services expect their files.
 const RUNNER: &str = "/usr/local/bin/hello-runner";
@@ -163,7 +160,7 @@ fn the_command_of_the_service_serves_keeps_its_code_and_stops() {
     }
     let server = Server::launch(&mut command);
     server.assert_serves();
-    sigterm(server.pid());
+    server.terminate();
     let output = server.wait();
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     assert!(output.stdout.ends_with("Served 1 request in 1 call.\n"), "{output:?}");
@@ -194,9 +191,9 @@ fn a_second_sigterm_does_not_wait() {
     let server = Server::launch(&mut service(&[]));
     let mut client = server.connect();
     client.write_all(b"GET / HTTP/1.1\r\n").expect("it reads");
-    sigterm(server.pid());
+    server.terminate();
     assert_eq!(server.line(), "Shutting down...");
-    sigterm(server.pid());
+    server.terminate();
     assert_eq!(server.wait().status.code(), Some(143));
 }
 
@@ -204,7 +201,7 @@ fn a_second_sigterm_does_not_wait() {
 #[test]
 fn clients_that_never_read_need_no_more_memory_than_the_documentation_says() {
     let server = Server::launch(&mut service(&["--max-connections", "310"]));
-    let requests = support::GET.repeat(1000);
+    let requests = hello_test_support::GET.repeat(1000);
     let clients: Vec<_> = (0..300)
         .map(|_| {
             let mut client = server.connect();
@@ -249,10 +246,10 @@ fn the_command_of_the_http_service_serves_and_ends_at_once_with_sigterm() {
     let server = Server::launch(&mut http_service(&["--max-instance-reuse-count", "1000"]));
     server.assert_serves();
     let mut idle = server.connect();
-    idle.write_all(support::GET).expect("it reads");
-    support::read_reply(&mut idle);
+    idle.write_all(hello_test_support::GET).expect("it reads");
+    hello_test_support::read_reply(&mut idle);
     assert_eq!(unit.get("KillSignal"), "SIGTERM");
-    sigterm(server.pid());
+    server.terminate();
     let output = server.wait();
     // systemd calls that a success by itself.
     assert_eq!(output.status.signal(), Some(15), "{output:?}");

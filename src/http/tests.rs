@@ -2,102 +2,13 @@
 //! memory in one piece. `tests/conversation.rs` splits each of them everywhere, and the responses are the same.
 
 use std::cell::RefCell;
-use std::collections::VecDeque;
-use std::future::{Future, pending, poll_fn};
-use std::pin::pin;
 use std::rc::Rc;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll, Wake, Waker};
-use std::time::{Duration, SystemTime};
 
 use super::cases::{CASES, Case};
 use super::{Content, Fault, Head, MAX_BODY, MAX_TARGET, Parsed, Persistence, Progress, Request, Response, parse};
-use crate::events::{Event, Observer, Peer};
-use crate::net::{Runtime, Stream};
-use crate::server::limit::ConnectionLimit;
-use crate::server::{Limits, Server, connection};
+use crate::server::Limits;
+use crate::server::tests::play_with;
 use crate::site::Site;
-
-/// A peer that says what it has to say, piece by piece, and then waits.
-#[derive(Default)]
-struct Script {
-    pieces: VecDeque<Vec<u8>>,
-    replies: Vec<u8>,
-    finished: bool,
-}
-
-struct Line(Rc<RefCell<Script>>);
-
-impl Stream for Line {
-    async fn read(&mut self, most: usize) -> std::io::Result<Vec<u8>> {
-        poll_fn(|_| {
-            let pieces = &mut self.0.borrow_mut().pieces;
-            match pieces.pop_front() {
-                Some(mut piece) => {
-                    if piece.len() > most {
-                        pieces.push_front(piece.split_off(most));
-                    }
-                    Poll::Ready(Ok(piece))
-                }
-                None => Poll::Pending,
-            }
-        })
-        .await
-    }
-
-    async fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.borrow_mut().replies.extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn shutdown_write(&mut self) {
-        self.0.borrow_mut().finished = true;
-    }
-
-    async fn flushed(&mut self) {}
-
-    fn abandon_writes(&mut self) {}
-}
-
-/// No time passes.
-#[derive(Clone)]
-struct Still;
-
-impl Runtime for Still {
-    fn now(&self) -> Duration {
-        Duration::ZERO
-    }
-
-    fn wall_clock(&self) -> SystemTime {
-        SystemTime::UNIX_EPOCH
-    }
-
-    async fn sleep_until(&self, _: Duration) {
-        pending().await
-    }
-
-    async fn host_turn(&self) {}
-
-    fn spawn(&self, _: impl Future<Output = ()> + 'static) {
-        unreachable!("a conversation starts nothing");
-    }
-}
-
-struct Deaf;
-
-impl Observer for Deaf {
-    fn observe(&self, _: Event<'_>) {}
-}
-
-/// Whether somebody called the waker.
-struct Woken(AtomicBool);
-
-impl Wake for Woken {
-    fn wake(self: Arc<Self>) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
 
 /// What the server says to these pieces: its replies, and whether it hangs up.
 fn serve_connection(pieces: impl IntoIterator<Item = Vec<u8>>) -> (Vec<u8>, bool) {
@@ -106,25 +17,18 @@ fn serve_connection(pieces: impl IntoIterator<Item = Vec<u8>>) -> (Vec<u8>, bool
 
 /// The same for a server that says something else.
 fn converse_with(site: Site, pieces: impl IntoIterator<Item = Vec<u8>>) -> (Vec<u8>, bool) {
-    let script = Rc::new(RefCell::new(Script {
-        pieces: pieces.into_iter().filter(|piece| !piece.is_empty()).collect(),
-        ..Script::default()
-    }));
-    let server = Server::with_site(site, Still, Deaf, Limits::default());
-    let place = ConnectionLimit::new(1).try_acquire().expect("a free place");
-    let caller = Peer { id: 1, address: ([127, 0, 0, 1], 50_000).into() };
-    let conversation = connection::serve_connection(server, Line(Rc::clone(&script)), caller, place);
-    // A stream that is always ready or never wakes nobody; only the conversation itself does, to let others go first.
-    let woken = Arc::new(Woken(AtomicBool::new(true)));
-    let waker = Waker::from(Arc::clone(&woken));
-    let mut conversation = pin!(conversation);
-    while woken.0.swap(false, Ordering::Relaxed) {
-        if conversation.as_mut().poll(&mut Context::from_waker(&waker)).is_ready() {
-            break;
+    let outcome = Rc::<RefCell<_>>::default();
+    let (pieces, found) = (pieces.into_iter().collect::<Vec<_>>(), Rc::clone(&outcome));
+    play_with(site, Limits::default(), |scene| async move {
+        let (peer, mut replies) = (scene.call(), Vec::new());
+        for piece in pieces {
+            peer.send(&piece);
+            scene.pause().await;
+            replies.extend(peer.received());
         }
-    }
-    let script = script.take();
-    (script.replies, script.finished)
+        found.replace((replies, peer.is_closed()));
+    });
+    outcome.take()
 }
 
 /// The replies in short: their status codes, which fault the page of a refusal is about, and `open` or `closed` for the

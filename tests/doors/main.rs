@@ -7,8 +7,6 @@ mod engine;
 mod node;
 mod proxies;
 mod spin;
-#[path = "../support/mod.rs"]
-mod support;
 mod table;
 mod wasmcloud;
 mod wire;
@@ -20,8 +18,8 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::Command;
 
-use rustix::process::{Pid, Signal, kill_process};
-use support::{Server, command_of, component, connect, run, without_building};
+use hello_test_support::{Server, command_of, component, connect, run, without_building};
+use rustix::process::Signal;
 use table::{ECHO, ECHOED, HELLO_WORLD, Page, Row, Text, row};
 
 /// An answer, as far as it has to be the same.
@@ -143,8 +141,7 @@ fn the_script_says_where_to_call_and_ctrl_c_ends_it() {
     let server = Server::launch(&mut serve(component::root(), &["--quiet", "--listen=127.0.0.1:0"]));
     assert_eq!(server.prelude, "");
     server.assert_serves();
-    let pid = Pid::from_raw(server.pid().try_into().expect("a number")).expect("not zero");
-    kill_process(pid, Signal::INT).expect("it is there");
+    server.signal(Signal::INT);
     let output = server.wait();
     assert_eq!((output.stdout.as_str(), output.status.code()), ("", Some(0)));
     // The instance that has answered may still be about to go.

@@ -1,6 +1,6 @@
 //! What is asked of both doors, and what they answer: with the `hello.rs` of this project, and with another.
 
-use crate::support::HELLO;
+use hello_test_support::HELLO;
 
 /// A request, and what comes of it.
 pub(crate) struct Row {
@@ -74,6 +74,8 @@ pub(crate) const HELLO_WORLD: &[Row] = &[
 
 /// Another `hello.rs`, which says what it was asked.
 pub(crate) const ECHO: &str = r#"//! What this server says: what it was asked.
+
+use hello_test_support::HELLO;
 
 use crate::http::{Request, Response};
 

@@ -7,10 +7,10 @@ use std::net::SocketAddr;
 #[cfg(target_os = "linux")]
 use std::net::{Shutdown, TcpStream};
 
-use super::serve;
 #[cfg(target_os = "linux")]
-use super::support::{HELLO, LAST_GET};
-use super::support::{Server, component, connect};
+use hello_test_support::{HELLO, LAST_GET, Server, component, connect};
+
+use super::serve;
 
 /// The beginning of a row of the table, a request, and the statuses of the responses: of `hello-server`, and of
 /// `wasmtime serve`. 0 is no response.

@@ -1,7 +1,8 @@
 //! `runner/test`: the last line counts, what was skipped is named before it, and the first step that fails is the last one.
 
+use hello_test_support::{Output, run};
+
 use super::pretended::Project;
-use super::support::{Output, run};
 
 /// What cargo does here: of every program with tests two pass, one of them because it could not be tested. `STEP` fails.
 const CARGO: &str = r#"#!/bin/sh

@@ -1,7 +1,8 @@
 //! What the launcher makes of a machine: which programs it takes, what it says when it builds, and how it fails.
 
+use hello_test_support::{Server, run};
+
 use super::pretended::Project;
-use super::support::{Server, run};
 
 #[test]
 fn what_is_up_to_date_is_not_worth_a_word_and_what_is_not_is_announced() {
@@ -151,9 +152,9 @@ fn without_cargo_it_takes_what_has_been_built() {
     project.write("target/wasm32-wasip2/release/hello-server.wasm", "");
     let sandbox = project.folder.join("target/runner/hello-runner");
     std::fs::remove_file(&sandbox).expect("a file");
-    std::os::unix::fs::symlink(super::support::runner(), sandbox).expect("a link");
+    std::os::unix::fs::symlink(hello_test_support::runner(), sandbox).expect("a link");
     let built = project.folder.join("target/wasm32-wasip2/release/hello-server.wasm");
-    std::fs::copy(super::support::component::path(), built).expect("a copy");
+    std::fs::copy(hello_test_support::component::path(), built).expect("a copy");
     let output = alone(&["serve", "--version"]);
     assert_eq!((output.stderr.as_str(), output.status.code()), ("", Some(0)));
     assert!(output.stdout.starts_with("hello-server "), "{output:?}");

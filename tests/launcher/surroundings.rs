@@ -5,9 +5,9 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use hello_test_support::{Output, Server, component, not_tested, run, runner};
+
 use super::pretended::launcher;
-use super::support::component;
-use super::support::{Output, Server, not_tested, run, runner};
 
 /// A name that a shell, a file of JSON and a regular expression would each like to read in their own way.
 const ODD: &str = r#"a "b" \n 'c' $d [e] José ж"#;
@@ -47,8 +47,7 @@ fn bare(name: &str) -> PathBuf {
 fn assert_serves(command: &mut Command) {
     let server = Server::launch(command.args(["--port", "0", "--quiet"]));
     server.assert_serves();
-    let sent = Command::new("kill").arg(server.pid().to_string()).status();
-    assert!(sent.is_ok_and(|status| status.success()));
+    server.terminate();
     let output = server.wait();
     assert!(!output.stderr.contains("Compiling"), "{output:?}");
     assert_eq!(output.status.code(), Some(0), "{output:?}");

@@ -5,7 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::support::{Output, component, runner};
+use hello_test_support::{Output, component, runner};
+
 use super::{probe, run, sandbox};
 
 /// A fresh folder for the cache of one test.

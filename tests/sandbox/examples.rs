@@ -4,14 +4,15 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::thread;
 
-use super::support::{PATIENCE, component, connect};
-use super::{Program, sandbox};
+use hello_test_support::{PATIENCE, Process, component, connect};
+
+use super::sandbox;
 
 /// An example that serves, and where it listens.
-fn example(name: &str, arguments: &[&str]) -> (Program, SocketAddr) {
+fn example(name: &str, arguments: &[&str]) -> (Process, SocketAddr) {
     let mut command = sandbox(&["--allow-listen", "127.0.0.1:0"]);
     command.arg(component::runtime_example(name)).arg("127.0.0.1:0").args(arguments);
-    let program = Program::start(&mut command);
+    let program = Process::start(&mut command);
     let address = program.address();
     (program, address)
 }

@@ -7,10 +7,10 @@ use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 
+use hello_test_support::{LAST_GET, Output, Process, component, connect, runner};
 use rustix::process::Signal;
 
-use super::support::{LAST_GET, Output, component, connect, runner};
-use super::{Program, probe, run, server};
+use super::{probe, run, server};
 
 /// A port that is free on all addresses of this machine, and that no other test of these gets.
 fn free_port() -> u16 {
@@ -43,7 +43,7 @@ const NO_OPTION: &str = "there is no option that would allow it";
 #[test]
 fn it_listens_where_it_was_granted_to_and_is_reached_there() {
     let place = format!("127.0.0.1:{}", free_port());
-    let program = Program::start(&mut probe(&["--allow-listen", &place], &["answer", &place]));
+    let program = Process::start(&mut probe(&["--allow-listen", &place], &["answer", &place]));
     let address = program.address();
     assert_eq!(address.to_string(), place);
     let mut hello = String::new();
@@ -54,7 +54,7 @@ fn it_listens_where_it_was_granted_to_and_is_reached_there() {
 
 #[test]
 fn port_0_is_any_port_of_the_granted_address() {
-    let program = Program::start(&mut probe(&["--allow-listen", "127.0.0.1:0"], &["answer", "127.0.0.1:0"]));
+    let program = Process::start(&mut probe(&["--allow-listen", "127.0.0.1:0"], &["answer", "127.0.0.1:0"]));
     let mut hello = String::new();
     connect(program.address()).read_to_string(&mut hello).expect("an answer");
     assert_eq!((hello.as_str(), program.wait().stderr.as_str()), ("hello", ""));
@@ -193,10 +193,10 @@ fn who_does_nothing_forbidden_hears_nothing() {
     assert_eq!((output.stdout.as_str(), output.stderr.as_str()), ("arguments: [\"--quiet\", \"\", \"a b\"]\n", ""));
     assert_allowed(&run(&mut probe(&[], &["random"])), "random");
 
-    let program = Program::start(&mut server(&[]));
+    let program = Process::start(&mut server(&[]));
     let mut stream = connect(program.address());
     std::io::Write::write_all(&mut stream, LAST_GET).expect("it reads");
-    assert!(super::support::read_all(&mut stream).starts_with("HTTP/1.1 200 OK\r\n"));
+    assert!(hello_test_support::read_all(&mut stream).starts_with("HTTP/1.1 200 OK\r\n"));
     program.signal(rustix::process::Signal::TERM);
     let output = program.wait();
     assert_eq!((output.stderr.as_str(), output.status.code()), ("", Some(0)));
@@ -266,7 +266,7 @@ fn asked(options: &[&str], arguments: &[&str]) -> Command {
 
 #[test]
 fn what_a_component_needs_for_its_arguments_is_asked_and_granted() {
-    let program = Program::start(&mut asked(&[], &["--port", "0", "--max-connections", "100", "--log", "off"]));
+    let program = Process::start(&mut asked(&[], &["--port", "0", "--max-connections", "100", "--log", "off"]));
     let mut answer = String::new();
     let mut client = connect(program.address());
     client.write_all(LAST_GET).expect("write a request");
@@ -281,7 +281,7 @@ fn what_a_component_needs_for_its_arguments_is_asked_and_granted() {
 #[test]
 fn what_the_command_line_says_counts_more_than_what_is_needed() {
     let program =
-        Program::start(&mut asked(&["--max-connections", "10"], &["--port", "0", "--max-connections", "100"]));
+        Process::start(&mut asked(&["--max-connections", "10"], &["--port", "0", "--max-connections", "100"]));
     program.address();
     program.signal(Signal::INT);
     let output = program.wait();

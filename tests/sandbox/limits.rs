@@ -8,10 +8,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use hello_server::http::MAX_HEAD;
+use hello_test_support::{
+    GET, Output, PATIENCE, Process, Server, by, component, connect, not_tested, read_reply, runner,
+};
 use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
 
-use super::support::{GET, Output, PATIENCE, Server, by, component, connect, not_tested, read_reply, runner};
-use super::{Program, assert_failed, probe, run, sandbox, section, sections};
+use super::{assert_failed, probe, run, sandbox, section, sections};
 
 #[test]
 fn more_memory_than_allowed_is_told_with_figures_and_the_advice_helps() {
@@ -80,7 +82,7 @@ fn a_thousand_of_the_worst_peers_fit_into_48_kib_each() {
 fn a_process_that_was_halted_in_the_middle_of_a_turn_is_not_taken_for_a_loop() {
     let mut command = sandbox(&["--max-turn", "1", "--allow-listen", "127.0.0.1:0"]);
     command.arg(component::path()).args(["--listen", "127.0.0.1:0", "--stop-when-stdin-closes", "--log", "off"]);
-    let program = Program::start(&mut command);
+    let program = Process::start(&mut command);
     let address = program.address();
     let over = AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -121,7 +123,7 @@ fn a_clock_that_stands_before_1970_brings_nothing_down() {
     }
     let mut command = sandbox(&["--allow-listen", "127.0.0.1:0"]);
     command.arg(component::path()).args(["--listen", "127.0.0.1:0"]);
-    let program = Program::start(&mut by(&BEFORE, &command));
+    let program = Process::start(&mut by(&BEFORE, &command));
     let mut stream = connect(program.address());
     stream.write_all(GET).expect("it reads");
     let reply = read_reply(&mut stream);
@@ -244,9 +246,9 @@ fn descriptors_are_raised_as_far_as_the_system_lets_it() {
     let mut inner = Command::new(runner());
     inner.args(["--max-connections", "200"]).arg(component::probe());
     let soft = shell("ulimit -Sn 64 && ulimit -Hn 300");
-    let program = Program::start(by(&["sh", "-c", &soft], &inner).args(["sleep", "86400"]));
+    let program = Process::start(by(&["sh", "-c", &soft], &inner).args(["sleep", "86400"]));
     assert_eq!(program.line(), "sleeping");
-    if let Ok(limits) = fs::read_to_string(format!("/proc/{}/limits", program.child.id())) {
+    if let Ok(limits) = fs::read_to_string(format!("/proc/{}/limits", program.pid())) {
         let files = limits.lines().find(|line| line.starts_with("Max open files")).expect("a limit");
         assert_eq!(files.split_whitespace().nth(3), Some("300"), "{files}");
     }
@@ -266,7 +268,7 @@ fn assert_room_for_all(limit: &str) {
     let mut command = Command::new("bash");
     command.args(["-c", &format!("{limit} && exec \"$0\" \"$@\"")]).arg(runner());
     command.args(["--max-connections", "200", "--allow-listen", "127.0.0.1:0"]).arg(component::path());
-    let program = Program::start(command.args(["--listen", "127.0.0.1:0", "--log", "off"]).stdin(Stdio::null()));
+    let program = Process::start(command.args(["--listen", "127.0.0.1:0", "--log", "off"]).stdin(Stdio::null()));
     let address = program.address();
     let said: Vec<String> = (0..4).map(|_| program.stderr.recv_timeout(PATIENCE).expect("a line")).collect();
     let note = "hello-runner: note: the system grants 40 file descriptors, so there can be ";

@@ -8,10 +8,10 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use hello_test_support::{Output, Process, by, component, runner};
 use rustix::process::Signal;
 
-use super::support::{Output, by, component, runner};
-use super::{Program, component_of, export, import, leb128, run, section, sections, works};
+use super::{component_of, export, import, leb128, run, section, sections, works};
 
 /// What a terminal would obey: a colour, the beginning of the line, another line, a colour again (a control character of C1),
 /// rubout, a bell, and text from right to left.
@@ -189,7 +189,7 @@ fn why_it_was_ended() {
         (&["--grace", "1"][..], &["ignore-stop"][..], "waiting", "was asked to stop and did not"),
         (&["--max-turn", "0"], &["heed", "loop"], "busy", "was busy and did not listen"),
     ] {
-        let program = Program::start(sandbox(options, &path).args(arguments));
+        let program = Process::start(sandbox(options, &path).args(arguments));
         assert_eq!(program.line(), line);
         program.signal(Signal::TERM);
         assert_says(&program.wait(), &format!("{TAMED}.wasm {words}"));

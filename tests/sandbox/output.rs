@@ -4,11 +4,12 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use hello_test_support::process::address_in;
+use hello_test_support::{GET, HELLO, Process, component, connect, runner};
 use rustix::fs::{OFlags, fcntl_setfl};
 use rustix::process::Signal;
 
-use super::support::{GET, HELLO, component, connect, leftovers, runner};
-use super::{Program, probe, run, server};
+use super::{probe, run, server};
 
 #[test]
 fn all_that_is_printed_arrives() {
@@ -35,32 +36,30 @@ fn a_component_starts_when_what_it_is_granted_is_said() {
 
     command.stdout(Stdio::piped()).stderr(writer);
     let began = Instant::now();
-    let mut child = leftovers::spawn(&mut command).expect("it can be started");
-    let stdout = super::lines(child.stdout.take().expect("piped"));
+    let mut process = Process::start_unread(&mut command);
+    process.read();
     // Only on a machine that is very busy is this longer than the sandbox waits.
-    let early = stdout.recv_timeout(Duration::from_millis(500));
+    let early = process.stdout.recv_timeout(Duration::from_millis(500));
     assert!(early.is_err() || began.elapsed() > Duration::from_secs(1), "{early:?} before what it is granted");
 
     drop(command);
     let mut said = String::new();
     reader.read_to_string(&mut said).expect("text");
     assert!(said[before..].starts_with("The sandbox lets hello-probe.wasm "), "{:?}", &said[before..]);
-    assert!(child.wait().expect("it was started").success());
-    assert_eq!(early.or_else(|_| stdout.recv()).expect("a line"), "x".repeat(63));
+    assert!(process.child.wait().expect("it was started").success());
+    assert_eq!(early.or_else(|_| process.stdout.recv()).expect("a line"), "x".repeat(63));
 }
 
 /// Starts a server whose standard output is for the caller to read, or not, and reads the first line of it.
-fn start() -> (Program, BufReader<std::process::ChildStdout>, std::net::SocketAddr) {
+fn start() -> (Process, BufReader<std::process::ChildStdout>, std::net::SocketAddr) {
     let mut command = server(&[]);
-    let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = leftovers::spawn(command).expect("it can be started");
-    let mut stdout = BufReader::with_capacity(64, child.stdout.take().expect("piped"));
-    let stderr = super::lines(child.stderr.take().expect("piped"));
-    let program = Program { child, stdout: super::lines(std::io::empty()), stderr };
+    let mut program = Process::start_unread(command.stdout(Stdio::piped()).stderr(Stdio::piped()));
+    let mut stdout = BufReader::with_capacity(64, program.child.stdout.take().expect("piped"));
+    program.read();
     let mut first = String::new();
     stdout.read_line(&mut first).expect("text");
-    let place = first.trim_end().strip_prefix("Access http://").expect("the first line");
-    let address = place.replace("localhost", "127.0.0.1").parse().expect("an address");
+    assert!(first.starts_with("Access http://"), "{first}");
+    let address = address_in(&first).expect("an address");
     (program, stdout, address)
 }
 

@@ -5,7 +5,8 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread::{JoinHandle, spawn};
 
-use super::support::{Output, nobody};
+use hello_test_support::{Output, nobody};
+
 use super::{request_probe, run};
 
 /// A listener on a free port, and its address.

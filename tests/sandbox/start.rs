@@ -4,7 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::support::{by, component, runner};
+use hello_test_support::{by, component, runner};
+
 use super::{assert_failed, component_of, export, import, probe, run, sandbox, works};
 
 /// A component that imports this interface, as an instance that has nothing in it.

@@ -4,10 +4,10 @@ use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 
+use hello_test_support::{Output, Process, component};
 use rustix::process::Signal;
 
-use super::support::{Output, component};
-use super::{Program, probe, request_probe, run, wasmtime};
+use super::{probe, request_probe, run, wasmtime};
 
 /// Plain `wasmtime run` of the probe.
 fn plain(arguments: &[&str]) -> std::process::Command {
@@ -39,7 +39,7 @@ fn environment() -> [&'static str; 2] {
 
 /// Whether code that never pauses may go on.
 fn endless() -> [&'static str; 2] {
-    let mut free = Program::start(&mut plain(&["loop"]));
+    let mut free = Process::start(&mut plain(&["loop"]));
     assert_eq!(free.line(), "busy");
     let bound = run(&mut probe(&["--max-turn", "1"], &["loop"]));
     assert!(bound.stderr.contains("has been busy"), "{bound:?}");
@@ -49,7 +49,7 @@ fn endless() -> [&'static str; 2] {
 /// Whether SIGTERM lets a program finish what it does.
 fn farewell() -> [&'static str; 2] {
     [probe(&[], &["stdin"]), plain(&["stdin"])].map(|mut command| {
-        let program = Program::start(command.stdin(std::process::Stdio::piped()));
+        let program = Process::start(command.stdin(std::process::Stdio::piped()));
         assert_eq!(program.line(), "waiting");
         program.signal(Signal::TERM);
         let output = program.wait();

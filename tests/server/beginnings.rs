@@ -4,9 +4,8 @@ use std::io::Write;
 use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
 
+use hello_test_support::{LAST_GET, Server, read_all};
 use socket2::SockRef;
-
-use super::support::{LAST_GET, Server, read_all};
 
 /// One of each kind that differs in how it ends.
 const REQUESTS: [&[u8]; 5] = [

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::net::{Ipv6Addr, Shutdown};
 use std::process::Command;
 
-use super::support::{GET, HELLO, Server, connect, has, read_all, read_reply};
+use hello_test_support::{GET, HELLO, Server, connect, has, read_all, read_reply};
 
 #[test]
 fn the_lectures_socket_client_reads_head_and_page_until_the_server_hangs_up() {
@@ -77,7 +77,7 @@ fn curl_uploads_a_file_and_is_told_to_go_on() {
         .args(["--next", "-sS", "--noproxy", "*", "-H", "Transfer-Encoding: chunked"])
         .args(["--data-binary", "@Cargo.lock", &url])
         .args(["--next", "-sS", "--noproxy", "*", "-H", "Expect: 100-continue", "-T", "Cargo.lock", &url])
-        .current_dir(super::support::component::root())
+        .current_dir(hello_test_support::component::root())
         .output()
         .expect("curl runs");
     assert_eq!(String::from_utf8_lossy(&output.stdout), HELLO.repeat(3), "{output:?}");

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::thread;
 
-use super::support::{Server, connect, read_all};
+use hello_test_support::{Server, connect, read_all};
 
 /// How many clients there are at a time, and how often each of them calls.
 const CLIENTS: usize = 8;

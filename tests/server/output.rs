@@ -5,10 +5,10 @@ use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
-use super::support::{
-    GET, HELLO, LAST_GET, command, connect, is_wasmtime, leftovers, not_tested, read_all, read_reply,
+use hello_test_support::{
+    GET, HELLO, LAST_GET, Process, command, connect, is_wasmtime, not_tested, read_all, read_reply,
 };
 
 /// What is said when the log cannot be written, and when nobody reads it.
@@ -18,7 +18,7 @@ const UNREAD: &str = "hello-server: note: nobody reads the log any more; serving
 
 /// A server whose output goes somewhere.
 struct Server {
-    child: Child,
+    process: Process,
     address: SocketAddr,
 }
 
@@ -32,16 +32,16 @@ impl Server {
 
     /// Starts one by this command, and finds out where it listens without a word of it.
     fn started(command: &mut Command) -> Self {
-        let child = leftovers::spawn(command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()));
-        let mut child = child.expect("it can be started");
+        let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut process = Process::start_unread(command);
         let port = loop {
-            match listening(child.id()) {
+            match listening(process.pid()) {
                 Some(port) => break port,
-                None => assert_eq!(child.try_wait().expect("it was started"), None, "it did not start"),
+                None => assert!(process.is_running(), "it did not start"),
             }
             std::thread::yield_now();
         };
-        Server { child, address: (Ipv4Addr::LOCALHOST, port).into() }
+        Server { process, address: (Ipv4Addr::LOCALHOST, port).into() }
     }
 
     /// It answers so many calls, and requests.
@@ -57,23 +57,11 @@ impl Server {
 
     /// Asks it to stop, which it does. Returns what it said on standard error, if that came here.
     fn stop(mut self) -> String {
-        drop(self.child.stdin.take());
-        if !is_wasmtime() {
-            let sent = Command::new("kill").arg(self.child.id().to_string()).status();
-            assert!(sent.is_ok_and(|status| status.success()));
-        }
-        let mut stderr = String::new();
-        if let Some(mut pipe) = self.child.stderr.take() {
-            pipe.read_to_string(&mut stderr).expect("text");
-        }
-        assert_eq!(self.child.wait().expect("it was started").code(), Some(0), "{stderr}");
-        stderr
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        leftovers::end(&mut self.child);
+        self.process.ask_to_stop();
+        self.process.read();
+        let output = self.process.wait();
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        output.stderr
     }
 }
 
@@ -159,10 +147,10 @@ fn a_log_of_which_somebody_wanted_the_first_line_is_noted_once_and_the_server_se
         for is_stderr_read in [true, false] {
             let mut server = Server::redirected("", "");
             let mut first = String::new();
-            BufReader::new(server.child.stdout.take().expect("piped")).read_line(&mut first).expect("text");
+            BufReader::new(server.process.child.stdout.take().expect("piped")).read_line(&mut first).expect("text");
             assert!(first.starts_with("Access http://"), "{first}");
             if !is_stderr_read {
-                drop(server.child.stderr.take());
+                drop(server.process.child.stderr.take());
             }
             server.assert_serves(50);
             assert_eq!(server.stop(), if is_stderr_read { UNREAD } else { "" });
@@ -237,7 +225,7 @@ fn a_full_disk_is_survived_and_what_is_missing_in_the_log_is_said_when_there_is_
         return;
     }
     let server = Server::started(in_own_mounts("exec \"$@\" >>\"$0/log\"").args(words()));
-    let inside = |name| format!("/proc/{}/root{}/{name}", server.child.id(), place.display());
+    let inside = |name| format!("/proc/{}/root{}/{name}", server.process.pid(), place.display());
     let (log, ballast) = (File::open(inside("log")).expect("a file"), inside("ballast"));
     assert_survives_a_full_disk(server, log, || {
         fs::remove_file(ballast).expect("a file");

@@ -6,10 +6,9 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use hello_test_support::process::holdings;
+use hello_test_support::{GET, HELLO, LAST_GET, PATIENCE, Server, not_tested, read_all, read_reply};
 use socket2::SockRef;
-
-use super::support::process::holdings;
-use super::support::{GET, HELLO, LAST_GET, PATIENCE, Server, not_tested, read_all, read_reply};
 
 #[test]
 fn twenty_silent_connections_do_not_delay_the_twenty_first() {

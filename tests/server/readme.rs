@@ -4,8 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::process::Command;
 
-use super::support::component;
-use super::support::{HELLO, Server, has, run, runner};
+use hello_test_support::{HELLO, Server, component, has, run, runner};
 
 /// The pages for users. Others have tests of their own: the lesson in tests/lecture/, operations in tests/deploy.rs.
 const PAGES: [&str; 4] = ["README.md", "docs/options.md", "docs/sandbox.md", "docs/run.md"];

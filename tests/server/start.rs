@@ -4,9 +4,7 @@
 use std::process::{Command, Stdio};
 
 use hello_server::options::HELP;
-
-use super::support::component;
-use super::support::{HELLO, Output, Server, command, is_wasmtime, not_tested, run, without_building};
+use hello_test_support::{HELLO, Output, Server, command, component, is_wasmtime, not_tested, run, without_building};
 
 /// It failed with exactly these two lines: cause, and advice.
 fn assert_fails_with(output: &Output, cause: &str, advice: &str) {
@@ -19,8 +17,7 @@ fn assert_fails_with(output: &Output, cause: &str, advice: &str) {
 
 /// Asks it to end, and hears it out: what is killed may have something left to say.
 fn stop(server: Server) -> Output {
-    let sent = Command::new("kill").arg(server.pid().to_string()).status();
-    assert!(sent.is_ok_and(|status| status.success()));
+    server.terminate();
     server.wait()
 }
 

@@ -6,8 +6,8 @@ use std::process::Command;
 use std::thread::{sleep, spawn};
 use std::time::Duration;
 
-use super::support::process::cpu_time;
-use super::support::{GET, HELLO, LAST_GET, Server, command, connect, not_tested, read_all};
+use hello_test_support::process::cpu_time;
+use hello_test_support::{GET, HELLO, LAST_GET, Server, command, connect, not_tested, read_all};
 
 /// How long is looked at who waits.
 const WHILE: Duration = Duration::from_secs(2);

@@ -9,10 +9,10 @@ use std::time::{Duration, Instant, SystemTime};
 
 use fastrand::Rng;
 use hello_server::http::{ALLOW, Fault};
+use hello_test_support::{HELLO, connect};
 
 use super::figures::Latencies;
 use super::run::{Load, Phase};
-use super::support::{HELLO, connect};
 
 /// How many of them there are. The last one is the metronome: it asks every millisecond, so that whatever keeps the server
 /// from answering, for however short a time, is seen.

@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use hello_test_support::PATIENCE;
+use hello_test_support::process::{cpu_time, holdings};
+
 use super::figures::slope;
 use super::run::{Load, Phase};
-use super::support::PATIENCE;
-use super::support::process::{cpu_time, holdings};
 
 /// What the server held at a time.
 #[derive(Debug, Clone, Copy)]

@@ -61,7 +61,7 @@ impl Scene {
         Scene { model, runtime, server, notes, network }
     }
 
-    fn call(&self) -> Client {
+    pub(crate) fn call(&self) -> Client {
         self.network.connect()
     }
 
@@ -88,7 +88,7 @@ pub(crate) fn play<F: Future<Output = ()> + 'static>(limits: Limits, story: impl
 }
 
 /// The same on one that answers with `site`.
-fn play_with<F: Future<Output = ()> + 'static>(site: Site, limits: Limits, story: impl FnOnce(Scene) -> F) {
+pub(crate) fn play_with<F: Future<Output = ()> + 'static>(site: Site, limits: Limits, story: impl FnOnce(Scene) -> F) {
     let scene = Scene::new(site, limits);
     let runtime = scene.runtime.clone();
     runtime.block_on(story(scene));
