@@ -32,7 +32,7 @@ pub enum Command {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
     /// Where to listen.
-    pub place: Place,
+    pub listen_on: ListenOn,
     /// How many callers wait in line. Default is 1024; the system may keep fewer (`net.core.somaxconn` on Linux).
     pub backlog: u32,
     /// How much the server puts up with.
@@ -56,11 +56,11 @@ impl Options {
     /// What the sandbox has to grant for these options, a line each: `listen ADDR:PORT` once or more, `connections N`
     /// and `grace SECONDS`. `runner/serve` makes the options of the sandbox of it.
     pub fn needs(&self) -> String {
-        let addresses = match &self.place {
-            Place::Loopback { port } => {
+        let addresses = match &self.listen_on {
+            ListenOn::Loopback { port } => {
                 vec![(Ipv4Addr::LOCALHOST, *port).into(), (Ipv6Addr::LOCALHOST, *port).into()]
             }
-            Place::Addresses(addresses) => addresses.clone(),
+            ListenOn::Addresses(addresses) => addresses.clone(),
         };
         let mut needs: String = addresses.iter().map(|address| format!("listen {address}\n")).collect();
         needs += &format!("connections {}\ngrace {}\n", self.limits.connections, self.grace.as_secs());
@@ -70,7 +70,7 @@ impl Options {
 
 /// Where to listen.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Place {
+pub enum ListenOn {
     /// On both loopback addresses, so that `localhost` works whichever of them a client tries first. A machine
     /// without IPv6 gets the other one only.
     Loopback {
@@ -81,13 +81,13 @@ pub enum Place {
     Addresses(Vec<SocketAddr>),
 }
 
-impl Place {
+impl ListenOn {
     /// The default: port 9000, as in the lecture.
-    pub const DEFAULT: Place = Place::Loopback { port: 9000 };
+    pub const DEFAULT: ListenOn = ListenOn::Loopback { port: 9000 };
 
     /// Whether the server was given a port only, and is called localhost.
     pub fn by_port(&self) -> bool {
-        matches!(self, Place::Loopback { .. })
+        matches!(self, ListenOn::Loopback { .. })
     }
 }
 
@@ -106,7 +106,7 @@ pub enum Color {
 impl Default for Options {
     fn default() -> Self {
         Options {
-            place: Place::DEFAULT,
+            listen_on: ListenOn::DEFAULT,
             backlog: 1024,
             limits: Limits::default(),
             log: Format::Common,
@@ -167,16 +167,16 @@ fn read(mut parser: Parser) -> Result<Command, lexopt::Error> {
     if options.log == Format::Json && (options.explain || options.show_bytes) {
         return Err("--explain and --show-bytes are for people, and go with --log common or off".into());
     }
-    options.place = place(listen, port)?;
+    options.listen_on = listen_on(listen, port)?;
     Ok(if check { Command::CheckOptions(Some(options)) } else { Command::Serve(options) })
 }
 
 /// Where to listen, by every `--listen` and the `--port`.
-fn place(listen: Vec<SocketAddr>, port: Option<u16>) -> Result<Place, lexopt::Error> {
+fn listen_on(listen: Vec<SocketAddr>, port: Option<u16>) -> Result<ListenOn, lexopt::Error> {
     match (listen.is_empty(), port) {
-        (true, None) => Ok(Place::DEFAULT),
-        (true, Some(port)) => Ok(Place::Loopback { port }),
-        (false, None) => Ok(Place::Addresses(listen)),
+        (true, None) => Ok(ListenOn::DEFAULT),
+        (true, Some(port)) => Ok(ListenOn::Loopback { port }),
+        (false, None) => Ok(ListenOn::Addresses(listen)),
         (false, Some(_)) => Err("--port and --listen both say where to listen: give one of them".into()),
     }
 }
@@ -221,10 +221,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_printed_as_the_url_can_be_opened() {
-        let listed = Place::Addresses(vec![]);
+    fn the_printed_url_can_be_opened() {
+        let listed = ListenOn::Addresses(vec![]);
         for (place, listens_at, url) in [
-            (&Place::DEFAULT, "127.0.0.1:9000", "http://localhost:9000"),
+            (&ListenOn::DEFAULT, "127.0.0.1:9000", "http://localhost:9000"),
             (&listed, "127.0.0.1:9000", "http://127.0.0.1:9000"),
             (&listed, "0.0.0.0:9000", "http://localhost:9000"),
             (&listed, "[::]:9000", "http://localhost:9000"),
@@ -237,10 +237,10 @@ mod tests {
 
     #[test]
     fn the_option_for_another_port_can_be_used_as_it_is() {
-        let listed = Place::Addresses(vec![]);
+        let listed = ListenOn::Addresses(vec![]);
         for (place, taken, option) in [
-            (&Place::DEFAULT, "127.0.0.1:9000", "--port 9001"),
-            (&Place::DEFAULT, "127.0.0.1:65535", "--port 0"),
+            (&ListenOn::DEFAULT, "127.0.0.1:9000", "--port 9001"),
+            (&ListenOn::DEFAULT, "127.0.0.1:65535", "--port 0"),
             (&listed, "0.0.0.0:9000", "--listen 0.0.0.0:9001"),
             (&listed, "[::1]:65535", "--listen [::1]:0"),
             (&listed, "[fe80::5%2]:9000", "--listen [fe80::5%2]:9001"),
@@ -253,7 +253,7 @@ mod tests {
 
     #[test]
     fn no_option_is_to_be_left_out_that_was_not_given() {
-        assert!(!place::another_address(Place::DEFAULT.by_port()).contains("leave"));
-        assert!(place::another_address(Place::Addresses(vec![]).by_port()).contains("leave --listen out"));
+        assert!(!place::another_address(ListenOn::DEFAULT.by_port()).contains("leave"));
+        assert!(place::another_address(ListenOn::Addresses(vec![]).by_port()).contains("leave --listen out"));
     }
 }

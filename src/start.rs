@@ -19,7 +19,7 @@ use hello_server::observers::explain::Explainer;
 use hello_server::observers::lines::{Lines, lost_note};
 use hello_server::observers::log::{AccessLog, Format};
 use hello_server::observers::notes::{Counter, Notes};
-use hello_server::options::{self, Color, Command, HELP, Options, Place};
+use hello_server::options::{self, Color, Command, HELP, ListenOn, Options};
 use hello_server::server::{Server, accept};
 
 /// How often a free port is looked for that is free on both loopback addresses.
@@ -80,13 +80,13 @@ fn serve(options: &Options) -> anyhow::Result<()> {
     let listeners = listen(options, &observers);
     // What has led to this is told before it, even if that was a failure.
     print(&lines.take());
-    let listeners = listeners.map_err(|error| error.failure(&options.place))?;
+    let listeners = listeners.map_err(|error| error.failure(&options.listen_on))?;
     // Whoever reads that it serves may tell it to stop.
     let mut stdin = options.stop_when_stdin_closes.then(stdin);
     // It is read at once, so that the host knows from now on that its end will be noticed. If this was the end, it will be the end
     // the next time, too.
     stdin.as_mut().map(is_open);
-    announce(&listeners, options).map_err(|error| error.failure(&options.place))?;
+    announce(&listeners, options).map_err(|error| error.failure(&options.listen_on))?;
 
     let server = Server::new(runtime.clone(), observers, options.limits.clone());
     // From here on nothing is printed but by these two: whoever does not read keeps nobody waiting.
@@ -165,9 +165,9 @@ fn wants_color() -> bool {
 fn listen(options: &Options, observer: &impl Observer) -> Result<Vec<TcpListener>, ListenError> {
     let listen =
         |address| listen_on(address, options.backlog, observer).map_err(|error| ListenError { address, error });
-    let port = match &options.place {
-        Place::Addresses(addresses) => return addresses.iter().copied().map(listen).collect(),
-        Place::Loopback { port } => *port,
+    let port = match &options.listen_on {
+        ListenOn::Addresses(addresses) => return addresses.iter().copied().map(listen).collect(),
+        ListenOn::Loopback { port } => *port,
     };
     let mut tries = 0;
     loop {
@@ -209,9 +209,9 @@ fn address(listener: &TcpListener) -> Result<SocketAddr, ListenError> {
 /// Says where the server can be reached, now that it can be.
 fn announce(listeners: &[TcpListener], options: &Options) -> Result<(), ListenError> {
     // Both loopback addresses have the same name.
-    let names = if options.place.by_port() { 1 } else { listeners.len() };
+    let names = if options.listen_on.by_port() { 1 } else { listeners.len() };
     for listener in &listeners[..names] {
-        print(&format!("Access {}\n", place::url(address(listener)?, options.place.by_port())));
+        print(&format!("Access {}\n", place::url(address(listener)?, options.listen_on.by_port())));
     }
     Ok(())
 }

@@ -68,7 +68,7 @@ fn chromium_shows_it_again_and_in_a_second_tab() {
 }
 
 #[test]
-fn chromium_finds_localhost_by_whichever_address_answers() {
+fn chromium_finds_localhost_by_whichever_address_accepts() {
     let Some(mut browser) = browser("browser-localhost") else { return };
     for (address, peer) in [("[::1]", "::1"), ("127.0.0.1", "127.0.0.1")] {
         let server = Server::launch(&mut command(&["--listen", &format!("{address}:0")]));

@@ -110,7 +110,7 @@ fn the_component_asks_for_what_the_contract_says() {
 }
 
 #[test]
-fn the_contract_has_no_door_that_a_server_does_not_need() {
+fn the_contract_imports_nothing_that_a_server_does_not_need() {
     for contract in &CONTRACTS {
         let written = contract.written();
         for door in contract.shuts {

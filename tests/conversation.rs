@@ -111,7 +111,7 @@ fn it_does_not_matter_where_a_request_is_cut_in_two() {
 }
 
 #[test]
-fn a_client_that_waits_before_its_body_gets_100_continue_and_others_do_not() {
+fn a_client_that_waits_before_its_body_gets_100_continue_and_no_other_does() {
     const HEAD: &[u8] = b"POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n";
     let request = [HEAD, b"hello"].concat();
     for at in 1..request.len() {

@@ -169,7 +169,7 @@ fn the_command_of_the_service_serves_keeps_its_code_and_stops() {
 }
 
 #[test]
-fn a_port_that_is_taken_but_not_granted_is_told() {
+fn a_port_that_is_in_use_but_not_granted_is_reported() {
     let output = run(Command::new(runner()).arg("--quiet").arg(component::path()).args(["--port", "1025"]));
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     assert!(output.stderr.starts_with("hello-runner: refused: "), "{output:?}");
@@ -263,7 +263,7 @@ fn a_mistake_in_the_options_of_the_http_service_is_not_tried_again() {
 }
 
 #[test]
-fn more_requests_than_the_http_service_answers_at_once_wait() {
+fn more_requests_than_the_http_service_handles_at_once_wait() {
     // Of two numbers the later one counts: how fast they come is nobody's business here.
     let server = Server::launch(&mut http_service(&["-W", "timeout=600s"]));
     server.assert_serves_bodies(350);
@@ -478,7 +478,7 @@ fn install(root: &Path, wasmtime: &Path) {
 }
 
 #[test]
-fn what_is_installed_is_where_the_services_look_for_it() {
+fn the_services_find_the_installed_files() {
     let root = folder("installed");
     install(&root, wasmtime());
     let units = ["hello-server", "hello-http"].map(|name| format!("/etc/systemd/system/{name}.service"));
@@ -496,7 +496,7 @@ fn stages() -> [Vec<String>; 2] {
 }
 
 #[test]
-fn what_the_first_stage_copies_is_enough_for_cargo() {
+fn the_files_of_the_first_stage_are_enough_for_cargo() {
     let [build, _] = stages();
     let root = folder("first-stage");
     for copy in build.iter().filter_map(|line| line.strip_prefix("COPY ")) {

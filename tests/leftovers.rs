@@ -63,7 +63,7 @@ fn a_test_that_starts_servers() {
 }
 
 #[test]
-fn what_a_test_has_started_ends_with_it_even_if_that_is_killed_and_ignores_hangups() {
+fn the_processes_of_a_test_end_with_it_even_if_it_is_killed_and_they_ignore_sighup() {
     let tests = std::env::current_exe().expect("a path");
     let mut shell = Command::new("sh");
     shell.args(["-c", "trap '' HUP; exec \"$0\" \"$@\""]).arg(tests);

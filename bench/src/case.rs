@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_left_out_with_a_sentence() {
+    fn columns_that_do_not_fit_are_left_out_with_a_note() {
         let (groups, left_out) = plan(Part::KeptAlive, 4096);
         assert_eq!(groups.len(), 4);
         assert_eq!(left_out.len(), 2);

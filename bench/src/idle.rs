@@ -64,7 +64,7 @@ mod tests {
     use std::net::TcpListener;
 
     #[test]
-    fn who_was_hung_up_on_is_noticed() {
+    fn a_connection_that_the_server_has_closed_is_noticed() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let streams = [(); 2].map(|()| TcpStream::connect(listener.local_addr().unwrap()).unwrap());
         let (kept, _) = listener.accept().unwrap();

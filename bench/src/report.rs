@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_written_down_is_not_drawn() {
+    fn a_figure_that_was_not_measured_is_not_drawn() {
         let results = Results::of(&measured(), false).unwrap();
         assert!(results.charts.is_empty() && !results.markdown.contains(".svg"));
     }
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_measured_has_no_section() {
+    fn a_case_that_was_not_measured_has_no_section() {
         let nothing = Measured {
             left_out: Vec::new(),
             parts: Vec::new(),

@@ -173,27 +173,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_ends_where_it_says() {
+    fn a_response_ends_where_its_content_length_says() {
         let mut said = "HTTP/1.1 200 OK\r\ndate: now\r\nCONTENT-LENGTH: 2\r\n\r\nhi".as_bytes();
         let answer = answer(&mut said).unwrap();
         assert_eq!(answer, "HTTP/1.1 200 OK\r\ndate: \r\nCONTENT-LENGTH: 2\r\n\r\nhi");
     }
 
     #[test]
-    fn an_answer_without_a_length_ends_with_the_call() {
+    fn a_response_without_a_length_ends_with_the_connection() {
         let said = "HTTP/1.1 200 OK\r\n\r\nhi\r\n\r\n";
         assert_eq!(answer(&mut said.as_bytes()).unwrap(), said);
     }
 
     #[test]
-    fn half_of_an_answer_is_none() {
+    fn half_of_a_response_is_none() {
         for said in ["", "HTTP/1.1 200 OK\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nhi"] {
             assert!(answer(&mut said.as_bytes()).is_err(), "{said:?}");
         }
     }
 
     #[test]
-    fn what_the_kernel_writes_is_read() {
+    fn the_figures_of_the_kernel_are_read() {
         let status = "Name:\tserver\nVmHWM:\t   2048 kB\nVmRSS:\t   1536 kB\n";
         assert_eq!(mebibytes(status, "VmHWM:"), Some(2.0));
         assert_eq!(mebibytes(status, "VmRSS:"), Some(1.5));

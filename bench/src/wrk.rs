@@ -138,7 +138,7 @@ Transfer/sec:      6.31MB
 ";
 
     #[test]
-    fn what_wrk_says_is_read_with_its_errors() {
+    fn the_report_of_wrk_is_read_with_its_errors() {
         let load = parse(OUTPUT).unwrap();
         assert_eq!((load.requests, load.rate, load.p50, load.p99), (338_735.0, 42_140.91, 0.93, 1200.0));
         assert_eq!(errors(&load.errors), "read 3, timeout 17, status 5");

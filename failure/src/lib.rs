@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_says_cause_and_advice_and_a_mistake_in_the_command_line_exits_with_2() {
+    fn a_failure_has_a_cause_and_an_advice_and_a_usage_error_exits_with_2() {
         let said = |error: anyhow::Error| {
             let Report { text, code } = report("program", &error);
             (text, code)
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_value_is_told_with_its_option_and_with_what_the_option_takes() {
+    fn a_wrong_value_is_reported_with_its_option_and_what_the_option_takes() {
         use lexopt::ValueExt as _;
         let read = |value: &str| std::ffi::OsString::from(value).parse_with(option::number("--port", 0..=65_535));
         assert_eq!(read("80").expect("a port"), 80);
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_being_done_is_said_before_the_cause() {
+    fn the_failed_action_is_printed_before_the_cause() {
         let error = Err::<(), _>(Failure::usage("cause", "advice")).context("step").expect_err("it failed");
         assert_eq!(report("program", &error), Report { text: "program: step: cause\n  advice\n".into(), code: 2 });
     }

@@ -44,7 +44,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_printed_as_the_url_can_be_opened() {
+    fn the_printed_url_can_be_opened() {
         for (listens_at, by_port, opened) in [
             ("127.0.0.1:9000", true, "http://localhost:9000"),
             ("127.0.0.1:9000", false, "http://127.0.0.1:9000"),

@@ -315,14 +315,14 @@ mod tests {
     }
 
     #[test]
-    fn the_machine_has_addresses_that_others_know() {
+    fn the_machine_has_addresses_that_other_machines_know() {
         for ip in own_addresses() {
             assert!(!ip.is_loopback() && !ip.is_unspecified() && !lacks_scope(&(ip, 1).into()), "{ip}");
         }
     }
 
     #[test]
-    fn what_is_advised_can_be_typed() {
+    fn advised_options_can_be_typed() {
         use crate::options::{Command, parse};
         let addresses = ["[::1]:1", "[fe80::1]:1", "[fe80::1%2]:1", "[::ffff:127.0.0.1]:1", "224.0.0.1:1", "0.0.0.0:1"];
         for usage in [SocketAddrUse::TcpListen, SocketAddrUse::TcpConnect] {

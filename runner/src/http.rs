@@ -329,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn of_several_addresses_the_failure_of_the_first_is_told() {
+    fn of_several_addresses_the_failure_of_the_first_is_reported() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let failure = runtime.block_on(async {
             // Bound, but not listening: the system refuses every connection to it.

@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_said_is_the_pair_of_the_lecture() {
+    fn without_a_grant_the_pair_of_the_lecture_is_granted() {
         let options = options(&["a.wasm"]);
         let listen = ["127.0.0.1:9000", "[::1]:9000"].map(|address| address.parse().expect("an address"));
         assert_eq!(options.grants, Grants { listen: listen.to_vec(), connect: vec![] });
@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_needed_is_granted_and_what_is_given_counts_more() {
+    fn needs_are_granted_and_explicit_options_count_more() {
         let needs =
             "listen 127.0.0.1:0\nlisten [::1]:0\nconnect 127.0.0.1:80\nconnections 100\ngrace 9\nsomething new\n";
         let granted = |arguments: &[&str]| {
@@ -316,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_behind_the_component_belongs_to_it() {
+    fn arguments_behind_the_component_belong_to_it() {
         let options = options(&["--quiet", "a.wasm", "--quiet", "--help", "--", "x"]);
         assert_eq!(options.arguments, ["--quiet", "--help", "--", "x"]);
     }
@@ -330,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_followed_is_said() {
+    fn a_redirect_that_cannot_be_followed_is_reported() {
         for (arguments, words) in [
             (&["--allow-listen", "localhost:9000", "a"][..], "--allow-listen takes an address and a port"),
             (&["--allow-listen", "[::ffff:127.0.0.1]:9000", "a"], "--allow-listen takes an address of one machine"),

@@ -357,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_that_does_not_read_stops_nobody() {
+    fn a_reader_that_does_not_read_stops_no_connection() {
         let (output, permits, written) = slow();
         let mut handle = OutputHandle(Arc::clone(&output));
         let mut accepted = 0;
@@ -391,7 +391,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_is_told_once_and_a_closed_pipe_for_ever() {
+    fn a_failed_write_is_reported_once_and_a_closed_output_for_ever() {
         let (output, permits, _written) = slow();
         let mut handle = OutputHandle(output);
         for (kind, times) in [(ErrorKind::StorageFull, 1), (ErrorKind::BrokenPipe, 2)] {

@@ -122,7 +122,7 @@ impl Thing {
 }
 
 #[test]
-fn whoever_is_ready_is_served_in_time_whatever_happens() {
+fn each_ready_task_runs_in_time_whatever_happens() {
     for seed in 0..2000 {
         let mut random = Rng::with_seed(seed);
         // Most worlds are small, some larger than the budget, and some than a piece.
@@ -190,7 +190,7 @@ fn a_wake_up_costs_what_the_active_ones_cost_however_many_are_idle() {
 }
 
 #[test]
-fn when_nobody_is_active_the_host_is_asked_once_and_never_again() {
+fn when_no_connection_is_active_the_host_is_polled_once_and_never_again() {
     let world = cold(5_000);
     world.round(true);
     let (polls, now) = (world.model.polls(), world.model.now());
@@ -200,7 +200,7 @@ fn when_nobody_is_active_the_host_is_asked_once_and_never_again() {
 }
 
 #[test]
-fn a_cold_one_is_heard_within_a_lap_although_the_hot_ones_leave_no_pause() {
+fn a_cold_pollable_is_noticed_within_a_sweep_although_the_hot_ones_leave_no_pause() {
     let mut world = cold(10_000);
     let last = world.things.len() - 1;
     world.raise(last);

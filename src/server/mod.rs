@@ -25,9 +25,9 @@ pub mod stop;
 pub(crate) mod tests;
 mod transport;
 
+use crate::app::App;
 use crate::events::Observer;
 use crate::net::Runtime;
-use crate::site::Site;
 use limit::ConnectionLimit;
 use stop::Stop;
 
@@ -67,7 +67,7 @@ impl Default for Limits {
 pub struct Server<R, O> {
     runtime: R,
     observer: O,
-    site: Site,
+    app: App,
     limits: Limits,
     connections: ConnectionLimit,
     stop: Stop,
@@ -79,18 +79,18 @@ pub struct Server<R, O> {
 impl<R: Runtime, O: Observer> Server<R, O> {
     /// A server without connections, which answers what `hello.rs` says.
     pub fn new(runtime: R, observer: O, limits: Limits) -> Rc<Self> {
-        Server::with_site(Site::HELLO, runtime, observer, limits)
+        Server::with_app(App::HELLO, runtime, observer, limits)
     }
 
     /// A server that answers something else.
-    pub fn with_site(site: Site, runtime: R, observer: O, limits: Limits) -> Rc<Self> {
+    pub fn with_app(app: App, runtime: R, observer: O, limits: Limits) -> Rc<Self> {
         Rc::new(Server {
             connections: ConnectionLimit::new(limits.connections),
             stop: Stop::default(),
             accepted: Cell::new(0),
             runtime,
             observer,
-            site,
+            app,
             limits,
             date: HttpDate::default(),
         })

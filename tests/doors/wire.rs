@@ -106,7 +106,7 @@ fn wasmtime_reads_the_wire_otherwise_only_where_the_table_says_so() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn wasmtime_takes_a_client_that_half_closes_for_gone() {
+fn wasmtime_takes_a_half_closed_connection_for_a_closed_one() {
     assert_documented("a client that sends a request and half-closes the connection");
     let [sockets, http] = both_doors();
     assert!(ask_and_half_close(sockets.address()).ends_with(HELLO));

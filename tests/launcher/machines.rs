@@ -5,7 +5,7 @@ use hello_test_support::{Server, run};
 use super::pretended::Project;
 
 #[test]
-fn what_is_up_to_date_is_not_worth_a_word_and_what_is_not_is_announced() {
+fn only_a_build_that_has_work_to_do_is_announced() {
     let project = Project::new("announced");
     let output = run(&mut project.launch(&["serve", "--version"]));
     let announcement = "Building the server: about 10 seconds on 2 cores, the first time.\n";
@@ -118,7 +118,7 @@ fn the_target_for_components_is_added_if_it_can_be() {
 }
 
 #[test]
-fn without_the_target_for_components_it_is_said_what_helps() {
+fn without_the_target_for_components_the_message_names_the_command() {
     let project = Project::new("target-missing");
     project.program("rustc", "#!/bin/sh\necho @/added\n");
     project.program("rustup", "#!/bin/sh\nexit 1\n");
@@ -139,7 +139,7 @@ fn without_the_target_for_components_it_is_said_what_helps() {
 }
 
 #[test]
-fn without_cargo_it_takes_what_has_been_built() {
+fn without_cargo_the_existing_build_is_taken() {
     let project = Project::new("no-cargo");
     std::fs::remove_file(project.folder.join("bin/cargo")).expect("a file");
     let alone = |words: &[&str]| {
@@ -161,7 +161,7 @@ fn without_cargo_it_takes_what_has_been_built() {
 }
 
 #[test]
-fn what_another_checkout_has_built_in_a_shared_target_folder_is_built_anew() {
+fn the_build_of_another_checkout_in_a_shared_target_folder_is_not_taken() {
     let project = Project::new("shared-target");
     let here = project.folder.to_str().expect("text");
     let (other, longer) = (format!("{here}/other"), format!("{here}2"));

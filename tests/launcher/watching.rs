@@ -143,7 +143,7 @@ fn the_first_signal_lets_a_server_that_is_being_replaced_stop_gracefully() {
 }
 
 #[test]
-fn what_was_started_to_survive_the_end_of_its_terminal_does() {
+fn a_server_that_was_started_with_nohup_survives_its_terminal() {
     if !cfg!(target_os = "linux") {
         return not_tested("this system does not tell which signals are ignored", "run it on Linux");
     }
@@ -207,7 +207,7 @@ fn a_change_replaces_the_server_and_what_an_editor_writes_does_not() {
 }
 
 #[test]
-fn what_does_not_build_leaves_the_server_as_it_was() {
+fn a_failed_build_leaves_the_server_running() {
     let project = Project::new("watch-broken");
     let server = watch(&project, &["--port", "0"]);
     let calls = project.calls().len();
@@ -222,7 +222,7 @@ fn what_does_not_build_leaves_the_server_as_it_was() {
 }
 
 #[test]
-fn what_does_not_build_at_first_is_tried_again() {
+fn a_failed_build_is_tried_again() {
     let project = Project::new("watch-broken-first");
     project.write("src/hello.rs", "broken");
     let launch = &mut project.launch(&["serve", "--watch", "--port", "0", "--log", "off"]);

@@ -81,7 +81,7 @@ fn garbage_in_the_cache_is_compiled_anew() {
 }
 
 #[test]
-fn code_that_nobody_vouches_for_is_compiled_anew() {
+fn code_of_unknown_origin_is_compiled_anew() {
     let folder = folder("unsealed");
     assert_ran(&run(&mut cached(&folder)));
     let (code, _) = entries(&folder).pop_first().expect("one");

@@ -66,7 +66,7 @@ fn echo_sends_back_what_each_client_sends_also_after_the_client_has_finished() {
 }
 
 #[test]
-fn echo_serves_others_while_a_client_never_reads() {
+fn echo_serves_other_clients_while_one_never_reads() {
     let (_program, address) = example("echo", &[]);
     let mut greedy = connect(address);
     send_until_full(&mut greedy);

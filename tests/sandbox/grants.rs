@@ -108,7 +108,7 @@ fn without_any_grant_it_may_listen_where_the_lecture_does_and_nowhere_else() {
 }
 
 #[test]
-fn it_calls_where_it_was_granted_to_and_nowhere_else() {
+fn a_component_connects_to_the_granted_address_and_no_other() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
     let place = listener.local_addr().expect("an address").to_string();
     // To listen there is not to call there, and another port is another place.
@@ -127,7 +127,7 @@ fn it_calls_where_it_was_granted_to_and_nowhere_else() {
 }
 
 #[test]
-fn a_grant_to_call_is_none_to_listen() {
+fn a_grant_to_connect_is_no_grant_to_listen() {
     let place = format!("127.0.0.1:{}", free_port());
     let output = run(&mut probe(&["--allow-connect", &place], &["listen", &place]));
     assert_refused(&output, &format!("listen on {place}"), &format!("--allow-listen {place} would allow it"));
@@ -162,7 +162,7 @@ fn a_file_that_is_there_is_not_read() {
 }
 
 #[test]
-fn a_file_that_is_tried_twice_is_told_once() {
+fn a_file_that_is_opened_twice_is_reported_once() {
     let output = run(&mut probe(&[], &["read", "Cargo.toml", "Cargo.toml"]));
     assert_eq!(output.stdout, "read Cargo.toml: permission denied\n".repeat(2));
     assert_refused(&output, "use the file \"Cargo.toml\"", NO_OPTION);
@@ -188,7 +188,7 @@ fn the_environment_is_empty() {
 }
 
 #[test]
-fn who_does_nothing_forbidden_hears_nothing() {
+fn without_a_refusal_the_sandbox_prints_nothing() {
     let output = run(&mut probe(&[], &["arguments", "--quiet", "", "a b"]));
     assert_eq!((output.stdout.as_str(), output.stderr.as_str()), ("arguments: [\"--quiet\", \"\", \"a b\"]\n", ""));
     assert_allowed(&run(&mut probe(&[], &["random"])), "random");
@@ -203,7 +203,7 @@ fn who_does_nothing_forbidden_hears_nothing() {
 }
 
 #[test]
-fn what_is_refused_again_and_again_does_not_fill_the_log() {
+fn repeated_refusals_do_not_fill_the_log() {
     let places: Vec<String> = (1..=200).map(|port| format!("127.0.0.1:{port}")).collect();
     let words: Vec<&str> = std::iter::once("connect").chain(places.iter().map(String::as_str)).collect();
     let output = run(&mut probe(&[], &words));
@@ -213,7 +213,7 @@ fn what_is_refused_again_and_again_does_not_fill_the_log() {
 }
 
 #[test]
-fn what_is_granted_is_said_at_the_start() {
+fn the_grants_are_printed_at_the_start() {
     let mut command = Command::new(super::runner());
     command.args(["--max-connections", "100", "--allow-listen", "127.0.0.1:0", "--allow-connect", "192.0.2.1:80"]);
     let output = run(command.args(["--max-memory", "32"]).arg(component::probe()).arg("arguments"));
@@ -225,7 +225,7 @@ fn what_is_granted_is_said_at_the_start() {
 }
 
 #[test]
-fn a_server_that_is_granted_every_address_is_said_to_be_where_others_find_it() {
+fn the_url_of_a_server_on_every_address_is_one_that_other_machines_can_open() {
     let said = |options: &[&str]| {
         let mut command = Command::new(super::runner());
         run(command.args(["--max-connections", "100"]).args(options).arg(component::probe()).arg("arguments")).stderr
@@ -265,7 +265,7 @@ fn asked(options: &[&str], arguments: &[&str]) -> Command {
 }
 
 #[test]
-fn what_a_component_needs_for_its_arguments_is_asked_and_granted() {
+fn the_launcher_grants_a_component_the_needs_of_its_arguments() {
     let program = Process::start(&mut asked(&[], &["--port", "0", "--max-connections", "100", "--log", "off"]));
     let mut answer = String::new();
     let mut client = connect(program.address());
@@ -279,7 +279,7 @@ fn what_a_component_needs_for_its_arguments_is_asked_and_granted() {
 }
 
 #[test]
-fn what_the_command_line_says_counts_more_than_what_is_needed() {
+fn the_command_line_counts_more_than_the_needs_of_the_component() {
     let program =
         Process::start(&mut asked(&["--max-connections", "10"], &["--port", "0", "--max-connections", "100"]));
     program.address();
@@ -303,7 +303,7 @@ fn a_mistake_in_the_arguments_of_a_component_exits_with_2_and_a_failure_of_the_s
 }
 
 #[test]
-fn what_only_prints_is_granted_nothing() {
+fn a_component_that_only_prints_is_granted_nothing() {
     let output = run(&mut asked(&[], &["--version"]));
     assert!(output.stdout.starts_with("hello-server "), "{output:?}");
     assert!(output.stderr.starts_with("The sandbox lets hello-server.wasm print and read the clock.\n"), "{output:?}");

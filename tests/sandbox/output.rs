@@ -20,7 +20,7 @@ fn all_that_is_printed_arrives() {
 }
 
 #[test]
-fn a_component_starts_when_what_it_is_granted_is_said() {
+fn a_component_starts_after_its_grants_are_printed() {
     let (mut reader, mut writer) = std::io::pipe().expect("a pipe");
     fcntl_setfl(&writer, OFlags::NONBLOCK).expect("a pipe");
     let mut before = 0;
@@ -83,7 +83,7 @@ fn ask(address: std::net::SocketAddr, times: usize) {
 }
 
 #[test]
-fn a_log_that_nobody_reads_does_not_stop_the_server() {
+fn an_unread_log_does_not_stop_the_server() {
     let (program, mut stdout, address) = start();
     // A line of the log has about 80 bytes: this is more than the pipe and the sandbox have place for.
     ask(address, 20_000);

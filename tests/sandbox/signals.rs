@@ -28,7 +28,7 @@ fn start(options: &[&str], arguments: &[&str], line: &str) -> Process {
 }
 
 #[test]
-fn who_never_looks_at_standard_input_is_ended_at_once() {
+fn a_component_that_never_reads_standard_input_is_ended_at_once() {
     for (signal, code) in SIGNALS {
         let program = start(&["--grace", "86400"], &["sleep", "86400"], "sleeping");
         program.signal(signal);
@@ -38,7 +38,7 @@ fn who_never_looks_at_standard_input_is_ended_at_once() {
 }
 
 #[test]
-fn who_has_read_that_the_server_serves_may_ask_it_to_stop_at_once() {
+fn the_server_can_be_stopped_as_soon_as_its_url_is_printed() {
     for _ in 0..20 {
         let program = Process::start(&mut server(&[]));
         assert!(program.line().starts_with("Access http://"));
@@ -90,7 +90,7 @@ fn process_1_of_a_container_hears_a_signal_before_anything_runs() {
 }
 
 #[test]
-fn who_looks_at_standard_input_is_asked_and_ends_by_itself() {
+fn a_component_that_reads_standard_input_is_asked_to_stop_and_ends_by_itself() {
     for (signal, _) in SIGNALS {
         let program = start(&[], &["stdin"], "waiting");
         program.signal(signal);
@@ -140,7 +140,7 @@ fn the_end_of_standard_input_stops_the_server_gracefully_if_that_was_asked_for()
 }
 
 #[test]
-fn a_component_whose_standard_input_has_ended_before_it_runs_is_asked_to_stop_when_it_does() {
+fn a_component_whose_standard_input_has_ended_before_it_runs_stops_when_it_runs() {
     let ended = server_with_input();
     let closed = by(&["sh", "-c", "exec \"$0\" \"$@\" <&-"], &ended);
     for mut command in [ended, closed] {
@@ -191,7 +191,7 @@ fn a_signal_beside_the_end_of_standard_input_is_not_in_a_hurry() {
 }
 
 #[test]
-fn who_was_asked_and_goes_on_is_ended_after_its_grace() {
+fn a_component_that_was_asked_to_stop_and_goes_on_is_ended_after_its_grace() {
     let program = start(&["--grace", "1"], &["ignore-stop"], "waiting");
     program.signal(Signal::TERM);
     let output = program.wait();
@@ -237,7 +237,7 @@ fn a_terminal_that_closes_is_not_in_a_hurry() {
 
 /// As when its window is closed.
 #[test]
-fn a_request_that_has_begun_is_answered_though_the_terminal_has_closed() {
+fn a_request_that_has_begun_gets_its_response_though_the_terminal_has_closed() {
     // `script` is a terminal for the program that it starts.
     let is_there = Command::new("script").args(["-qec", "true", "/dev/null"]).output();
     if !is_there.is_ok_and(|output| output.status.success()) {
@@ -268,7 +268,7 @@ fn a_request_that_has_begun_is_answered_though_the_terminal_has_closed() {
 }
 
 #[test]
-fn who_is_started_to_outlive_the_terminal_does() {
+fn a_component_that_was_started_with_nohup_outlives_its_terminal() {
     let program = Process::start(&mut by(&["sh", "-c", "trap '' HUP; exec \"$0\" \"$@\""], &server(&[])));
     let address = program.address();
     // It is ignored still, and not only until it has been heard.

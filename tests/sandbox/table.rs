@@ -85,7 +85,7 @@ fn answering() -> String {
 }
 
 #[test]
-fn the_table_of_the_readme_is_what_happens() {
+fn the_table_of_the_sandbox_page_is_what_happens() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
     let place = listener.local_addr().expect("an address").to_string();
     let listen = ["--allow-listen", "127.0.0.1:0"];

@@ -24,7 +24,7 @@ fn begin(server: &Server, beginning: &[u8]) -> TcpStream {
 }
 
 #[test]
-fn who_finishes_anywhere_in_a_request_is_told_so_and_has_a_line_in_the_log() {
+fn a_client_that_finishes_anywhere_in_a_request_gets_a_400_and_a_line_in_the_log() {
     let server = Server::start(&["--stop-when-stdin-closes"]);
     let mut expected = String::new();
     for request in REQUESTS {
@@ -52,7 +52,7 @@ fn who_finishes_anywhere_in_a_request_is_told_so_and_has_a_line_in_the_log() {
 }
 
 #[test]
-fn who_resets_anywhere_in_a_request_does_no_harm_and_leaves_no_line_in_the_log() {
+fn a_reset_anywhere_in_a_request_does_no_harm_and_leaves_no_line_in_the_log() {
     let server = Server::start(&["--stop-when-stdin-closes"]);
     for request in REQUESTS {
         for length in 0..request.len() {

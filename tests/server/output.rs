@@ -105,7 +105,7 @@ fn a_log_that_cannot_be_written_is_noted_once_and_the_server_serves_on() {
 }
 
 #[test]
-fn who_cannot_say_anything_serves_on() {
+fn a_server_without_any_output_goes_on() {
     if is_linux() {
         for redirections in [">/dev/full 2>/dev/full", ">&- 2>&-", ">&-", "2>&-", "2>/dev/full"] {
             let server = Server::redirected("", redirections);
@@ -141,7 +141,7 @@ fn the_sandbox_does_not_take_a_missing_standard_input_for_the_sign_to_stop() {
 }
 
 #[test]
-fn a_log_of_which_somebody_wanted_the_first_line_is_noted_once_and_the_server_serves_on() {
+fn a_reader_that_takes_one_line_of_the_log_is_noted_once_and_the_server_goes_on() {
     if is_linux() {
         // As with `serve | head -1`; and with `serve 2>&1 | head -1`.
         for is_stderr_read in [true, false] {
@@ -211,7 +211,7 @@ fn assert_survives_a_full_disk(server: Server, mut log: File, make_room: impl Fn
 }
 
 #[test]
-fn a_full_disk_is_survived_and_what_is_missing_in_the_log_is_said_when_there_is_room_again() {
+fn the_server_survives_a_full_disk_and_counts_the_missing_lines_when_there_is_room_again() {
     let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join(if is_wasmtime() { "disk-wasmtime" } else { "disk" });
     fs::create_dir_all(&place).expect("a folder");
     let in_own_mounts = |script: &str| {

@@ -31,7 +31,7 @@ fn told(options: &[&str]) -> (Server, String) {
 }
 
 #[test]
-fn a_call_is_explained_from_the_socket_to_the_end() {
+fn a_connection_is_explained_from_the_socket_to_the_close() {
     let (server, text) = told(&["--explain", "--log", "off"]);
     let port = server.port;
     assert_eq!(
@@ -55,7 +55,7 @@ fn a_call_is_explained_from_the_socket_to_the_end() {
 }
 
 #[test]
-fn what_has_led_to_a_failure_is_told_before_it() {
+fn the_events_that_led_to_a_failure_are_printed_before_it() {
     let first = Server::start(&[]);
     let port = first.port.to_string();
     let second = run(&mut command(&["--port", &port, "--explain"]));
@@ -64,7 +64,7 @@ fn what_has_led_to_a_failure_is_told_before_it() {
 }
 
 #[test]
-fn the_bytes_of_a_call_are_shown_in_both_directions() {
+fn the_bytes_of_a_connection_are_shown_in_both_directions() {
     let (_server, text) = told(&["--show-bytes", "--log", "off"]);
     let mut times = Vec::new();
     let mut lines = String::new();
@@ -138,7 +138,7 @@ fn colours_are_for_terminals_that_want_them() {
 }
 
 #[test]
-fn who_types_https_is_noted_in_a_sentence_and_once() {
+fn https_typed_by_mistake_is_noted_once_and_in_a_sentence() {
     let server = Server::start(&[]);
     let hello = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03";
     for _ in 0..3 {
@@ -169,7 +169,7 @@ fn unread(command: &mut Command, requests: usize) -> (Process, BufReader<ChildSt
 }
 
 #[test]
-fn a_log_that_nobody_reads_fits_into_the_memory_that_few_connections_get() {
+fn an_unread_log_fits_into_the_memory_of_a_server_with_few_connections() {
     if is_wasmtime() {
         // It does not go on while nobody reads.
         return;
@@ -188,7 +188,7 @@ fn a_log_that_nobody_reads_fits_into_the_memory_that_few_connections_get() {
 }
 
 #[test]
-fn a_reader_who_stops_keeps_nobody_from_an_answer_or_from_the_end() {
+fn a_reader_that_stops_reading_delays_no_response_and_not_the_end() {
     if is_wasmtime() {
         // It does not go on while nobody reads.
         return;

@@ -320,7 +320,7 @@ impl Course {
 }
 
 #[test]
-fn nothing_that_hostile_peers_do_loses_an_honest_one_a_reply_or_leaves_anything_behind() {
+fn hostile_peers_cost_an_honest_one_no_response_and_leave_nothing_behind() {
     let plan = Plan::new();
     // Each peer is a descriptor here, too.
     let limit = getrlimit(Resource::Nofile);

@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn the_baseline_replies_byte_for_byte_as_the_component_does() {
+    fn the_native_baseline_responds_byte_for_byte_as_the_component_does() {
         let length = of_the_component(&httpdate::fmt_http_date(UNIX_EPOCH)).len();
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let (reply, more) = runtime.block_on(async {

@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_printed_can_be_opened() {
+    fn printed_urls_can_be_opened() {
         for (words, url) in [
             (&[][..], "http://localhost:9000"),
             (&["--port", "0"], "http://localhost:9000"),
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn what_wasmtime_says_when_it_cannot_listen_becomes_cause_and_advice() {
+    fn the_message_of_wasmtime_about_a_port_becomes_cause_and_advice() {
         let address = address(&["--port", "80"]);
         for (line, cause) in [
             ("Error: Address already in use (os error 98)", "port 80 is already in use"),

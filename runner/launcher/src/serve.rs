@@ -316,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_together_is_a_mistake() {
+    fn options_that_exclude_each_other_are_a_usage_error() {
         for (words, cause) in [
             (&["--watch=yes"][..], "--watch takes no value"),
             (&["--max-turn"], "--max-turn takes a number"),

@@ -309,7 +309,7 @@ test result: ok. 3 passed; 0 failed; 0 ignored; 0 measured; 1 filtered out; fini
 ";
 
     #[test]
-    fn a_test_that_says_it_was_not_tested_is_counted_as_skipped_and_named() {
+    fn a_test_that_prints_not_tested_is_counted_as_skipped_and_named() {
         let (tally, shown) = tally(PRINTED);
         let summary = "browser: it was shown\n\
                        skipped in 1 test: and no y; install it\n\
