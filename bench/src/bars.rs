@@ -250,13 +250,13 @@ pub(crate) fn logging(off: &Case, on: &Case) -> Vec<Bar> {
     bars
 }
 
-/// The echo servers of a case: that of the runtime against the others, and in its two hosts.
+/// The echo servers of a case: the runtime against wstd in the same host, and each against tokio.
 pub(crate) fn echo(case: &Case) -> Vec<Bar> {
     let pairs = [
         ("echo-wasmtime", "echo-wstd"),
-        ("echo-wasmtime", "echo-tokio"),
         ("echo-hello-runner", "echo-tokio"),
-        ("echo-hello-runner", "echo-wasmtime"),
+        ("echo-wasmtime", "echo-tokio"),
+        ("echo-wstd", "echo-tokio"),
     ];
     let bar = |(ours, theirs): (&str, &str)| {
         let values = rates(case.of(ours)?, case.of(theirs)?);

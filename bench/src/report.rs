@@ -259,6 +259,7 @@ Today, here.
 | ---- | ----------: | --------------------------------- | -----: | ----: | ----: | --- | --- |
 | echo |         512 | req/s, echo-wasmtime / echo-wstd  |        |       |       |     |     |
 | echo |         512 | req/s, echo-wasmtime / echo-tokio |  0.500 | 0.500 | 0.500 |     |     |
+| echo |         512 | req/s, echo-wstd / echo-tokio     |  0.000 | 0.000 | 0.000 |     |     |
 "
         );
     }
