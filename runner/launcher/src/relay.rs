@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::process::{ChildStdin, Command, Stdio};
 
 use anyhow::Context as _;
-use hello_failure::option::{address, number};
+use hello_failure::option::{self, address, number};
 use hello_failure::{Failure, lines, place};
 
 use crate::process::{cannot_start, outlive_signals};
@@ -37,10 +37,12 @@ impl Address {
         while let Some(argument) = parser.next()? {
             let address = match argument {
                 Long("port") => {
-                    let port = parser.value()?.parse_with(number("--port", 0..=65_535))? as u16;
+                    let port = option::parse(&parser.value()?, number("--port", 0..=65_535))? as u16;
                     Address { socket: (Ipv4Addr::LOCALHOST, port).into(), by_port: true }
                 }
-                Long("listen") => Address { socket: parser.value()?.parse_with(address("--listen"))?, by_port: false },
+                Long("listen") => {
+                    Address { socket: option::parse(&parser.value()?, address("--listen"))?, by_port: false }
+                }
                 Long(name) => return Err(does_not_go_with_http(&format!("--{name}"))),
                 Short(name) => return Err(does_not_go_with_http(&format!("-{name}"))),
                 Value(word) => return Err(does_not_go_with_http(&word.to_string_lossy())),
@@ -164,6 +166,17 @@ mod tests {
             let advised = place::another_port(socket, by_port);
             assert_eq!(advised, option);
             address(&advised.split(' ').collect::<Vec<_>>());
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_value_that_is_not_unicode_is_told_with_its_option() {
+        use std::os::unix::ffi::OsStringExt as _;
+        for option in ["--port", "--listen"] {
+            let words = [option.into(), OsString::from_vec(b"9\xff".to_vec())];
+            let error = Address::parse(&words).expect_err(option).to_string();
+            assert!(error.starts_with(&format!("{option} takes ")) && error.contains("not \"9\u{fffd}\""), "{error}");
         }
     }
 
