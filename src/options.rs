@@ -237,40 +237,29 @@ mod tests {
         text.parse().expect("an address")
     }
 
+    /// What is said of each is tested in `hello_failure::place`.
     #[test]
-    fn what_is_printed_as_the_url_can_be_opened() {
-        let listed = Place::Addresses(vec![]);
-        for (place, listens_at, url) in [
-            (&Place::DEFAULT, "127.0.0.1:9000", "http://localhost:9000"),
-            (&listed, "127.0.0.1:9000", "http://127.0.0.1:9000"),
-            (&listed, "0.0.0.0:9000", "http://localhost:9000"),
-            (&listed, "[::]:9000", "http://localhost:9000"),
-            (&listed, "[::1]:9000", "http://[::1]:9000"),
-            (&listed, "[fe80::5%2]:9000", "http://[fe80::5%252]:9000"),
-        ] {
-            assert_eq!(place.url(address(listens_at)), url);
+    fn a_server_that_was_given_a_port_only_is_called_by_port_and_any_other_by_its_address() {
+        let at = address("127.0.0.1:9000");
+        for (place, by_port) in [(Place::DEFAULT, true), (Place::Addresses(vec![at]), false)] {
+            assert_eq!(place.url(at), place::url(at, by_port));
+            assert_eq!(place.with_another_port(at), place::another_port(at, by_port));
+            assert_eq!(place.advice(), place::another_address(by_port));
         }
     }
 
     #[test]
     fn the_option_for_another_port_can_be_used_as_it_is() {
         let listed = Place::Addresses(vec![]);
-        for (place, taken, option) in [
-            (&Place::DEFAULT, "127.0.0.1:9000", "--port 9001"),
-            (&Place::DEFAULT, "127.0.0.1:65535", "--port 0"),
-            (&listed, "0.0.0.0:9000", "--listen 0.0.0.0:9001"),
-            (&listed, "[::1]:65535", "--listen [::1]:0"),
-            (&listed, "[fe80::5%2]:9000", "--listen [fe80::5%2]:9001"),
+        for (place, taken) in [
+            (&Place::DEFAULT, "127.0.0.1:9000"),
+            (&Place::DEFAULT, "127.0.0.1:65535"),
+            (&listed, "0.0.0.0:9000"),
+            (&listed, "[::1]:65535"),
+            (&listed, "[fe80::5%2]:9000"),
         ] {
             let advised = place.with_another_port(address(taken));
-            assert_eq!(advised, option);
             assert!(matches!(parse(advised.split(' ')), Ok(Command::Serve(_))), "{advised}");
         }
-    }
-
-    #[test]
-    fn no_option_is_to_be_left_out_that_was_not_given() {
-        assert!(!Place::DEFAULT.advice().contains("leave"));
-        assert!(Place::Addresses(vec![]).advice().contains("leave --listen out"));
     }
 }
