@@ -10,7 +10,7 @@ use std::{fs, thread};
 
 use crate::Failure;
 
-/// What every server is asked.
+/// What every server is asked. An echo server sends it back.
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
 /// How long to wait before a server that does not listen yet is called again.
@@ -138,6 +138,16 @@ impl Drop for Server {
     }
 }
 
+/// Reads the answer of an echo server.
+pub(crate) fn echo(stream: &mut impl Read) -> io::Result<String> {
+    let mut bytes = [0; REQUEST.len()];
+    stream.read_exact(&mut bytes)?;
+    match bytes == REQUEST {
+        true => Ok(String::from_utf8_lossy(&bytes).into_owned()),
+        false => Err(io::Error::new(io::ErrorKind::InvalidData, "it does not send back what it was sent")),
+    }
+}
+
 /// Reads one whole answer, and leaves its date out. One without a length ends when the server hangs up.
 pub(crate) fn answer(stream: &mut impl Read) -> io::Result<String> {
     let mut bytes = Vec::new();
@@ -183,6 +193,14 @@ mod tests {
     fn a_response_without_a_length_ends_with_the_connection() {
         let said = "HTTP/1.1 200 OK\r\n\r\nhi\r\n\r\n";
         assert_eq!(answer(&mut said.as_bytes()).unwrap(), said);
+    }
+
+    #[test]
+    fn an_echo_is_what_was_sent_and_all_of_it() {
+        assert_eq!(echo(&mut &*REQUEST).unwrap().as_bytes(), REQUEST);
+        for wrong in [&REQUEST[1..], &[b'x'; REQUEST.len()]] {
+            assert!(echo(&mut &*wrong).is_err());
+        }
     }
 
     #[test]
