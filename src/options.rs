@@ -48,7 +48,7 @@ pub struct Options {
     /// Whether the end of standard input tells the server to stop. Not by default: services start with an input that is
     /// at its end already.
     pub stop_when_stdin_closes: bool,
-    /// How long those who are being served when the server stops may take. Default is 5 seconds.
+    /// The time for responses in progress when the server stops. Default is 5 seconds.
     pub grace: Duration,
 }
 

@@ -78,10 +78,10 @@ fn serve(options: &Options) -> anyhow::Result<()> {
     observers.push(Box::new(Notes::new(&notes, runtime.clone())));
 
     let listeners = listen(options, &observers);
-    // What has led to this is told before it, even if that was a failure.
+    // The events that led to this come first, even if it was a failure.
     print(&lines.take());
     let listeners = listeners.map_err(|error| error.failure(&options.listen_on))?;
-    // Whoever reads that it serves may tell it to stop.
+    // A program that reads the URL may end standard input at once.
     let mut stdin = options.stop_when_stdin_closes.then(stdin);
     // It is read at once, so that the host knows from now on that its end will be noticed. If this was the end, it will be the end
     // the next time, too.
@@ -89,14 +89,14 @@ fn serve(options: &Options) -> anyhow::Result<()> {
     announce(&listeners, options).map_err(|error| error.failure(&options.listen_on))?;
 
     let server = Server::new(runtime.clone(), observers, options.limits.clone());
-    // From here on nothing is printed but by these two: whoever does not read keeps nobody waiting.
+    // From here on only these two tasks print: a reader that does not read delays no connection.
     let (stdout, stderr) = (stdout(), stderr());
     let (log, trouble) = (Rc::clone(&lines), Rc::clone(&notes));
     spawn(async move {
         log.run(stdout, &|error| trouble.say(lost_note(error))).await;
     });
     let complaints = Rc::clone(&notes);
-    // When standard error does not take them either, there is nobody to tell.
+    // There is no other output for errors of standard error.
     spawn(async move { complaints.run(stderr, &|_| {}).await });
     for listener in listeners {
         spawn(accept::serve(Rc::clone(&server), listener));
@@ -134,8 +134,8 @@ fn is_open(stdin: &mut Input) -> bool {
     stdin.try_read(IGNORED).is_ok_and(|bytes| bytes.is_none_or(|bytes| !bytes.is_empty()))
 }
 
-/// Those who tell what happens, as far as somebody wants to know. The line that explains something comes before its bytes,
-/// and the line of the log behind both.
+/// The observers that the options ask for. The line that explains an event comes before its bytes, and the line of the log behind
+/// both.
 fn observers(runtime: &Runtime<Wasi>, options: &Options, lines: &Rc<Lines>) -> Vec<Box<dyn Observer>> {
     let mut observers: Vec<Box<dyn Observer>> = Vec::new();
     if options.explain {

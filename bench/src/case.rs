@@ -1,4 +1,4 @@
-//! What is measured: the cases, who takes part in which, and what comes of it.
+//! The cases that are measured, the servers that take part in each, and the results.
 
 use crate::Failure;
 use crate::contender::{is_asked_once, takes_part_in};
@@ -12,7 +12,7 @@ use crate::wrk::{Load, Manner};
 pub(crate) enum Part {
     /// Requests on connections that stay.
     KeptAlive,
-    /// What others notice of many who are idle.
+    /// How many idle connections slow down the active ones.
     Idle,
     /// A connection for each request.
     PerRequest,
@@ -96,7 +96,7 @@ pub(crate) struct Group {
     pub(crate) kinds: &'static [Kind],
     /// How many connections there are.
     pub(crate) connections: u32,
-    /// Who takes part.
+    /// The servers that take part.
     pub(crate) names: Vec<&'static str>,
 }
 

@@ -80,7 +80,7 @@ fn announce(plan: &[(Part, Vec<Group>)], options: &Options) {
 struct Turns<'a> {
     /// What was asked for.
     options: &'a Options,
-    /// Everybody who takes part.
+    /// All servers that take part.
     contenders: &'a [Contender],
     /// For what is written meanwhile.
     scratch: &'a Scratch,
@@ -89,7 +89,7 @@ struct Turns<'a> {
 }
 
 impl Turns<'_> {
-    /// Gives everybody in a group their turns. Who fails is left out of it from then on, and of what comes of it.
+    /// Gives each server of a group its turns. A server that fails is left out of the group from then on, and of the results.
     fn of(&mut self, group: &Group) -> Vec<Case> {
         let mut there: Vec<&Contender> = self.contenders.iter().filter(|one| group.names.contains(&one.name)).collect();
         let none = |kind: &Kind| Case {
@@ -99,7 +99,7 @@ impl Turns<'_> {
         };
         let mut cases: Vec<Case> = group.kinds.iter().map(none).collect();
         for round in 0..self.options.rounds {
-            // Who comes first is another one every round, and so is what each does first.
+            // Each round begins with another server, and each server with another case.
             for turn in 0..group.names.len() {
                 let name = group.names[(round + turn) % group.names.len()];
                 let Some(contender) = there.iter().find(|contender| contender.name == name).copied() else { continue };

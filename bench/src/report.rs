@@ -90,7 +90,7 @@ impl Results {
 fn heading(part: Part) -> &'static str {
     match part {
         Part::KeptAlive => "Connections that are kept alive",
-        Part::Idle => "Many who are idle",
+        Part::Idle => "Many idle connections",
         Part::PerRequest => "A connection per request",
         Part::Pipelined => "Pipelined",
         Part::Logging => "The log",

@@ -31,7 +31,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Launches `command`, unless somebody listens at `port` already, who would be measured in its place.
+    /// Launches `command`, unless another program listens on `port`: the benchmark would measure that one.
     pub(crate) fn launch(command: &[OsString], port: Option<u16>, stdout: Stdio) -> Result<Server, Failure> {
         if let Some(port) = port {
             TcpListener::bind((Ipv4Addr::LOCALHOST, port)).map_err(|error| {

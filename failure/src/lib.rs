@@ -24,7 +24,7 @@ pub mod place;
 use std::error::Error;
 use std::fmt;
 
-/// Why a program could not do what it was asked to do: for the person who started it.
+/// A failure of a program: its cause and an advice, for the person at the terminal.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Failure {
     cause: String,
@@ -103,7 +103,7 @@ pub fn report(program: &str, error: &anyhow::Error) -> Report {
     Report { text: lines(program, &cause, advice) + &details, code: *code }
 }
 
-/// A message of two lines: who says it and what, then what to do about it. Without advice it is one line. Both are
+/// A message of two lines: the program and the cause, then the advice. Without advice the message is one line. Both lines are
 /// [escaped](escape).
 pub fn lines(label: &str, cause: &str, advice: &str) -> String {
     let mut text = format!("{label}: {}\n", escape(cause));

@@ -30,7 +30,7 @@ async fn main(request: http::Request<Body>) -> Result<http::Response<Body>, Erro
 #[cfg(target_family = "wasm")]
 async fn read(body: Body) -> Result<Result<Vec<u8>, Fault>, Error> {
     let mut content = Content::new(App::HELLO.body_limit);
-    // Nobody has to send what is too long before that is said.
+    // A body that is too long is refused before the client sends it.
     if let Some(length) = body.content_length()
         && let Err(fault) = Content::new(App::HELLO.body_limit).announce(length)
     {
@@ -62,7 +62,7 @@ fn respond(response: Response) -> Result<http::Response<Body>, Error> {
     Ok(head.header("Content-Length", length).body(response.body().into())?)
 }
 
-/// Outside a component nobody asks.
+/// Outside a component there is no host that sends requests.
 #[cfg(not(target_family = "wasm"))]
 fn main() -> std::process::ExitCode {
     eprintln!("hello-http: this is a WebAssembly component, built here as a native program");

@@ -39,10 +39,10 @@ pub struct Limits {
     /// is none of either kind, new connections wait in the backlog. Default is 10,000.
     pub connections: usize,
     /// How long a client may take for the head of a request, counted from its first byte; and as long again for the
-    /// body. Who is not done by then gets a 408. Default is 60 seconds: people type requests by hand.
+    /// body. Then the server sends a 408. Default is 60 seconds: people type requests by hand.
     pub header_timeout: Duration,
-    /// How long a client may say nothing, before its first request and after each reply; then it is hung up on without
-    /// a word, as RFC 9112 section 9.5 allows. Default is 60 seconds.
+    /// How long a client may send no request, at first and after each response; then the server closes the connection without
+    /// a response, as RFC 9112 section 9.5 allows. Default is 60 seconds.
     pub idle_timeout: Duration,
     /// How long a client may take for a response, or for several that are sent at once, from the start of the write. That it
     /// reads on does not put this off. Then the server sends nothing more on the connection, and closes it. What the kernel

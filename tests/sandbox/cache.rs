@@ -123,7 +123,7 @@ fn a_folder_that_others_can_write_to_is_not_used() {
         let mut command = Command::new(runner());
         command.args(["--max-connections", "100"]).arg(component::probe()).args(["arguments", "kept"]);
         let output = run(command.env("XDG_CACHE_HOME", &folder));
-        let note = format!("{} belongs to somebody else, or others can write to it\n", place.display());
+        let note = format!("{} belongs to another user, or others can write to it\n", place.display());
         assert!(output.stderr.contains(&note), "{output:?}");
         assert_eq!(output.status.code(), Some(0), "{output:?}");
         fs::set_permissions(place, fs::Permissions::from_mode(0o755)).expect("it is ours");

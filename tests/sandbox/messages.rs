@@ -155,7 +155,7 @@ fn errors_of_the_cache_and_of_limits_have_a_cause_and_an_advice() {
     fs::remove_dir_all(&code).and_then(|()| fs::write(&code, "")).expect("a file");
     assert_says(&with_cache(&place), "is damaged, and cannot be removed");
     fs::set_permissions(&all, fs::Permissions::from_mode(0o777)).expect("it is ours");
-    assert_says(&with_cache(&place), "belongs to somebody else, or others can write to it");
+    assert_says(&with_cache(&place), "belongs to another user, or others can write to it");
     fs::remove_dir_all(&place).and_then(|()| fs::write(&place, "")).expect("a file");
     assert_says(&with_cache(&place), "compiled code cannot be kept");
     let mut homeless = sandbox(&[], &path);

@@ -102,6 +102,6 @@ fn a_log_that_is_closed_is_noted_and_does_not_stop_the_server() {
     ask(address, 2_000);
     program.signal(Signal::TERM);
     let output = program.wait();
-    assert_eq!(output.stderr, "hello-server: note: nobody reads the log any more; serving on without it\n");
+    assert_eq!(output.stderr, "hello-server: note: the reader of the log has gone; serving on without it\n");
     assert_eq!(output.status.code(), Some(0));
 }

@@ -14,7 +14,7 @@ use hello_test_support::{
 /// What is said when the log cannot be written, and when nobody reads it.
 const FULL: &str =
     "hello-server: note: the log cannot be written (is the disk full?); serving on, and lines of it are lost\n";
-const UNREAD: &str = "hello-server: note: nobody reads the log any more; serving on without it\n";
+const UNREAD: &str = "hello-server: note: the reader of the log has gone; serving on without it\n";
 
 /// A server whose output goes somewhere.
 struct Server {

@@ -35,11 +35,11 @@ fn main() -> ExitCode {
     };
     let Err(error) = serve(address);
     eprintln!("epoll-limit: cannot listen at {address}: {error}");
-    eprintln!("  give an address of this machine, and a port that nobody else listens at");
+    eprintln!("  give an address of this machine, and a port that is free");
     ExitCode::FAILURE
 }
 
-/// Listens at `address`, and serves whoever calls, until something fails that all connections need.
+/// Listens on `address`, and serves every connection, until something fails that all connections need.
 fn serve(address: SocketAddr) -> io::Result<std::convert::Infallible> {
     let mut poll = Poll::new()?;
     let mut listener = TcpListener::bind(address)?;
@@ -67,7 +67,7 @@ fn serve(address: SocketAddr) -> io::Result<std::convert::Infallible> {
     }
 }
 
-/// Picks up all who are in line: the kernel tells only once that there is somebody.
+/// Accepts all pending connections: the kernel reports only once that there are some.
 fn pick_up(listener: &TcpListener, poll: &Poll, connections: &mut Slab<Connection<TcpStream>>) -> io::Result<()> {
     loop {
         match listener.accept() {
@@ -106,7 +106,7 @@ struct Connection<S> {
 }
 
 impl<S: Read + Write> Connection<S> {
-    /// One who has not said anything yet.
+    /// A connection that has not sent anything yet.
     fn new(stream: S) -> Self {
         Connection { stream, begun: Vec::new(), unsent: Vec::new(), last: false }
     }
