@@ -81,7 +81,7 @@ fn chromium_finds_localhost_by_whichever_address_accepts() {
             assert_says(&line, "GET /", 200);
         }
     }
-    // Who listens on both is found by both.
+    // A server that listens on both is found by both.
     let server = Server::start(&[]);
     for host in ["localhost", "[::1]", "127.0.0.1"] {
         browser.visit(&format!("http://{host}:{}/", server.port)).expect("it gets an answer");

@@ -623,7 +623,7 @@ fn the_files_of_the_image_are_all_that_is_needed() {
             unshare.arg("--map-root-user");
         }
         unshare.args(["--mount", "--pid", "--fork", "--kill-child", "sh", "-c", enter, "sh", text(&root)]);
-        // Who is not root here can be nobody else there.
+        // Without root here there is no other user there.
         if is_root {
             unshare.arg(format!("--userspec={}", image.user));
         }

@@ -176,3 +176,77 @@ fn every_file_and_function_that_a_document_names_exists() {
     }
     assert!(files >= 60 && items >= 5, "{files} files, {items} items");
 }
+
+/// The files below `folder` with this extension, as paths from the root. Builds, hidden folders and parts of other projects are left out.
+fn files(folder: &str, extension: &str) -> Vec<String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut found = Vec::new();
+    for entry in fs::read_dir(root.join(folder)).expect(folder) {
+        let entry = entry.expect("an entry");
+        let name = entry.file_name().into_string().expect("text");
+        let path = if folder.is_empty() { name.clone() } else { format!("{folder}/{name}") };
+        match entry.file_type().expect("a type").is_dir() {
+            true if name.starts_with('.') || name.starts_with("target") || name == "node_modules" => {}
+            true => found.extend(files(&path, extension)),
+            false if name.ends_with(extension) => found.push(path),
+            false => {}
+        }
+    }
+    found
+}
+
+/// The address of a heading within its page.
+fn anchor(heading: &str) -> String {
+    let plain = heading.trim_start_matches('#').trim().to_lowercase();
+    plain
+        .chars()
+        .filter(|c| c.is_alphanumeric() || " -_".contains(*c))
+        .map(|c| if c == ' ' { '-' } else { c })
+        .collect()
+}
+
+#[test]
+fn every_relative_link_leads_to_a_file_and_a_heading() {
+    let link = Regex::new(r"\]\(([^)\s#:]*)(?:#([^)\s]+))?\)").expect("an expression");
+    let mut links = 0;
+    for page in files("", ".md") {
+        let text = read(&page);
+        let folder = Path::new(&page).parent().expect("a folder");
+        for found in link.captures_iter(&text) {
+            let target = if found[1].is_empty() { page.clone() } else { folder.join(&found[1]).display().to_string() };
+            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(&target);
+            assert!(path.exists(), "{page}: {}", &found[0]);
+            if let Some(wanted) = found.get(2) {
+                let is_there =
+                    read(&target).lines().any(|line| line.starts_with('#') && anchor(line) == wanted.as_str());
+                assert!(is_there, "{page}: {} has no such heading", &found[0]);
+            }
+            links += 1;
+        }
+    }
+    assert!(links >= 60, "{links} links");
+}
+
+#[test]
+fn the_readme_is_short() {
+    let readme = read("README.md");
+    let (lines, words) = (readme.lines().count(), readme.split_whitespace().count());
+    assert!(lines <= 130 && words <= 900, "{lines} lines, {words} words");
+}
+
+#[test]
+fn no_sentence_starts_with_who() {
+    let who = Regex::new(r"\b(Who|Whoever|Whom)\b").expect("an expression");
+    let mut lines = 0;
+    for (extension, is_text) in [(".md", None), (".rs", Some("//")), (".toml", Some("#")), (".wit", Some("//"))] {
+        for file in files("", extension) {
+            for line in
+                read(&file).lines().filter(|line| is_text.is_none_or(|mark| line.trim_start().starts_with(mark)))
+            {
+                assert!(!who.is_match(line), "{file}: {line}");
+                lines += 1;
+            }
+        }
+    }
+    assert!(lines >= 5000, "{lines} lines");
+}

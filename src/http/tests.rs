@@ -120,7 +120,7 @@ fn the_bytes_behind_a_request_are_the_next_one() {
             let (replies, closed) = serve_connection([both]);
             let found = summary(&replies, closed, case.request);
             let outcome = case.outcome.replace("open", "200 open");
-            // Whoever has begun to send its body is not told to go on.
+            // A client that has begun to send its body gets no `100 Continue`.
             let outcome = outcome.replace("100 ", "");
             assert_eq!(found.replace("100 ", ""), outcome, "{}", case.request.escape_ascii());
         }

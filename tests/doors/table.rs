@@ -75,8 +75,6 @@ pub(crate) const HELLO_WORLD: &[Row] = &[
 /// Another `hello.rs`, which says what it was asked.
 pub(crate) const ECHO: &str = r#"//! What this server says: what it was asked.
 
-use hello_test_support::HELLO;
-
 use crate::http::{Request, Response};
 
 /// Up to a line of a form.

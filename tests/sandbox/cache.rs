@@ -157,7 +157,7 @@ fn without_a_place_to_keep_it_this_is_noted_and_the_component_runs() {
     assert!(output.stderr.contains(file.to_str().expect("text")), "{output:?}");
     assert!(output.stderr.contains("\n  set XDG_CACHE_HOME to a folder that only you can write to\n"), "{output:?}");
     assert_eq!((output.stdout.as_str(), output.status.code()), ("arguments: [\"kept\"]\n", Some(0)));
-    // Who does not want to hear what there is too little of does not hear this.
+    // `--quiet` leaves this note out.
     assert_ran(&run(&mut cached(&file)));
 }
 

@@ -1,4 +1,4 @@
-//! Who reads what a component prints cannot stop it.
+//! A reader of the output of a component cannot stop the component.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Command, Stdio};

@@ -254,7 +254,7 @@ fn a_request_that_has_begun_gets_its_response_though_the_terminal_has_closed() {
     let mut half = connect(address);
     let (first, second) = GET.split_at(20);
     half.write_all(first).expect("it reads");
-    // Who calls after it is answered after it: by then the half is on the server's side.
+    // The server serves a later connection later: by then it has the half request.
     let mut other = connect(address);
     other.write_all(LAST_GET).expect("it reads");
     read_all(&mut other);
@@ -334,7 +334,7 @@ fn assert_stops_gracefully(mut program: Process, stop: impl FnOnce(&mut Process)
     let mut half = connect(address);
     let (first, second) = GET.split_at(20);
     half.write_all(first).expect("it reads");
-    // Who calls after it is answered after it: by then the half is on the server's side.
+    // The server serves a later connection later: by then it has the half request.
     let mut other = connect(address);
     other.write_all(GET).expect("it reads");
     read_reply(&mut other);

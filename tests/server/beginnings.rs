@@ -1,4 +1,4 @@
-//! Who stops in the middle of a request, anywhere in it, by finishing or by going away.
+//! Clients that stop anywhere in a request: they finish sending, or reset the connection.
 
 use std::io::Write;
 use std::net::{Shutdown, TcpStream};

@@ -175,7 +175,7 @@ fn assert_survives_a_full_disk(server: Server, mut log: File, make_room: impl Fn
     (0..400).for_each(|number| ask(server.address, number));
     let mut text = make_room();
     let mut asked = 400;
-    // Who writes the log may be behind.
+    // The task that writes the log may be behind.
     while !(400..asked).any(|number| text.contains(&path(number))) {
         assert!(asked < 50_000, "it does not go on: {text}");
         ask(server.address, asked);
@@ -241,7 +241,7 @@ fn a_log_that_has_grown_as_large_as_files_may_be_is_survived_too() {
     let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join(if is_wasmtime() { "log-wasmtime" } else { "log" });
     // It is there when this test has run before.
     File::create(&place).expect("a file");
-    // Who exceeds the limit is sent a signal that ends it; wasmtime has to be told not to mind.
+    // A process that exceeds the limit gets a signal that ends it; wasmtime has to ignore the signal.
     let mind = if is_wasmtime() { "trap '' XFSZ" } else { "" };
     let server = Server::redirected(&format!("{mind}\nulimit -f 64"), &format!(">>'{}'", place.display()));
     let log = File::open(&place).expect("a file");

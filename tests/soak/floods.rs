@@ -69,7 +69,7 @@ fn beyond_the_backlog_clients_try_again_and_all_are_served() {
     let address = server.address();
     let callers = (0..12).map(|_| {
         spawn(move || {
-            // Whom the system has no room for it does not answer, and who is not answered calls again.
+            // Without room the system does not answer, and the client tries again.
             let mut caller = connect(address);
             caller.write_all(LAST_GET).expect("it reads");
             assert!(read_all(&mut caller).ends_with(HELLO));

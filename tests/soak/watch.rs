@@ -18,7 +18,7 @@ pub(crate) struct Sample {
     pub(crate) resident: u64,
 }
 
-/// Who looks every second at what the server holds.
+/// Looks every second at the memory and the descriptors of the server.
 pub(crate) struct Watch {
     pid: u32,
     load: Arc<Load>,

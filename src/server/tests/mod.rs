@@ -493,7 +493,7 @@ fn a_new_connection_is_not_idle_for_a_second() {
         assert_eq!(time, Duration::ZERO, "once answered, it makes room");
         next.shutdown_write();
 
-        // Who says nothing for longer makes room too.
+        // A connection without a request for longer is evicted, too.
         let silent = scene.call();
         scene.pause().await;
         let next = scene.call();

@@ -83,7 +83,7 @@ pub fn play(steps: impl IntoIterator<Item = Step>, limits: &Limits) -> Outcome {
         if conversation.as_mut().poll(&mut Context::from_waker(&waker)).is_ready() {
             break;
         }
-        // Who has given way to others is next at once: there are no others.
+        // A task that has yielded is next at once: there are no other tasks.
         if !woken.0.swap(false, Ordering::Relaxed) {
             world.advance();
         }
