@@ -86,7 +86,7 @@ fn serve(options: &Options) -> anyhow::Result<()> {
     // It is read at once, so that the host knows from now on that its end will be noticed. If this was the end, it will be the end
     // the next time, too.
     stdin.as_mut().map(is_open);
-    announce(&listeners, options).map_err(|error| error.failure(&options.listen_on))?;
+    announce(&listeners, options);
 
     let server = Server::new(runtime.clone(), observers, options.limits.clone());
     // From here on only these two tasks print: a reader that does not read delays no connection.
@@ -98,7 +98,7 @@ fn serve(options: &Options) -> anyhow::Result<()> {
     let complaints = Rc::clone(&notes);
     // There is no other output for errors of standard error.
     spawn(async move { complaints.run(stderr, &|_| {}).await });
-    for listener in listeners {
+    for (listener, _) in listeners {
         spawn(accept::serve(Rc::clone(&server), listener));
     }
     let (waiting, options) = (runtime.clone(), options.clone());
@@ -161,8 +161,11 @@ fn wants_color() -> bool {
     !is_set && std::env::var_os("TERM").is_none_or(|terminal| terminal != "dumb")
 }
 
+/// A listener, and the address that it listens on: with the real port.
+type Listening = (TcpListener, SocketAddr);
+
 /// Makes the listeners, all of them or none.
-fn listen(options: &Options, observer: &impl Observer) -> Result<Vec<TcpListener>, ListenError> {
+fn listen(options: &Options, observer: &impl Observer) -> Result<Vec<Listening>, ListenError> {
     let listen =
         |address| listen_on(address, options.backlog, observer).map_err(|error| ListenError { address, error });
     let port = match &options.listen_on {
@@ -173,7 +176,7 @@ fn listen(options: &Options, observer: &impl Observer) -> Result<Vec<TcpListener
     loop {
         tries += 1;
         let v4 = listen((Ipv4Addr::LOCALHOST, port).into())?;
-        match listen((Ipv6Addr::LOCALHOST, address(&v4)?.port()).into()) {
+        match listen((Ipv6Addr::LOCALHOST, v4.1.port()).into()) {
             Ok(v6) => return Ok(vec![v4, v6]),
             Err(error) if error.is_family_missing() => {
                 print_error(&lines("hello-server: note", &format!("{error}, so only IPv4 clients are served"), ""));
@@ -187,7 +190,7 @@ fn listen(options: &Options, observer: &impl Observer) -> Result<Vec<TcpListener
 }
 
 /// Listens on an address, and reports each step.
-fn listen_on(address: SocketAddr, backlog: u32, observer: &impl Observer) -> io::Result<TcpListener> {
+fn listen_on(address: SocketAddr, backlog: u32, observer: &impl Observer) -> io::Result<Listening> {
     let socket = TcpSocket::for_address(address)?;
     observer.observe(Event::SocketCreated(address));
     socket.bind(address)?;
@@ -198,20 +201,14 @@ fn listen_on(address: SocketAddr, backlog: u32, observer: &impl Observer) -> io:
     let _ = socket.set_recv_buffer_size(SOCKET_BUFFER);
     let listener = socket.listen(backlog)?;
     observer.observe(Event::Listening { address, backlog });
-    Ok(listener)
+    Ok((listener, address))
 }
 
-/// The address that a listener has, with its real port.
-fn address(listener: &TcpListener) -> Result<SocketAddr, ListenError> {
-    listener.local_addr().map_err(|error| ListenError { address: (Ipv4Addr::UNSPECIFIED, 0).into(), error })
-}
-
-/// Says where the server can be reached, now that it can be.
-fn announce(listeners: &[TcpListener], options: &Options) -> Result<(), ListenError> {
+/// Prints the URL of the server, now that it can be reached.
+fn announce(listeners: &[Listening], options: &Options) {
     // Both loopback addresses have the same name.
     let names = if options.listen_on.by_port() { 1 } else { listeners.len() };
-    for listener in &listeners[..names] {
-        print(&format!("Access {}\n", place::url(address(listener)?, options.listen_on.by_port())));
+    for (_, address) in &listeners[..names] {
+        print(&format!("Access {}\n", place::url(*address, options.listen_on.by_port())));
     }
-    Ok(())
 }
