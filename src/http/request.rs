@@ -74,20 +74,13 @@ impl<'b> Request<'b> {
     /// The path of the target, without its query: `/romeo.txt`. For `OPTIONS *` it is `*`. Nothing in it is decoded: what the
     /// client wrote as `%C3%A9` is `%C3%A9` here, and `é` in [`decoded_path`](Request::decoded_path).
     pub fn path(&self) -> &'b str {
-        let target = match self.target {
-            Target::Asterisk => return "*",
-            Target::Origin(target) => target,
-            // What stands behind the scheme and the authority; behind those alone, the path is `/`.
-            Target::Absolute(target) => {
-                let rest = target.split_once("://").map_or("", |(_, rest)| rest);
-                let end = rest.find(['/', '?']).unwrap_or(rest.len());
-                match &rest[end..] {
-                    path if path.starts_with('/') => path,
-                    _ => "/",
-                }
-            }
-        };
-        target.split('?').next().unwrap_or(target)
+        let (Target::Origin(target) | Target::Absolute(target)) = self.target else { return "*" };
+        let path = target.split('?').next().unwrap_or(target);
+        match self.target {
+            // The third slash ends scheme and authority. Without it the path is `/`.
+            Target::Absolute(_) => path.match_indices('/').nth(2).map_or("/", |(start, _)| &path[start..]),
+            _ => path,
+        }
     }
 
     /// The path as people read it: `/hello/José`, if [`path`](Request::path) is `/hello/Jos%C3%A9` (RFC 3986 section 2.1).
