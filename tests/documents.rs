@@ -147,6 +147,25 @@ fn the_figures_in_the_pages_are_those_of_the_last_run() {
 }
 
 #[test]
+fn the_comparison_of_the_runtime_is_that_of_the_last_run() {
+    let comparisons = comparisons();
+    let of = |server| {
+        let what = format!("req/s, {server} / echo-tokio");
+        let of_server = |connections: &str| {
+            let row = comparisons.iter().find(|row| row[..3] == ["echo", connections, &what]);
+            row.unwrap_or_else(|| panic!("no {what} with {connections} connections"))[3].clone()
+        };
+        ["64", "512"].map(of_server)
+    };
+    let readme = rows(&read("runtime/README.md"));
+    let said: Vec<_> = readme.iter().filter(|row| row.len() == 3 && row[1].parse::<f64>().is_ok()).collect();
+    assert_eq!(
+        said.iter().map(|row| &row[1..]).collect::<Vec<_>>(),
+        ["echo-hello-runner", "echo-wasmtime", "echo-wstd"].map(of)
+    );
+}
+
+#[test]
 fn every_file_and_function_that_a_document_names_exists() {
     // What git does not know: a tool of others writes it.
     const BUILT: [&str; 1] = ["src/bindings.rs"];
