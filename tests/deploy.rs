@@ -151,13 +151,13 @@ fn systemd_has_nothing_to_say_about_the_services() {
 }
 
 #[test]
-fn both_services_have_the_same_second_wall() {
-    let wall = |unit: Unit| {
+fn both_services_have_the_same_hardening() {
+    let hardening = |unit: Unit| {
         let Unit(lines) = unit;
-        let begin = lines.iter().position(|line| line == "DynamicUser=yes").expect("a wall");
+        let begin = lines.iter().position(|line| line == "DynamicUser=yes").expect("the first setting that hardens");
         lines[begin..].to_vec()
     };
-    assert_eq!(wall(Unit::read_http()), wall(Unit::read()));
+    assert_eq!(hardening(Unit::read_http()), hardening(Unit::read()));
 }
 
 #[test]
