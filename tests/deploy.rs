@@ -1,4 +1,4 @@
-//! What is in `deploy/`, and what `docs/operations.md` tells people to type. What this machine has not got is not
+//! What is in `deploy/`, and the commands in `docs/deploy/` and the pages for maintainers. What this machine has not got is not
 //! tested, and the test says so.
 #![cfg(not(target_family = "wasm"))]
 
@@ -61,11 +61,24 @@ fn sigterm(pid: u32) {
     assert!(sent.is_ok_and(|status| status.success()));
 }
 
-/// The commands of the documentation: the lines that begin with `$ ` in its blocks of this kind.
+/// The pages about deployments, in the order of their names, and those for maintainers.
+fn pages() -> Vec<String> {
+    let folder = fs::read_dir(component::root().join("docs/deploy")).expect("list the pages");
+    let names = folder.map(|entry| entry.expect("an entry").file_name());
+    let mut pages: Vec<String> = names.map(|name| format!("docs/deploy/{}", name.display())).collect();
+    pages.sort();
+    pages.extend(["operations", "releases", "wasmtime"].map(|name| format!("docs/{name}.md")));
+    pages
+}
+
+/// The commands of these pages: the lines that begin with `$ ` in the blocks of commands.
 fn commands() -> Vec<String> {
-    let page = read("docs/operations.md");
-    let lines = blocks(&page, "console").into_iter().flat_map(str::lines);
-    lines.filter_map(|line| line.strip_prefix("$ ")).map(str::to_owned).collect()
+    let of_page = |page: String| -> Vec<String> {
+        let page = read(&page);
+        let lines = blocks(&page, "console").into_iter().flat_map(str::lines);
+        lines.filter_map(|line| line.strip_prefix("$ ")).map(str::to_owned).collect()
+    };
+    pages().into_iter().flat_map(of_page).collect()
 }
 
 /// The blocks of `page` that are of this kind.
@@ -135,13 +148,13 @@ fn systemd_has_nothing_to_say_about_the_services() {
 }
 
 #[test]
-fn both_services_have_the_same_second_wall() {
-    let wall = |unit: Unit| {
+fn both_services_have_the_same_hardening() {
+    let hardening = |unit: Unit| {
         let Unit(lines) = unit;
-        let begin = lines.iter().position(|line| line == "DynamicUser=yes").expect("a wall");
+        let begin = lines.iter().position(|line| line == "DynamicUser=yes").expect("the first setting that hardens");
         lines[begin..].to_vec()
     };
-    assert_eq!(wall(Unit::read_http()), wall(Unit::read()));
+    assert_eq!(hardening(Unit::read_http()), hardening(Unit::read()));
 }
 
 #[test]
@@ -395,7 +408,7 @@ fn a_real_systemd_runs_the_service_as_the_documentation_says() {
     let inside = |line: &String| line.starts_with("sudo systemctl") || line.starts_with("journalctl");
     let commands: Vec<String> = commands().into_iter().filter(inside).filter(|line| !asks(line)).collect();
     write("opt/commands", &commands.iter().map(|line| line.replace("sudo ", "") + "\n").collect::<String>());
-    let page = read("docs/operations.md");
+    let page = read("docs/deploy/systemd.md");
     let settings = blocks(&page, "ini");
     for settings in &settings {
         write(&format!("opt/settings/{}", port_of(settings)), settings);
@@ -653,8 +666,6 @@ fn the_files_of_the_image_are_all_that_is_needed() {
 fn asks(line: &str) -> bool {
     // It opens an editor. What is typed there is tested: the blocks of settings.
     line == "sudo systemctl edit hello-server"
-        // It goes on for ever.
-        || line == "journalctl --unit hello-server --follow"
 }
 
 #[test]
@@ -707,7 +718,7 @@ fn every_command_of_the_documentation_is_tested_or_listed() {
             ["git" | "gh" | "sha256sum", ..] | ["cargo", "binstall", ..] => {}
             // It would change Cargo.lock, and need the network.
             ["cargo", "update", ..] => {}
-            _ => panic!("docs/operations.md has a command that no test knows: {line}"),
+            _ => panic!("the pages have a command that no test knows: {line}"),
         }
     }
 }
@@ -735,7 +746,7 @@ fn wasmtime_has_one_version_everywhere() {
         assert!(line.contains(&format!("version = \"{version}\"")), "runner/Cargo.toml has not {version}: {line}");
         assert!(
             format!("{updated} ").contains(&format!(" -p {name} ")),
-            "docs/operations.md leaves {name} behind: {updated}"
+            "docs/wasmtime.md leaves {name} behind: {updated}"
         );
     }
     assert!(named.len() >= 2, "{named:?}");
@@ -748,8 +759,7 @@ fn wasmtime_is_a_version_with_long_term_support() {
     let version = locked[0].1.as_str();
     let major: u64 = version.split('.').next().expect("a number").parse().expect("a number");
     assert_eq!(major % 12, 0, "{version}");
-    assert!(
-        read("docs/operations.md").contains(&format!("wasmtime {major}")),
-        "docs/operations.md has another version"
-    );
+    for page in ["docs/wasmtime.md", "docs/differences.md"] {
+        assert!(read(page).contains(&format!("wasmtime {major}")), "{page} has another version");
+    }
 }

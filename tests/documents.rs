@@ -87,8 +87,8 @@ fn the_defaults_that_help_and_the_protocol_page_name_are_those_of_the_program() 
 }
 
 #[test]
-fn the_proxy_of_the_operations_page_closes_an_idle_connection_before_the_server_does() {
-    let page = read("docs/operations.md").split_whitespace().collect::<Vec<_>>().join(" ");
+fn nginx_on_the_proxy_page_closes_an_idle_connection_before_the_server_does() {
+    let page = read("docs/deploy/proxy.md").split_whitespace().collect::<Vec<_>>().join(" ");
     let seconds = |before: &str, after: &str| {
         let seconds = Regex::new(&format!(r"{before}(\d+){after}")).expect("an expression").captures(&page);
         seconds.unwrap_or_else(|| panic!("no {before}"))[1].parse::<u64>().expect("a number")
@@ -172,8 +172,11 @@ fn every_file_and_function_that_a_document_names_exists() {
     let file = Regex::new(r"`([\w.-]+/[\w./-]+\.(?:rs|md|toml|wit|py|svg|yaml|json|service))`").expect("an expression");
     let item = Regex::new(r"`(?:\w+::)*(\w+)`\s+in\s+`([\w./-]+/[\w.-]+\.rs)`").expect("an expression");
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let pages = fs::read_dir(root.join("docs")).expect("a folder").map(|entry| entry.expect("an entry").file_name());
-    let pages = pages.map(|name| format!("docs/{}", name.to_string_lossy()));
+    let folders = ["docs", "docs/deploy"].into_iter().flat_map(|folder| {
+        let entries = fs::read_dir(root.join(folder)).expect("a folder").map(|entry| entry.expect("an entry"));
+        entries.map(move |entry| format!("{folder}/{}", entry.file_name().to_string_lossy()))
+    });
+    let pages = folders.filter(|page| page.ends_with(".md"));
     let others = ["README.md", "CONTRIBUTING.md", "SECURITY.md", "bench/README.md", "fuzz/README.md"];
     let (mut files, mut items) = (0, 0);
     for page in pages.chain(others.map(str::to_owned)) {

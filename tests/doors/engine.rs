@@ -25,7 +25,7 @@ pub(crate) fn version_by(program: &str, option: &str) -> Option<String> {
         output.ok().filter(|output| output.status.success()).map(|output| [output.stdout, output.stderr].concat());
     let said = said.and_then(|said| Some(String::from_utf8_lossy(&said).lines().next()?.trim().to_owned()));
     if said.is_none() {
-        not_tested(format!("there is no {program} on PATH"), "install it; docs/operations.md says where it comes from");
+        not_tested(format!("there is no {program} on PATH"), "install it; docs/deploy/many-machines.md names it");
     }
     said
 }
@@ -129,9 +129,10 @@ pub(crate) fn shell(command: &str) -> Command {
     shell
 }
 
-/// A command that `docs/operations.md` tells people to type.
+/// A command that `docs/deploy/many-machines.md` tells people to type.
 pub(crate) fn documented(command: &str) -> String {
-    let page = fs::read_to_string(component::root().join("docs/operations.md")).expect("a page");
-    assert!(page.lines().any(|line| line == format!("$ {command}")), "docs/operations.md does not say {command:?}");
+    let name = "docs/deploy/many-machines.md";
+    let page = fs::read_to_string(component::root().join(name)).expect("a page");
+    assert!(page.lines().any(|line| line == format!("$ {command}")), "{name} does not say {command:?}");
     command.to_owned()
 }

@@ -1,6 +1,6 @@
 //! Both doors say the same: one table of requests is asked of `hello-server`, by its sockets, and of `hello-http` behind
 //! `wasmtime serve`. What may differ is what the host of the second one owns: the date, the framing, and whether the call
-//! goes on. `docs/operations.md` lists it.
+//! goes on. `docs/differences.md` lists it.
 #![cfg(all(unix, not(target_family = "wasm")))]
 
 mod engine;

@@ -1,4 +1,4 @@
-//! Proxies of others, with what `docs/operations.md` tells people to write into their settings.
+//! Proxies of others, with what `docs/deploy/proxy.md` tells people to write into their settings.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -9,9 +9,9 @@ use hello_test_support::{Server, component};
 use super::engine::{self, Engine, free, says_hello, version_by};
 use super::serve;
 
-/// The settings in a block of this kind of `docs/operations.md`.
+/// The settings in a block of this kind of `docs/deploy/proxy.md`.
 fn settings(kind: &str) -> String {
-    let page = fs::read_to_string(component::root().join("docs/operations.md")).expect("a page");
+    let page = fs::read_to_string(component::root().join("docs/deploy/proxy.md")).expect("a page");
     let block = page.split(&format!("```{kind}\n")).nth(1).and_then(|rest| rest.split("```").next());
     block.expect("settings").to_owned()
 }
