@@ -326,6 +326,25 @@ impl<H: Host> Source<H> {
     pub(crate) fn ready(&self) -> Ready<'_, H> {
         Ready { source: self, is_waiting: false }
     }
+
+    /// Begins a wait, or goes on with one that `is_waiting`: the reactor wakes the task of `context` once the pollable is ready.
+    pub(crate) fn poll_ready(&self, context: &mut Context<'_>, is_waiting: bool) -> Poll<()> {
+        // The reactor takes the waker out when the pollable is ready. A waker that is still there means: not ready.
+        let Sources { slots, waits, .. } = &mut *self.reactor.sources.borrow_mut();
+        let slot = &mut slots[self.key];
+        match &mut slot.waker {
+            None if is_waiting => return Poll::Ready(()),
+            Some(waker) => waker.clone_from(context.waker()),
+            none => {
+                *none = Some(context.waker().clone());
+                *waits += 1;
+                slot.number = *waits;
+                let interest = Interest { key: self.key, number: *waits, since: self.reactor.now() };
+                self.reactor.set.borrow_mut().insert(interest);
+            }
+        }
+        Poll::Pending
+    }
 }
 
 impl<H: Host> Drop for Source<H> {
@@ -348,26 +367,9 @@ impl<H: Host> Future for Ready<'_, H> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        // The reactor takes the waker out when the pollable is ready. A waker that is still there means: not ready.
-        let reactor = &self.source.reactor;
-        let Sources { slots, waits, .. } = &mut *reactor.sources.borrow_mut();
-        let slot = &mut slots[self.source.key];
-        match &mut slot.waker {
-            None if self.is_waiting => {
-                self.is_waiting = false;
-                return Poll::Ready(());
-            }
-            Some(waker) => waker.clone_from(context.waker()),
-            none => {
-                *none = Some(context.waker().clone());
-                *waits += 1;
-                slot.number = *waits;
-                let interest = Interest { key: self.source.key, number: *waits, since: reactor.now() };
-                reactor.set.borrow_mut().insert(interest);
-            }
-        }
-        self.is_waiting = true;
-        Poll::Pending
+        let ready = self.source.poll_ready(context, self.is_waiting);
+        self.is_waiting = ready.is_pending();
+        ready
     }
 }
 

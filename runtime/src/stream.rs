@@ -201,7 +201,7 @@ impl<S: Socket> Stream<S> {
     }
 
     /// How many bytes may be written now; 0 while the peer makes no room.
-    fn permitted(&mut self) -> Result<usize, ErrorKind> {
+    pub(crate) fn permitted(&mut self) -> Result<usize, ErrorKind> {
         let parts = self.parts();
         match parts.socket.check_write()? {
             0 => {
