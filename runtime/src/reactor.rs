@@ -33,7 +33,7 @@
 //! requests could be answered in that time. So not every call asks about every pollable; `poll_set.rs` says which it asks about.
 
 use std::cell::{Cell, RefCell};
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
@@ -42,6 +42,7 @@ use slab::Slab;
 
 use crate::host::Host;
 use crate::poll_set::{Interest, PollSet};
+use crate::task::yield_now;
 use crate::timers::{Key, Timers};
 
 /// How many nanoseconds tasks may run until the reactor looks at the clock, and at what is ready.
@@ -167,15 +168,10 @@ impl<H: Host> Reactor<H> {
     /// later what came meanwhile.
     pub(crate) async fn host_turn(&self) {
         let round = self.round();
-        poll_fn(|context| {
-            if self.round() != round {
-                return Poll::Ready(());
-            }
+        while self.round() == round {
             self.is_host_turn_wanted.set(true);
-            context.waker().wake_by_ref();
-            Poll::Pending
-        })
-        .await;
+            yield_now().await;
+        }
     }
 
     /// Finds out what is ready, and wakes the tasks that wait for that. With `block` it waits until something is.
@@ -193,13 +189,10 @@ impl<H: Host> Reactor<H> {
         for waker in self.poll(block) {
             waker.wake();
         }
-        loop {
-            // One at a time: a waker may do anything, so the timers must not be borrowed while it is called.
-            let passed = self.timers.borrow_mut().take_passed(self.now());
-            match passed {
-                Some(waker) => waker.wake(),
-                None => break,
-            }
+        // One at a time: a waker may do anything, so the timers must not be borrowed while it is called.
+        let take_passed = || self.timers.borrow_mut().take_passed(self.now());
+        while let Some(waker) = take_passed() {
+            waker.wake();
         }
     }
 
@@ -257,14 +250,10 @@ impl<H: Host> Reactor<H> {
     fn set_alarm(&self, wake_at: Option<u64>) {
         let earliest = self.timers.borrow().earliest().into_iter().chain(wake_at).min();
         let mut alarm = self.alarm.borrow_mut();
-        let rings_at = alarm.as_ref().map_or(u64::MAX, |(at, _)| *at);
-        match earliest {
-            None => *alarm = None,
-            Some(earliest) if earliest < rings_at || rings_at <= self.now() => {
-                let left = earliest.saturating_sub(self.now());
-                *alarm = Some((earliest, self.host.alarm(left)));
-            }
-            Some(_) => {}
+        // An alarm that has rung is of no use any more, and neither is one that would ring too late.
+        alarm.take_if(|(rings_at, _)| *rings_at <= self.now() || earliest.is_none_or(|earliest| earliest < *rings_at));
+        if let (Some(earliest), None) = (earliest, &*alarm) {
+            *alarm = Some((earliest, self.host.alarm(earliest.saturating_sub(self.now()))));
         }
     }
 
@@ -393,12 +382,6 @@ impl<H: Host> Sleep<H> {
     pub(crate) fn until(reactor: &'static Reactor<H>, deadline: u64) -> Self {
         Sleep { reactor, deadline, key: None }
     }
-
-    fn clear(&mut self) {
-        if let Some(key) = self.key.take() {
-            self.reactor.timers.borrow_mut().clear(key);
-        }
-    }
 }
 
 impl<H: Host> Future for Sleep<H> {
@@ -406,7 +389,6 @@ impl<H: Host> Future for Sleep<H> {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         if self.deadline <= self.reactor.now() {
-            self.clear();
             return Poll::Ready(());
         }
         let mut timers = self.reactor.timers.borrow_mut();
@@ -414,7 +396,6 @@ impl<H: Host> Future for Sleep<H> {
             Some(key) => timers.renew(key, context.waker()),
             None => timers.set(self.deadline, context.waker().clone()),
         };
-        drop(timers);
         self.key = Some(key);
         Poll::Pending
     }
@@ -422,6 +403,8 @@ impl<H: Host> Future for Sleep<H> {
 
 impl<H: Host> Drop for Sleep<H> {
     fn drop(&mut self) {
-        self.clear();
+        if let Some(key) = self.key {
+            self.reactor.timers.borrow_mut().clear(key);
+        }
     }
 }
