@@ -203,47 +203,34 @@ impl<H: Host> Reactor<H> {
 
         // Since the last wake-up all tasks have had a turn, and that takes time.
         self.now.set(self.host.now());
-        let mut asked = set.take_hot(self.now(), |interest| sources.is_waiting(interest));
-        if !block || !asked.is_empty() {
-            self.sweep(sources, set);
+        set.cool_down(self.now(), |interest| sources.is_waiting(interest));
+        if !block || !set.hot().is_empty() {
+            set.sweep(self.now(), sources, Sources::is_waiting, |sources, piece| {
+                self.ask(sources, piece, Some(&self.always_ready));
+                self.host.now()
+            });
         }
         let block = block && sources.woken.is_empty();
-        let mut wake_at = set.next_sweep();
-        if block && (asked.is_empty() || set.is_quiet()) {
-            // Which of them are cold will turn out the next time.
-            asked.extend(set.take_cold(|interest| sources.is_waiting(interest)));
-            wake_at = None;
+        if block && (set.hot().is_empty() || set.is_quiet()) {
+            set.warm_up(|interest| sources.is_waiting(interest));
         }
         if block {
-            self.set_alarm(wake_at);
+            self.set_alarm(set.next_sweep());
             let alarm = self.alarm.borrow();
             let alarm = alarm.as_ref().map(|(_, pollable)| pollable);
             assert!(
-                !asked.is_empty() || alarm.is_some(),
+                !set.hot().is_empty() || alarm.is_some(),
                 "deadlock: each task waits, and none of them for a source or a deadline"
             );
-            self.ask(sources, &mut asked, alarm);
-        } else if !asked.is_empty() {
-            self.ask(sources, &mut asked, Some(&self.always_ready));
+            self.ask(sources, set.hot(), alarm);
+        } else if !set.hot().is_empty() {
+            self.ask(sources, set.hot(), Some(&self.always_ready));
         }
-        set.restore_hot(asked);
         if !sources.woken.is_empty() {
             set.note_activity();
         }
         self.now.set(self.host.now());
         mem::take(&mut sources.woken)
-    }
-
-    /// Asks about some of the cold waits, if it is time for that.
-    fn sweep(&self, sources: &mut Sources<H::Pollable>, set: &mut PollSet) {
-        let Some(mut sweep) = set.sweep(self.now()) else { return };
-        let mut now = self.now();
-        while let Some(mut piece) = sweep.next(set, now, |interest| sources.is_waiting(interest)) {
-            self.ask(sources, &mut piece, Some(&self.always_ready));
-            sweep.restore(set, piece);
-            now = self.host.now();
-        }
-        sweep.end(set, now);
     }
 
     /// Sees to it that the alarm rings at the earliest deadline, or at `wake_at`, at the latest.
