@@ -95,12 +95,9 @@ impl Executor {
 
     fn poll(&self, key: usize) {
         // A task may have been woken before it ended. Its key may belong to another task by now, which is polled once too often.
-        let Some((mut future, handle)) = self.tasks.borrow_mut().get_mut(key).and_then(|task| {
-            let future = task.future.take()?;
-            Some((future, Arc::clone(&task.handle)))
-        }) else {
-            return;
-        };
+        let task = |task: &mut Task| Some((task.future.take()?, Arc::clone(&task.handle)));
+        let task = self.tasks.borrow_mut().get_mut(key).and_then(task);
+        let Some((mut future, handle)) = task else { return };
         handle.is_queued.store(false, Ordering::Relaxed);
         let waker = Waker::from(handle);
         match future.as_mut().poll(&mut Context::from_waker(&waker)) {
@@ -108,8 +105,7 @@ impl Executor {
             Poll::Ready(()) => {
                 // What the future owns is dropped with it, and may wake or spawn tasks.
                 drop(future);
-                let task = self.tasks.borrow_mut().remove(key);
-                drop(task);
+                self.tasks.borrow_mut().remove(key);
             }
         }
     }

@@ -42,11 +42,8 @@ pub fn print_error(text: &str) {
 }
 
 fn write_blocking(stream: &OutputStream, text: &str) {
-    for piece in text.as_bytes().chunks(BLOCKING_WRITE) {
-        if stream.blocking_write_and_flush(piece).is_err() {
-            return;
-        }
-    }
+    let mut pieces = text.as_bytes().chunks(BLOCKING_WRITE);
+    let _ = pieces.try_for_each(|piece| stream.blocking_write_and_flush(piece));
 }
 
 /// Whether standard output is a terminal.

@@ -157,10 +157,9 @@ impl<H: Host> Reactor<H> {
         self.host.poll(&[&self.budget_probe]);
     }
 
-    /// Makes the host take a turn although tasks could run: it has other things to do, too, and may take a component that never
-    /// pauses for an endless loop.
-    pub(crate) fn pause(&self) {
-        self.host.poll(&[&self.host.alarm(HOST_PAUSE)]);
+    /// Waits until the clock has reached `deadline`, in nanoseconds.
+    pub(crate) fn sleep_until(&'static self, deadline: u64) -> Sleep<H> {
+        Sleep { reactor: self, deadline, key: None }
     }
 
     /// Waits until the host has had a turn, in which it notices everything that has come by then. Before that turn its knowledge of
@@ -179,6 +178,10 @@ impl<H: Host> Reactor<H> {
     /// # Panics
     /// With `block`, when no task waits for anything: that wait would never end.
     pub(crate) fn wait(&self, block: bool) {
+        if !block && self.is_late() {
+            // Tasks could run, but the host has other things to do, too, and may take a component that never pauses for an endless loop.
+            self.host.poll(&[&self.host.alarm(HOST_PAUSE)]);
+        }
         self.round.set(self.round.get() + 1);
         if self.is_host_turn_wanted.take() {
             // The first poll of an alarm of zero is a turn of wasmtime: one to notice what came, one to write what now has room.
@@ -362,13 +365,6 @@ pub(crate) struct Sleep<H: Host> {
     reactor: &'static Reactor<H>,
     deadline: u64,
     key: Option<Key>,
-}
-
-impl<H: Host> Sleep<H> {
-    /// A wait until `deadline`, in nanoseconds.
-    pub(crate) fn until(reactor: &'static Reactor<H>, deadline: u64) -> Self {
-        Sleep { reactor, deadline, key: None }
-    }
 }
 
 impl<H: Host> Future for Sleep<H> {

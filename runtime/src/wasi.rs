@@ -4,7 +4,7 @@
 //! <https://github.com/WebAssembly/wasi-sockets>).
 
 use std::io::{self, ErrorKind};
-use std::net::{IpAddr, SocketAddr, SocketAddrV6};
+use std::net::{SocketAddr, SocketAddrV6};
 use std::time::{Duration, SystemTime};
 
 use ::wasi::clocks::{monotonic_clock, wall_clock};
@@ -256,23 +256,21 @@ fn local_address(socket: &tcp::TcpSocket) -> Result<SocketAddr, ErrorKind> {
 
 fn to_wasi(address: SocketAddr) -> IpSocketAddress {
     match address {
-        SocketAddr::V4(address) => {
-            IpSocketAddress::Ipv4(Ipv4SocketAddress { port: address.port(), address: address.ip().octets().into() })
+        SocketAddr::V4(v4) => {
+            IpSocketAddress::Ipv4(Ipv4SocketAddress { port: v4.port(), address: v4.ip().octets().into() })
         }
-        SocketAddr::V6(address) => IpSocketAddress::Ipv6(Ipv6SocketAddress {
-            port: address.port(),
-            flow_info: address.flowinfo(),
-            address: address.ip().segments().into(),
-            scope_id: address.scope_id(),
+        SocketAddr::V6(v6) => IpSocketAddress::Ipv6(Ipv6SocketAddress {
+            port: v6.port(),
+            flow_info: v6.flowinfo(),
+            address: v6.ip().segments().into(),
+            scope_id: v6.scope_id(),
         }),
     }
 }
 
 fn from_wasi(address: IpSocketAddress) -> SocketAddr {
     match address {
-        IpSocketAddress::Ipv4(address) => {
-            SocketAddr::new(IpAddr::V4(<[u8; 4]>::from(address.address).into()), address.port)
-        }
+        IpSocketAddress::Ipv4(Ipv4SocketAddress { port, address }) => (<[u8; 4]>::from(address), port).into(),
         IpSocketAddress::Ipv6(Ipv6SocketAddress { port, flow_info, address, scope_id }) => {
             SocketAddrV6::new(<[u16; 8]>::from(address).into(), port, flow_info, scope_id).into()
         }
