@@ -33,9 +33,8 @@
 //! requests could be answered in that time. So not every call asks about every pollable; `poll_set.rs` says which it asks about.
 
 use std::cell::{Cell, RefCell};
-use std::future::Future;
+use std::future::poll_fn;
 use std::mem;
-use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
 use slab::Slab;
@@ -43,7 +42,7 @@ use slab::Slab;
 use crate::host::Host;
 use crate::poll_set::{Interest, PollSet};
 use crate::task::yield_now;
-use crate::timers::{Key, Timers};
+use crate::timers::Timers;
 
 /// How many nanoseconds tasks may run until the reactor looks at the clock, and at what is ready.
 const LONGEST_TURN: u64 = 20_000_000;
@@ -158,8 +157,21 @@ impl<H: Host> Reactor<H> {
     }
 
     /// Waits until the clock has reached `deadline`, in nanoseconds.
-    pub(crate) fn sleep_until(&'static self, deadline: u64) -> Sleep<H> {
-        Sleep { reactor: self, deadline, key: None }
+    pub(crate) async fn sleep_until(&self, deadline: u64) {
+        let key = Cell::new(None);
+        let _clear = OnDrop(|| key.get().into_iter().for_each(|key| self.timers.borrow_mut().clear(key)));
+        poll_fn(|context| {
+            if deadline <= self.now() {
+                return Poll::Ready(());
+            }
+            let mut timers = self.timers.borrow_mut();
+            key.set(Some(match key.get() {
+                Some(key) => timers.renew(key, context.waker()),
+                None => timers.set(deadline, context.waker().clone()),
+            }));
+            Poll::Pending
+        })
+        .await;
     }
 
     /// Waits until the host has had a turn, in which it notices everything that has come by then. Before that turn its knowledge of
@@ -302,8 +314,10 @@ impl<H: Host> Source<H> {
     }
 
     /// Waits until the pollable is ready. It may be reported ready too often, never too seldom.
-    pub(crate) fn ready(&self) -> Ready<'_, H> {
-        Ready { source: self, is_waiting: false }
+    pub(crate) async fn ready(&self) {
+        let mut is_waiting = false;
+        let _cancel = OnDrop(|| self.reactor.sources.borrow_mut().slots[self.key].waker = None);
+        poll_fn(|context| self.poll_ready(context, mem::replace(&mut is_waiting, true))).await;
     }
 
     /// Begins a wait, or goes on with one that `is_waiting`: the reactor wakes the task of `context` once the pollable is ready.
@@ -336,58 +350,11 @@ impl<H: Host> Drop for Source<H> {
     }
 }
 
-/// Waits for a [`Source`].
-pub(crate) struct Ready<'s, H: Host> {
-    source: &'s Source<H>,
-    is_waiting: bool,
-}
+/// Calls a function when it is dropped: at the end of a wait, or when the future that waits is dropped.
+struct OnDrop<F: Fn()>(F);
 
-impl<H: Host> Future for Ready<'_, H> {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        let ready = self.source.poll_ready(context, self.is_waiting);
-        self.is_waiting = ready.is_pending();
-        ready
-    }
-}
-
-impl<H: Host> Drop for Ready<'_, H> {
+impl<F: Fn()> Drop for OnDrop<F> {
     fn drop(&mut self) {
-        if self.is_waiting {
-            self.source.reactor.sources.borrow_mut().slots[self.source.key].waker = None;
-        }
-    }
-}
-
-/// Waits until the monotonic clock has reached a deadline.
-pub(crate) struct Sleep<H: Host> {
-    reactor: &'static Reactor<H>,
-    deadline: u64,
-    key: Option<Key>,
-}
-
-impl<H: Host> Future for Sleep<H> {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        if self.deadline <= self.reactor.now() {
-            return Poll::Ready(());
-        }
-        let mut timers = self.reactor.timers.borrow_mut();
-        let key = match self.key {
-            Some(key) => timers.renew(key, context.waker()),
-            None => timers.set(self.deadline, context.waker().clone()),
-        };
-        self.key = Some(key);
-        Poll::Pending
-    }
-}
-
-impl<H: Host> Drop for Sleep<H> {
-    fn drop(&mut self) {
-        if let Some(key) = self.key {
-            self.reactor.timers.borrow_mut().clear(key);
-        }
+        (self.0)();
     }
 }
