@@ -82,9 +82,7 @@ impl Executor {
     pub(crate) fn turn(&self, is_late: impl Fn() -> bool) -> bool {
         let most = self.queue.lock().len().max(LEAST_POLLS);
         for polls in 1..=most {
-            let Some(key) = self.queue.lock().pop_front() else {
-                return true;
-            };
+            let Some(key) = self.queue.lock().pop_front() else { return true };
             self.poll(key);
             if polls % POLLS_PER_LOOK == 0 && is_late() {
                 break;

@@ -5,8 +5,8 @@ use std::io::{self, ErrorKind};
 use ::wasi::cli::{stderr, stdin, stdout, terminal_stdout};
 use ::wasi::io::streams::{InputStream, OutputStream, StreamError};
 
-use crate::current;
 use crate::reactor::Source;
+use crate::runtime::Runtime;
 use crate::wasi::{Wasi, permitted, read};
 
 /// How many bytes `blocking-write-and-flush` takes at a time, as WASI defines it.
@@ -25,7 +25,7 @@ pub fn stderr() -> Output {
 /// Standard input.
 pub fn stdin() -> Input {
     let stream = stdin::get_stdin();
-    Input { readable: Source::new(current().reactor(), stream.subscribe()), stream }
+    Input { readable: Source::new(Runtime::current().reactor(), stream.subscribe()), stream }
 }
 
 /// Writes `text` to standard output, and blocks until it was taken. An output that was closed takes everything.
@@ -60,7 +60,7 @@ pub struct Output {
 
 impl Output {
     fn new(stream: OutputStream) -> Self {
-        Output { writable: Source::new(current().reactor(), stream.subscribe()), stream }
+        Output { writable: Source::new(Runtime::current().reactor(), stream.subscribe()), stream }
     }
 
     /// Writes as many of `bytes` as there is room for, and returns how many; waits while there is no room.
@@ -68,16 +68,14 @@ impl Output {
     /// # Errors
     /// [`BrokenPipe`](ErrorKind::BrokenPipe) when the output was closed; any other kind when it cannot be written.
     pub async fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        loop {
+        let written = loop {
             match permitted(&self.stream).map_err(kind)? {
                 0 => self.writable.ready().await,
-                permitted => {
-                    let written = bytes.len().min(permitted);
-                    self.stream.write(&bytes[..written]).map_err(kind)?;
-                    return Ok(written);
-                }
+                permitted => break bytes.len().min(permitted),
             }
-        }
+        };
+        self.stream.write(&bytes[..written]).map_err(kind)?;
+        Ok(written)
     }
 
     /// Writes all of `bytes`. When the future is dropped before it is ready, some of them may have been written.

@@ -69,8 +69,6 @@ mod wasi;
 #[cfg(target_family = "wasm")]
 pub use crate::wasi::Wasi;
 #[cfg(target_family = "wasm")]
-pub(crate) use component::current;
-#[cfg(target_family = "wasm")]
 pub use component::{block_on, spawn};
 pub use host::Host;
 pub use listener::{Listener, ListeningSocket};

@@ -31,11 +31,8 @@ pub trait ListeningSocket: 'static {
     fn local_addr(&self) -> Result<SocketAddr, ErrorKind>;
 
     /// Ready when a connection may be pending.
-    fn acceptable(&self) -> HostPollable<Self>;
+    fn acceptable(&self) -> <HostOf<Self> as Host>::Pollable;
 }
-
-/// A pollable of the host of a listening socket.
-type HostPollable<L> = <HostOf<L> as Host>::Pollable;
 
 /// The host of a listening socket.
 type HostOf<L> = <<L as ListeningSocket>::Socket as Socket>::Host;

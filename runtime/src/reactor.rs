@@ -141,7 +141,6 @@ impl<H: Host> Reactor<H> {
     }
 
     /// The earliest deadline.
-    #[cfg(test)]
     pub(crate) fn earliest_deadline(&self) -> Option<u64> {
         self.timers.borrow().earliest()
     }
@@ -233,10 +232,7 @@ impl<H: Host> Reactor<H> {
             self.set_alarm(set.next_sweep());
             let alarm = self.alarm.borrow();
             let alarm = alarm.as_ref().map(|(_, pollable)| pollable);
-            assert!(
-                !set.hot().is_empty() || alarm.is_some(),
-                "deadlock: each task waits, and none of them for a source or a deadline"
-            );
+            assert!(!set.hot().is_empty() || alarm.is_some(), "deadlock: no task waits for a source or a deadline");
             self.ask(sources, set.hot(), alarm);
         } else if !set.hot().is_empty() {
             self.ask(sources, set.hot(), Some(&self.always_ready));
@@ -250,7 +246,7 @@ impl<H: Host> Reactor<H> {
 
     /// Sees to it that the alarm rings at the earliest deadline, or at `wake_at`, at the latest.
     fn set_alarm(&self, wake_at: Option<u64>) {
-        let earliest = self.timers.borrow().earliest().into_iter().chain(wake_at).min();
+        let earliest = self.earliest_deadline().into_iter().chain(wake_at).min();
         let mut alarm = self.alarm.borrow_mut();
         // An alarm that has rung is of no use any more, and neither is one that would ring too late.
         alarm.take_if(|(rings_at, _)| *rings_at <= self.now() || earliest.is_none_or(|earliest| earliest < *rings_at));

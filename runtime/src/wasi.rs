@@ -15,10 +15,10 @@ use ::wasi::sockets::network::{ErrorCode, IpAddressFamily, IpSocketAddress, Ipv4
 use ::wasi::sockets::tcp::{self, ShutdownType};
 use ::wasi::sockets::tcp_create_socket::create_tcp_socket;
 
-use crate::current;
 use crate::host::Host;
 use crate::listener::{Listener, ListeningSocket};
 use crate::reactor::Source;
+use crate::runtime::Runtime;
 use crate::stream::{Socket, Stream};
 
 /// The host that this component runs in.
@@ -112,7 +112,7 @@ impl TcpSocket {
         self.0.set_listen_backlog_size(backlog.into()).map_err(kind)?;
         self.0.start_listen().map_err(kind)?;
         self.finish(tcp::TcpSocket::finish_listen)?;
-        Ok(Listener::new(&current(), Listening(self.0)))
+        Ok(Listener::new(&Runtime::current(), Listening(self.0)))
     }
 
     /// Connects to `address`.
@@ -120,7 +120,7 @@ impl TcpSocket {
     /// # Errors
     /// What the host says: [`ConnectionRefused`](ErrorKind::ConnectionRefused), and others.
     pub async fn connect(self, address: SocketAddr) -> io::Result<Stream<Connected>> {
-        let runtime = current();
+        let runtime = Runtime::current();
         self.0.start_connect(&instance_network(), to_wasi(address)).map_err(kind)?;
         let (input, output) = loop {
             match self.0.finish_connect() {
