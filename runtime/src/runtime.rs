@@ -74,18 +74,13 @@ impl<H: Host + 'static> Runtime<H> {
             if let Some(value) = output.take() {
                 return value;
             }
-            self.wait(is_idle);
+            self.reactor.wait(is_idle);
         }
     }
 
     /// Gives each task that was woken a turn. Returns whether none is left that could run.
     pub(crate) fn turn(&self) -> bool {
         self.executor.turn(|| self.reactor.is_late())
-    }
-
-    /// Finds out which tasks can run; waits for that if none could (`is_idle`).
-    pub(crate) fn wait(&self, is_idle: bool) {
-        self.reactor.wait(is_idle);
     }
 }
 

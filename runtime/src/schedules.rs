@@ -79,7 +79,7 @@ impl World {
 
     /// The host is asked, and who is said to be ready has a turn.
     fn round(&self, idle: bool) -> bool {
-        self.runtime.wait(idle);
+        self.runtime.reactor().wait(idle);
         self.runtime.turn()
     }
 
