@@ -79,7 +79,7 @@ impl World {
 
     /// Polls the host, and runs the tasks whose pollables it reports.
     fn round(&self, idle: bool) -> bool {
-        self.runtime.wait(idle);
+        self.runtime.reactor().wait(idle);
         self.runtime.turn()
     }
 

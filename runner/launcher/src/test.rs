@@ -75,7 +75,7 @@ const STEPS: [Step; 19] = [
     build(
         EVERY,
         "Building the clients, and the examples of the runtime",
-        "build --release --target wasm32-wasip2 --package hello-server --package hello-runtime --examples",
+        "build --release --target wasm32-wasip2 --package hello-server --package hello-runtime --examples --features hello-runtime/futures-io",
     ),
     build(
         BOTH,
@@ -88,7 +88,7 @@ const STEPS: [Step; 19] = [
     test(
         BOTH,
         "The runtime, the launcher and the messages, from inside",
-        "test --package hello-runtime --package hello-launcher --package hello-failure",
+        "test --package hello-runtime --package hello-launcher --package hello-failure --features hello-runtime/futures-io",
         "",
     ),
     test(EVERY, "The benchmark's own arithmetic", "test --package hello-bench", ""),

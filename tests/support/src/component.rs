@@ -55,9 +55,19 @@ pub fn example(name: &str) -> PathBuf {
     build(&options, &format!("wasm32-wasip2/release/examples/{name}.wasm"))
 }
 
-/// An example of `runtime/`: `echo` or `chat`.
+/// An example of `runtime/`, by its name.
 pub fn runtime_example(name: &str) -> PathBuf {
-    let options = ["--release", "--target", "wasm32-wasip2", "--package", "hello-runtime", "--example", name];
+    let options = [
+        "--release",
+        "--target",
+        "wasm32-wasip2",
+        "--package",
+        "hello-runtime",
+        "--features",
+        "futures-io",
+        "--example",
+        name,
+    ];
     build(&options, &format!("wasm32-wasip2/release/examples/{name}.wasm"))
 }
 
