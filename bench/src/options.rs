@@ -14,8 +14,8 @@ hello-bench: measures hello-server side by side with its peers; prints Markdown
 Usage: hello-bench [options]
        hello-bench first-answer [--port N] -- COMMAND...
 
-  --rounds N            how often each server gets its turn (default 5; with fewer, no bar is judged)
-  --seconds N           how long a turn is (default 2), and a second more for each 5000 connections
+  --rounds N            how many turns each server gets (default 5; with fewer, no bar is judged)
+  --seconds N           seconds of a turn (default 2), and one more for each 5000 connections
   --cases LIST          some of kept-alive,idle,per-request,pipelined,logging,echo,first-answer,size
   --connections LIST    how many connections are kept alive (default 1,64,512,2000,8000,10000)
   --only NAMES          some of hello-runner,hello-runner-quick,wasmtime,hyper,epoll,nginx,wstd,hello-http,
@@ -26,13 +26,13 @@ Usage: hello-bench [options]
   --component FILE      hello-server.wasm; hello-http.wasm is beside it
   --peers FOLDER        where peer-wstd.wasm, echo-wstd.wasm and examples/echo.wasm are
   --hyper FILE, --epoll FILE, --tokio FILE, --runner FILE, --quick-runner FILE, --wasmtime FILE, --wasmtime-serve FILE
-                        other programs than those that bench/run builds; the last two are one unless both are given
+                        programs to use instead of those that bench/run builds; with one of the last two, it is used for both
   --nginx FILE, --python FILE
                         other programs than nginx and python3 on PATH
   --help
 
-first-answer launches a server, asks it, ends it at the first byte of its answer, and says how long that took. Without
---port, the server has to say it: `Access http://localhost:PORT` on standard output.
+first-answer launches a server, sends a request, ends the server at the first byte of the response, and prints the time. Without
+--port, the server has to print its port: `Access http://localhost:PORT` on standard output.
 ";
 
 /// What the command line asks for.

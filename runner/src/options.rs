@@ -14,27 +14,27 @@ use crate::limits::{MIB, MOST_CONNECTIONS, MOST_MEMORY};
 
 /// What `--help` prints.
 pub(crate) const HELP: &str = "\
-hello-runner: runs a WebAssembly component that serves a socket, and lets it do nothing else
+hello-runner: runs a WebAssembly component that uses sockets, and grants it nothing else
 
 Usage: hello-runner [options] COMPONENT [arguments of the component]
 
 What it may do
-  --allow-listen ADDR:PORT    listen there; may be given several times, port 0 is any port
+  --allow-listen ADDR:PORT    listen on this address; may be given several times, port 0 is any port
                               (without any --allow option: 127.0.0.1:9000 and [::1]:9000)
-  --allow-connect ADDR:PORT   call there; may be given several times
-  --grant-needs               what the component says that it needs for its arguments (it is asked by --check-options, and
-                              nothing is granted meanwhile); other options here count more
+  --allow-connect ADDR:PORT   connect to this address; may be given several times
+  --grant-needs               grant what the component says that it needs for its arguments (hello-runner asks it with
+                              --check-options, and grants nothing meanwhile); other options here count more
 
-How much of it
-  --max-connections N         file descriptors and memory are provided for so many (default 10000)
-  --max-memory MIB            memory (default 8 MiB, and 64 KiB for each of the connections, at most 4096)
-  --max-turn SECS             time that its code may keep busy without a pause; 0 is for ever (default 10)
-  --grace SECS                time to end by itself after Ctrl-C or SIGTERM (default 6)
-  --stop-when-stdin-closes    ask the component to stop when standard input ends (without this it is never read)
+Limits
+  --max-connections N         connections, for which file descriptors and memory are provided (default 10000)
+  --max-memory MIB            memory (default 8 MiB, and 64 KiB for each connection, at most 4096)
+  --max-turn SECS             code that runs without waiting; 0 is no limit (default 10)
+  --grace SECS                time to stop after Ctrl-C or SIGTERM (default 6)
+  --stop-when-stdin-closes    ask the component to stop at the end of standard input (which is not read otherwise)
 
-What it says
-  --quiet                     do not say at the start what is allowed, and what there is too little of
-  --verbose                   when the component fails, say where in its code (costs about 5 % of the speed)
+What it prints
+  --quiet                     do not print the grants at the start, and what the machine has too little of
+  --verbose                   print where in its code the component failed (costs about 5 % of the speed)
   --help, --version
 ";
 

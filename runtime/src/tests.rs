@@ -23,7 +23,7 @@ fn busy(model: &Model) -> Vec<crate::model::Pollable> {
 }
 
 #[test]
-fn a_loop_that_takes_every_answer_for_whole_starves_most() {
+fn a_loop_that_ignores_the_budget_of_a_poll_starves_most_tasks() {
     let model = Model::new();
     let pollables = busy(&model);
     let pollables: Vec<_> = pollables.iter().collect();
@@ -38,7 +38,7 @@ fn a_loop_that_takes_every_answer_for_whole_starves_most() {
 }
 
 #[test]
-fn nobody_is_served_twice_while_somebody_who_is_ready_waits() {
+fn no_task_runs_twice_while_another_ready_task_waits() {
     let model = Model::new();
     let runtime = Runtime::new(model.clone());
     let served = Rc::new(RefCell::new(vec![0u32; MANY]));
@@ -114,7 +114,7 @@ fn deadlines_pass_in_order_and_not_before_their_time() {
 }
 
 #[test]
-fn a_deadline_that_was_cleared_wakes_nobody() {
+fn a_cleared_deadline_wakes_no_task() {
     let model = Model::new();
     let runtime = Runtime::new(model);
     let start = runtime.now();
@@ -134,7 +134,7 @@ fn a_deadline_that_was_cleared_wakes_nobody() {
 }
 
 #[test]
-fn with_one_connection_a_wait_costs_one_question_and_no_more() {
+fn with_one_connection_a_wait_costs_one_poll_and_no_more() {
     let model = Model::new();
     let runtime = Runtime::new(model.clone());
     let up = Rc::new(Cell::new(true));
@@ -149,7 +149,7 @@ fn with_one_connection_a_wait_costs_one_question_and_no_more() {
 }
 
 #[test]
-fn deadlines_that_were_cleared_do_not_pile_up_and_never_ring() {
+fn cleared_deadlines_do_not_pile_up_and_never_wake_a_task() {
     let mut timers = Timers::default();
     let late = timers.set(1_000_000, Waker::noop().clone());
     for deadline in 0..10_000 {

@@ -13,15 +13,15 @@ use crate::{print, print_error};
 
 /// What `--help` prints.
 const HELP: &str = "\
-Builds a client and calls a server with it.
+Builds a client and sends a request with it.
 
   runner/client [--wasmtime] [--quiet] socket|url [--port N] [URL]
   runner/client [--wasmtime] [--quiet] intruder [--port N]
 
-`socket` speaks HTTP by hand, as the lecture does; `url` leaves that to the HTTP client of WASI. Each runs in
-hello-runner, which lets it call the address of the URL and nothing else; with --wasmtime it is plain `wasmtime run`.
-`intruder` is no client: it tries what a sandbox is there to forbid. --port N means that port of this machine. --quiet leaves out what the sandbox says at the start.
---wasmtime and --quiet may stand anywhere. (Or: cargo client url, with the same words behind it.)
+`socket` writes HTTP by hand, as the lecture does; `url` leaves HTTP to the HTTP client of WASI. Each runs in hello-runner,
+which lets it connect to the address of the URL and to no other; --wasmtime runs it in plain `wasmtime run`.
+`intruder` is no client: it tries what a sandbox forbids. --port N means that port of this machine. --quiet leaves out the
+grants at the start. --wasmtime and --quiet may stand anywhere. (Or: cargo client url, with the same arguments.)
 ";
 
 /// Where mistakes send people.

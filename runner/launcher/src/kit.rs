@@ -17,12 +17,12 @@ use crate::print;
 
 /// What `--help` prints.
 const HELP: &str = "\
-Packs what is built into one archive, for machines of this kind that have no Rust.
+Packs the server, the sandbox and the clients into one archive, for machines of this kind without Rust.
 
   runner/kit              with the sandbox that runner/serve builds
-  runner/kit --release    with the optimized one, which takes 6 to 10 minutes to build, once; the archive is a third smaller
+  runner/kit --release    with the optimized sandbox, which takes 6 to 10 minutes to build, once; the archive is a third smaller
 
-Unpacked anywhere, `runner/serve` and `runner/client` work there at once, without the internet. (Or: cargo kit)
+Unpack the archive anywhere: `runner/serve` and `runner/client` work there at once, without the internet. (Or: cargo kit)
 ";
 
 /// What is said first in a kit.

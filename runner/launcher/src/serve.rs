@@ -15,25 +15,25 @@ use crate::{kit, print, print_error, watch};
 
 /// What `--help` prints of the options that the server does not have.
 const HELP: &str = "\
-runner/serve: builds the server, and runs it in a sandbox that grants it what its options ask for and nothing else
+runner/serve: builds the server, and runs it in a sandbox that grants what its options need and nothing else
 
 Usage: runner/serve [options], in any order (or: cargo serve [options])
 
 Of this program
-  --watch            when something in src changes, build it, and start anew
-  --wasmtime         in plain `wasmtime run`, not in hello-runner, the sandbox of this project
-  --http             the same answers behind `wasi:http`, in `wasmtime serve`, which has the wire and every core; with it go
-                     --watch, --quiet, and one --port N or --listen ADDR:PORT
-  --quiet            do not say at the start what is allowed
+  --watch            build and restart the server whenever a file in src changes
+  --wasmtime         run it in plain `wasmtime run`, and not in hello-runner, the sandbox of this project
+  --http             run hello-http in `wasmtime serve`: the same answers behind `wasi:http`, on every core; takes --watch,
+                     --quiet, and one --port N or --listen ADDR:PORT
+  --quiet            do not print the grants at the start
 ";
 
 /// And what it prints when the host is the sandbox, which is followed by what the server prints.
 const SANDBOX_HELP: &str = "
 Of the sandbox
-  --release          optimized: it serves a third more requests, and takes 6 to 10 minutes to build, once
-  --verbose          when the server fails, say where (it is built with line numbers for that, and 5 % slower)
-  --max-memory MIB   memory (default 8 MiB, and 64 KiB for each connection; at most 4096 MiB)
-  --max-turn SECS    time that its code may keep busy without a pause; 0 is for ever (default 10)
+  --release          optimized: a third more requests a second; takes 6 to 10 minutes to build, once
+  --verbose          print where in its code the server failed (built with line numbers, and 5 % slower)
+  --max-memory MIB   the limit on memory (default 8 MiB, and 64 KiB for each connection; at most 4096 MiB)
+  --max-turn SECS    the limit on code that runs without waiting; 0 is no limit (default 10)
 ";
 
 /// What the server itself prints. It is here, too, so that there is help before anything has been built.

@@ -18,10 +18,10 @@ use crate::{print, print_error};
 const HELP: &str = "\
 Runs the tests, up to the first step that fails. The last line counts them.
 
-  runner/test          every test there is
-  runner/test quick    those that take seconds, and need no wasmtime, no browser and no network of their own
+  runner/test          every test
+  runner/test quick    the tests that take seconds, and need no wasmtime, no browser and no network
 
-What was skipped on this machine is named before the last line, with what would make it run. (Or: cargo test-all [quick])
+Before the last line it names each test that it skipped, with what would make the test run. (Or: cargo test-all [quick])
 ";
 
 /// Which tests are run.
