@@ -10,11 +10,13 @@
 //! versions of programs may differ.
 
 use std::io::{BufRead, BufReader, Read};
+use std::net::TcpStream;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::thread::spawn;
+use std::thread::{sleep, spawn};
+use std::time::{Duration, Instant};
 
 use regex_lite::Regex;
 
@@ -111,6 +113,9 @@ impl Page {
                         if let Some(command) = command {
                             assert!(server.is_none(), "{place}: the other one still runs");
                             server = Some(Server::start(root, command));
+                            if expected.is_empty() {
+                                wait_until_it_listens();
+                            }
                         }
                         let running: &mut Server = server.as_mut().expect("a server");
                         let (before, after) = match expected.iter().position(|line| line == "^C") {
@@ -177,6 +182,15 @@ fn browse(url: &str) -> Option<Browser> {
             }
             None
         }
+    }
+}
+
+/// Waits for a server that does not print when it is ready.
+fn wait_until_it_listens() {
+    let end = Instant::now() + PATIENCE;
+    while TcpStream::connect("127.0.0.1:9000").is_err() {
+        assert!(Instant::now() < end, "nothing listens on port 9000");
+        sleep(Duration::from_millis(20));
     }
 }
 
