@@ -2,7 +2,7 @@
 //!
 //! * ` ```console `: lines that begin with `$ ` are typed into a terminal; the others are what it answers.
 //! * ` ```console server `: the same for another terminal, in which a server runs. What stands there without a command is
-//!   what the server has printed since, and `^C` ends it.
+//!   what the server has printed since, and `^C` ends it. A server that prints nothing is ready when it listens on port 9000.
 //! * `<!-- browser URL -->`: a browser opens that page. Where there is none, curl asks for the same two things.
 //! * ` ```rust `: becomes `src/hello.rs`; a server that watches is waited for.
 //!
