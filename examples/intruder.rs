@@ -1,5 +1,5 @@
-//! A program that tries what a web server has no need to do: read your files, look around, call somebody, answer at
-//! another number. What comes of it is not up to the program, but to the sandbox that it runs in.
+//! A program that tries what a web server has no need to do: read your files, see the environment, connect to another server, listen
+//! on another port. The sandbox decides what the program gets.
 //!
 //! `runner/client intruder` runs it in hello-runner, `runner/client --wasmtime intruder` in plain `wasmtime run`.
 

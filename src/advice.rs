@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 
 use hello_failure::{Failure, place};
 
-use crate::options::Place;
+use crate::options::ListenOn;
 
 /// Why the server cannot listen on an address.
 #[derive(Debug)]
@@ -54,12 +54,12 @@ impl ListenError {
         (1..1024).contains(&self.address.port())
     }
 
-    /// The cause and the advice, for a server that was to listen at `place`.
-    pub fn failure(&self, place: &Place) -> Failure {
+    /// The cause and the advice, for a server that was to listen on `listen_on`.
+    pub fn failure(&self, listen_on: &ListenOn) -> Failure {
         let advice = match self.error.kind() {
             ErrorKind::AddrInUse => format!(
                 "end the program that listens there, perhaps another copy of this one, or take another port with {}",
-                place::another_port(self.address, place.by_port())
+                place::another_port(self.address, listen_on.by_port())
             ),
             ErrorKind::PermissionDenied if self.is_privileged() => {
                 "ports below 1024 belong to the administrator; take another one, such as --port 8080".into()
@@ -74,7 +74,7 @@ impl ListenError {
                 "the system may have no file descriptor or no memory left: raise its limits (ulimit -n shows one)"
                     .into()
             }
-            _ => place::another_address(place.by_port()).into(),
+            _ => place::another_address(listen_on.by_port()).into(),
         };
         Failure::new(self.to_string(), advice)
     }
@@ -86,20 +86,20 @@ mod tests {
 
     #[test]
     fn each_error_has_a_cause_and_an_advice() {
-        let at = |address: &str, kind: ErrorKind, place: &Place| {
+        let at = |address: &str, kind: ErrorKind, listen_on: &ListenOn| {
             let error = ListenError { address: address.parse().expect("an address"), error: kind.into() };
-            error.failure(place).to_string()
+            error.failure(listen_on).to_string()
         };
-        let listen = Place::Addresses(Vec::new());
+        let listen = ListenOn::Addresses(Vec::new());
         for (said, cause) in [
-            (at("127.0.0.1:9000", ErrorKind::AddrInUse, &Place::DEFAULT), "port 9000 is already in use"),
+            (at("127.0.0.1:9000", ErrorKind::AddrInUse, &ListenOn::DEFAULT), "port 9000 is already in use"),
             (at("127.0.0.1:80", ErrorKind::PermissionDenied, &listen), "this program may not listen on port 80"),
             (
                 at("127.0.0.1:9000", ErrorKind::PermissionDenied, &listen),
                 "the sandbox does not let this program listen on 127.0.0.1:9000, or the system does not",
             ),
-            (at("[::1]:9000", ErrorKind::Unsupported, &Place::DEFAULT), "this machine has no IPv6"),
-            (at("[::1]:9000", ErrorKind::AddrNotAvailable, &Place::DEFAULT), "this machine has no IPv6"),
+            (at("[::1]:9000", ErrorKind::Unsupported, &ListenOn::DEFAULT), "this machine has no IPv6"),
+            (at("[::1]:9000", ErrorKind::AddrNotAvailable, &ListenOn::DEFAULT), "this machine has no IPv6"),
             (at("192.0.2.1:9000", ErrorKind::AddrNotAvailable, &listen), "192.0.2.1 is not an address of this machine"),
             (
                 at("224.0.0.1:0", ErrorKind::InvalidInput, &listen),

@@ -1,8 +1,8 @@
 //! What this server says. **To make it say something else, edit this file and no other.**
 //!
-//! A request comes in, a response goes out. Everything else (who called, how the bytes are framed, when to hang up) is
-//! done by the time [`answer`] is asked, or after it. So another answer is another function of that name. Write this below
-//! these lines, for example, in the place of what is there:
+//! A request comes in, a response goes out. The server does everything else before or after it calls [`answer`]: connections, the bytes
+//! on the wire, when to close. So another answer is another function of that name. For example, write this below these lines, in the
+//! place of the code that is there:
 //!
 //! ```
 //! use hello_server::http::{Request, Response, escape_html};
@@ -16,7 +16,7 @@
 //!         "/" => Response::html(200, "<h1>Welcome</h1>"),
 //!         "/you" => {
 //!             // The value of a field is bytes; nothing promises that they are text.
-//!             let browser = request.field("user-agent").unwrap_or(b"nobody I know");
+//!             let browser = request.field("user-agent").unwrap_or(b"a client without a name");
 //!             Response::text(200, format!("You are {}", String::from_utf8_lossy(browser)))
 //!         }
 //!         // What a stranger wrote is decoded, so that people can read it, and escaped before it becomes a part of a page.

@@ -7,7 +7,7 @@
 //! | room | what lives there |
 //! |---|---|
 //! | [`hello`] | what the server says: the one file to edit to say something else |
-//! | [`site`] | what both doors ask: `hello.rs`, and what HTTP itself has an answer to |
+//! | [`app`] | what both components answer: `hello.rs`, and what HTTP itself prescribes |
 //! | [`http`] | the protocol, pure: bytes in, facts out |
 //! | [`net`] | what the server needs of the world: a listener, a stream, a runtime |
 //! | [`events`] | what happens, and [`Observer`](events::Observer), which is told |
@@ -18,12 +18,13 @@
 //!
 //! WASI is touched in [`hello_runtime`] only, an async runtime that does not know this server.
 //!
-//! The second door, `src/bin/hello-http.rs`, has [`site`] and [`http`], and an engine with `wasi:http` for everything else.
+//! The second component, `src/bin/hello-http.rs`, has [`app`] and [`http`], and a host with `wasi:http` for everything else.
 
 // So that what `hello.rs` shows can stand in that file, too.
 extern crate self as hello_server;
 
 pub mod advice;
+pub mod app;
 pub mod events;
 pub mod hello;
 pub mod http;
@@ -31,4 +32,3 @@ pub mod net;
 pub mod observers;
 pub mod options;
 pub mod server;
-pub mod site;

@@ -19,7 +19,7 @@ use hello_server::observers::explain::Explainer;
 use hello_server::observers::lines::{Lines, lost_note};
 use hello_server::observers::log::{AccessLog, Format};
 use hello_server::observers::notes::{Counter, Notes};
-use hello_server::options::{self, Color, Command, HELP, Options, Place};
+use hello_server::options::{self, Color, Command, HELP, ListenOn, Options};
 use hello_server::server::{Server, accept};
 
 /// How often a free port is looked for that is free on both loopback addresses.
@@ -78,27 +78,27 @@ fn serve(options: &Options) -> anyhow::Result<()> {
     observers.push(Box::new(Notes::new(&notes, runtime.clone())));
 
     let listeners = listen(options, &observers);
-    // What has led to this is told before it, even if that was a failure.
+    // The events that led to this come first, even if it was a failure.
     print(&lines.take());
-    let listeners = listeners.map_err(|error| error.failure(&options.place))?;
-    // Whoever reads that it serves may tell it to stop.
+    let listeners = listeners.map_err(|error| error.failure(&options.listen_on))?;
+    // A program that reads the URL may end standard input at once.
     let mut stdin = options.stop_when_stdin_closes.then(stdin);
     // It is read at once, so that the host knows from now on that its end will be noticed. If this was the end, it will be the end
     // the next time, too.
     stdin.as_mut().map(is_open);
-    announce(&listeners, options).map_err(|error| error.failure(&options.place))?;
+    announce(&listeners, options);
 
     let server = Server::new(runtime.clone(), observers, options.limits.clone());
-    // From here on nothing is printed but by these two: whoever does not read keeps nobody waiting.
+    // From here on only these two tasks print: a reader that does not read delays no connection.
     let (stdout, stderr) = (stdout(), stderr());
     let (log, trouble) = (Rc::clone(&lines), Rc::clone(&notes));
     spawn(async move {
         log.run(stdout, &|error| trouble.say(lost_note(error))).await;
     });
     let complaints = Rc::clone(&notes);
-    // When standard error does not take them either, there is nobody to tell.
+    // There is no other output for errors of standard error.
     spawn(async move { complaints.run(stderr, &|_| {}).await });
-    for listener in listeners {
+    for (listener, _) in listeners {
         spawn(accept::serve(Rc::clone(&server), listener));
     }
     let (waiting, options) = (runtime.clone(), options.clone());
@@ -134,8 +134,8 @@ fn is_open(stdin: &mut Input) -> bool {
     stdin.try_read(IGNORED).is_ok_and(|bytes| bytes.is_none_or(|bytes| !bytes.is_empty()))
 }
 
-/// Those who tell what happens, as far as somebody wants to know. The line that explains something comes before its bytes,
-/// and the line of the log behind both.
+/// The observers that the options ask for. The line that explains an event comes before its bytes, and the line of the log behind
+/// both.
 fn observers(runtime: &Runtime<Wasi>, options: &Options, lines: &Rc<Lines>) -> Vec<Box<dyn Observer>> {
     let mut observers: Vec<Box<dyn Observer>> = Vec::new();
     if options.explain {
@@ -161,19 +161,22 @@ fn wants_color() -> bool {
     !is_set && std::env::var_os("TERM").is_none_or(|terminal| terminal != "dumb")
 }
 
+/// A listener, and the address that it listens on: with the real port.
+type Listening = (TcpListener, SocketAddr);
+
 /// Makes the listeners, all of them or none.
-fn listen(options: &Options, observer: &impl Observer) -> Result<Vec<TcpListener>, ListenError> {
+fn listen(options: &Options, observer: &impl Observer) -> Result<Vec<Listening>, ListenError> {
     let listen =
         |address| listen_on(address, options.backlog, observer).map_err(|error| ListenError { address, error });
-    let port = match &options.place {
-        Place::Addresses(addresses) => return addresses.iter().copied().map(listen).collect(),
-        Place::Loopback { port } => *port,
+    let port = match &options.listen_on {
+        ListenOn::Addresses(addresses) => return addresses.iter().copied().map(listen).collect(),
+        ListenOn::Loopback { port } => *port,
     };
     let mut tries = 0;
     loop {
         tries += 1;
         let v4 = listen((Ipv4Addr::LOCALHOST, port).into())?;
-        match listen((Ipv6Addr::LOCALHOST, address(&v4)?.port()).into()) {
+        match listen((Ipv6Addr::LOCALHOST, v4.1.port()).into()) {
             Ok(v6) => return Ok(vec![v4, v6]),
             Err(error) if error.is_family_missing() => {
                 print_error(&lines("hello-server: note", &format!("{error}, so only IPv4 clients are served"), ""));
@@ -187,7 +190,7 @@ fn listen(options: &Options, observer: &impl Observer) -> Result<Vec<TcpListener
 }
 
 /// Listens on an address, and reports each step.
-fn listen_on(address: SocketAddr, backlog: u32, observer: &impl Observer) -> io::Result<TcpListener> {
+fn listen_on(address: SocketAddr, backlog: u32, observer: &impl Observer) -> io::Result<Listening> {
     let socket = TcpSocket::for_address(address)?;
     observer.observe(Event::SocketCreated(address));
     socket.bind(address)?;
@@ -198,20 +201,14 @@ fn listen_on(address: SocketAddr, backlog: u32, observer: &impl Observer) -> io:
     let _ = socket.set_recv_buffer_size(SOCKET_BUFFER);
     let listener = socket.listen(backlog)?;
     observer.observe(Event::Listening { address, backlog });
-    Ok(listener)
+    Ok((listener, address))
 }
 
-/// The address that a listener has, with its real port.
-fn address(listener: &TcpListener) -> Result<SocketAddr, ListenError> {
-    listener.local_addr().map_err(|error| ListenError { address: (Ipv4Addr::UNSPECIFIED, 0).into(), error })
-}
-
-/// Says where the server can be reached, now that it can be.
-fn announce(listeners: &[TcpListener], options: &Options) -> Result<(), ListenError> {
+/// Prints the URL of the server, now that it can be reached.
+fn announce(listeners: &[Listening], options: &Options) {
     // Both loopback addresses have the same name.
-    let names = if options.place.by_port() { 1 } else { listeners.len() };
-    for listener in &listeners[..names] {
-        print(&format!("Access {}\n", place::url(address(listener)?, options.place.by_port())));
+    let names = if options.listen_on.by_port() { 1 } else { listeners.len() };
+    for (_, address) in &listeners[..names] {
+        print(&format!("Access {}\n", place::url(*address, options.listen_on.by_port())));
     }
-    Ok(())
 }

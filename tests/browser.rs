@@ -2,13 +2,8 @@
 //! tested, and the test says so; `HELLO_BROWSER=chromium` makes that a failure.
 #![cfg(not(target_family = "wasm"))]
 
-#[path = "support/chromium.rs"]
-mod chromium;
-#[path = "support/mod.rs"]
-mod support;
-
-use chromium::{Browser, Page};
-use support::{Server, command, is_wasmtime, not_tested};
+use hello_test_support::chromium::{self, Browser, Page};
+use hello_test_support::{Server, command, is_wasmtime, not_tested};
 
 /// A browser, if there is one. The profile of this test is in a folder of this name.
 fn browser(folder: &str) -> Option<Browser> {
@@ -73,7 +68,7 @@ fn chromium_shows_it_again_and_in_a_second_tab() {
 }
 
 #[test]
-fn chromium_finds_localhost_by_whichever_address_answers() {
+fn chromium_finds_localhost_by_whichever_address_accepts() {
     let Some(mut browser) = browser("browser-localhost") else { return };
     for (address, peer) in [("[::1]", "::1"), ("127.0.0.1", "127.0.0.1")] {
         let server = Server::launch(&mut command(&["--listen", &format!("{address}:0")]));
@@ -86,7 +81,7 @@ fn chromium_finds_localhost_by_whichever_address_answers() {
             assert_says(&line, "GET /", 200);
         }
     }
-    // Who listens on both is found by both.
+    // A server that listens on both is found by both.
     let server = Server::start(&[]);
     for host in ["localhost", "[::1]", "127.0.0.1"] {
         browser.visit(&format!("http://{host}:{}/", server.port)).expect("it gets an answer");

@@ -4,8 +4,6 @@
 
 #[path = "../examples/shared/mod.rs"]
 mod shared;
-#[path = "support/mod.rs"]
-mod support;
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
@@ -15,13 +13,13 @@ use std::thread::{JoinHandle, spawn};
 use std::time::Duration;
 
 use hello_failure::{Failure, Report, report};
+use hello_test_support::{
+    HELLO, Output, PATIENCE, Process, Server, component, is_wasmtime, launcher, nobody, not_tested, run, runner,
+    without_building,
+};
 use shared::arguments::Arguments;
 use shared::response::Response;
 use shared::url::Url;
-use support::{
-    HELLO, Output, PATIENCE, Server, component, is_wasmtime, launcher, leftovers, nobody, not_tested, run, runner,
-    without_building,
-};
 
 /// The two of them.
 const CLIENTS: [&str; 2] = ["socket", "url"];
@@ -155,7 +153,7 @@ fn the_socket_client_sends_the_request_of_the_lecture_to_the_byte() {
 }
 
 #[test]
-fn nothing_said_is_the_page_of_the_lecture() {
+fn without_arguments_the_url_is_the_page_of_the_lecture() {
     for name in clients() {
         let output = run(&mut client(name, &[], &["--check-options"]));
         assert_eq!((output.stdout.as_str(), output.stderr.as_str()), ("connect 127.0.0.1:9000\n", ""));
@@ -209,7 +207,7 @@ fn the_url_client_prints_the_body_only() {
 }
 
 #[test]
-fn what_comes_is_printed_byte_for_byte() {
+fn the_client_prints_a_response_byte_for_byte() {
     let body: Vec<u8> = (0..100_000u32).map(|number| (number % 251) as u8).collect();
     let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len()).into_bytes();
     for name in clients() {
@@ -226,7 +224,7 @@ fn what_comes_is_printed_byte_for_byte() {
 }
 
 #[test]
-fn without_a_server_they_say_how_to_start_one() {
+fn without_a_server_the_clients_print_how_to_start_one() {
     for name in clients() {
         let (_socket, address) = nobody();
         let output = call(name, address, &format!("http://{address}/romeo.txt"));
@@ -273,7 +271,7 @@ fn without_a_server_they_say_how_to_start_one() {
 }
 
 #[test]
-fn why_a_connection_cannot_be_made_is_told() {
+fn the_reason_why_a_connection_cannot_be_made_is_reported() {
     let localhost = "http://localhost:9000/";
     let elsewhere = "http://192.0.2.1:9000/";
     for (url, kind, cause) in [
@@ -298,7 +296,7 @@ fn why_a_connection_cannot_be_made_is_told() {
 const NOT_WHOLE: &str = "see what the server there has printed; if it is no web server, check the port";
 
 #[test]
-fn a_response_that_breaks_off_is_printed_as_far_as_it_came_and_the_failure_told() {
+fn a_response_that_breaks_off_is_printed_as_far_as_it_came_and_the_failure_reported() {
     let length = "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n";
     let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
     let half = "x".repeat(500);
@@ -377,7 +375,7 @@ fn a_connection_that_is_closed_before_the_request_is_a_failure() {
 }
 
 #[test]
-fn it_is_known_what_of_a_response_is_missing_wherever_it_is_cut() {
+fn the_missing_part_of_a_response_is_known_wherever_it_is_cut() {
     let nothing = "it sent nothing";
     let head = "it stopped in the head";
     let chunks = "it stopped before the last chunk of the body";
@@ -436,11 +434,11 @@ fn a_page_that_is_larger_than_the_memory_of_the_client_is_printed() {
     let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n").into_bytes();
     let peer = peer(listener, [vec![head], vec![piece; 80]].concat());
     let mut command = client("url", &[address.to_string()], &[&format!("http://{address}/")]);
-    let mut client = leftovers::spawn(command.stdout(Stdio::piped())).expect("it can be started");
-    let mut printed = client.stdout.take().expect("piped");
+    let mut client = Process::start_unread(command.stdout(Stdio::piped()));
+    let mut printed = client.child.stdout.take().expect("piped");
     let printed = std::io::copy(&mut printed, &mut std::io::sink()).expect("a page");
     assert_eq!(printed, length as u64);
-    assert!(client.wait().expect("it was started").success());
+    assert!(client.wait().status.success());
     peer.join().expect("a request");
 }
 
@@ -455,18 +453,18 @@ fn a_reader_that_has_read_enough_is_no_failure() {
         let (listener, address) = listener();
         let peer = peer(listener, long_response());
         let mut command = client(name, &[address.to_string()], &[&format!("http://{address}/")]);
-        let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut client = leftovers::spawn(command).expect("it can be started");
+        let mut client = Process::start_unread(command.stdout(Stdio::piped()).stderr(Stdio::piped()));
         let mut line = String::new();
-        BufReader::new(client.stdout.take().expect("piped")).read_line(&mut line).expect("a line");
-        let output = client.wait_with_output().expect("it was started");
-        assert_eq!((String::from_utf8_lossy(&output.stderr).as_ref(), output.status.code()), ("", Some(0)), "{line}");
+        BufReader::new(client.child.stdout.take().expect("piped")).read_line(&mut line).expect("a line");
+        client.read();
+        let output = client.wait();
+        assert_eq!((output.stderr.as_str(), output.status.code()), ("", Some(0)), "{line}");
         peer.join().expect("a request");
     }
 }
 
 #[test]
-fn a_full_disk_is_a_failure_that_is_told_as_one() {
+fn a_full_disk_is_reported_as_a_failure() {
     let full = || File::options().write(true).open("/dev/full");
     if full().is_err() {
         return not_tested("this system has no /dev/full", "run it on Linux");
@@ -516,7 +514,7 @@ fn a_terminal_is_shown_control_characters_and_not_sent_any() {
 }
 
 #[test]
-fn a_status_that_is_no_success_is_told_by_the_url_client_and_printed_by_the_other() {
+fn the_url_client_reports_a_status_that_is_no_success_and_the_socket_client_prints_it() {
     for name in clients() {
         let (listener, address) = listener();
         let reply = "HTTP/1.1 404 Not Found\r\nContent-Length: 5\r\n\r\nwhere";
@@ -535,7 +533,7 @@ fn a_status_that_is_no_success_is_told_by_the_url_client_and_printed_by_the_othe
 }
 
 #[test]
-fn a_redirect_is_told_with_where_it_leads_and_not_followed() {
+fn a_redirect_is_reported_with_its_location_and_not_followed() {
     for (location, leads) in [
         ("/there?a=b", "http://127.0.0.1:PORT/there?a=b"),
         ("there", "http://127.0.0.1:PORT/deep/there"),
@@ -590,7 +588,7 @@ fn localhost_is_this_machine() {
 }
 
 #[test]
-fn another_address_than_the_granted_one_is_refused_and_told_with_the_option() {
+fn another_address_than_the_granted_one_is_refused_and_reported_with_the_option() {
     // Plain wasmtime has no such grants.
     if is_wasmtime() {
         return;
@@ -727,7 +725,7 @@ fn a_url_is_what_the_address_bar_of_a_browser_takes() {
 }
 
 #[test]
-fn what_a_client_takes_the_sandbox_grants_and_the_server_gets() {
+fn the_options_of_a_client_become_grants_of_the_sandbox_and_reach_the_server() {
     for (listens, host, path, sent) in [
         ("127.0.0.1", "127.0.0.1", "/hello/<b>you</b>", "/hello/%3Cb%3Eyou%3C/b%3E"),
         ("127.0.0.1", "0.0.0.0", "/a`b^c\\d|e{f}\"g'h", "/a%60b^c/d|e%7Bf%7D%22g'h"),
@@ -761,7 +759,7 @@ fn the_longest_url_that_a_client_takes_is_sent() {
 }
 
 #[test]
-fn what_cannot_be_called_is_a_mistake_that_is_named() {
+fn a_url_that_no_client_can_open_is_a_usage_error_with_its_reason() {
     let no_port = "its port is no number from 1 to 65535";
     let many = "is the address of many machines, and a client calls one";
     let too_long = "a URL may have 65534 bytes, and this one has more";

@@ -2,13 +2,11 @@
 //! no less.
 #![cfg(not(target_family = "wasm"))]
 
-#[path = "support/component.rs"]
-mod component;
-
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
+use hello_test_support::component;
 use wit_component::{OutputToString, WitPrinter};
 use wit_parser::{PackageId, Resolve};
 
@@ -112,7 +110,7 @@ fn the_component_asks_for_what_the_contract_says() {
 }
 
 #[test]
-fn the_contract_has_no_door_that_a_server_does_not_need() {
+fn the_contract_imports_nothing_that_a_server_does_not_need() {
     for contract in &CONTRACTS {
         let written = contract.written();
         for door in contract.shuts {

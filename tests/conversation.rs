@@ -4,8 +4,6 @@
 
 #[path = "../src/http/cases.rs"]
 mod cases;
-#[path = "support/memory.rs"]
-mod memory;
 
 use std::time::Duration;
 
@@ -14,7 +12,7 @@ use fastrand::Rng;
 use hello_server::events::CloseReason;
 use hello_server::http::{Fault, is_silence};
 use hello_server::server::Limits;
-use memory::{Answered, Outcome, Step, play};
+use hello_test_support::memory::{Answered, Outcome, Step, play};
 
 /// What a client that waits for a word before its body is told, and one that does not wait is not.
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
@@ -113,7 +111,7 @@ fn it_does_not_matter_where_a_request_is_cut_in_two() {
 }
 
 #[test]
-fn a_client_that_waits_before_its_body_gets_100_continue_and_others_do_not() {
+fn a_client_that_waits_before_its_body_gets_100_continue_and_no_other_does() {
     const HEAD: &[u8] = b"POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n";
     let request = [HEAD, b"hello"].concat();
     for at in 1..request.len() {

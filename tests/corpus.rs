@@ -1,12 +1,11 @@
 //! Every file that `fuzz/` has kept, without a fuzzer: what was found once stays found. See `fuzz/README.md`.
 #![cfg(not(target_family = "wasm"))]
 
-#[path = "support/properties/mod.rs"]
-mod properties;
-
 use std::fs;
 use std::panic::catch_unwind;
 use std::path::Path;
+
+use hello_test_support::properties;
 
 /// Tries what is in the corpus of `target`.
 fn replay(target: &str, check: fn(&[u8])) {

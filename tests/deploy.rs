@@ -1,9 +1,6 @@
-//! What is in `deploy/`, and what `docs/operations.md` tells people to type. What this machine has not got is not
+//! What is in `deploy/`, and the commands in `docs/deploy/` and the pages for maintainers. What this machine has not got is not
 //! tested, and the test says so.
 #![cfg(not(target_family = "wasm"))]
-
-#[path = "support/mod.rs"]
-mod support;
 
 use std::fs;
 use std::io::Write;
@@ -14,7 +11,7 @@ use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use support::{HELLO, Server, component, has, not_tested, run, runner};
+use hello_test_support::{HELLO, Server, component, has, not_tested, run, runner};
 
 /// Where the services expect their files.
 const RUNNER: &str = "/usr/local/bin/hello-runner";
@@ -64,11 +61,24 @@ fn sigterm(pid: u32) {
     assert!(sent.is_ok_and(|status| status.success()));
 }
 
-/// The commands of the documentation: the lines that begin with `$ ` in its blocks of this kind.
+/// The pages about deployments, in the order of their names, and those for maintainers.
+fn pages() -> Vec<String> {
+    let folder = fs::read_dir(component::root().join("docs/deploy")).expect("list the pages");
+    let names = folder.map(|entry| entry.expect("an entry").file_name());
+    let mut pages: Vec<String> = names.map(|name| format!("docs/deploy/{}", name.display())).collect();
+    pages.sort();
+    pages.extend(["operations", "releases", "wasmtime"].map(|name| format!("docs/{name}.md")));
+    pages
+}
+
+/// The commands of these pages: the lines that begin with `$ ` in the blocks of commands.
 fn commands() -> Vec<String> {
-    let page = read("docs/operations.md");
-    let lines = blocks(&page, "console").into_iter().flat_map(str::lines);
-    lines.filter_map(|line| line.strip_prefix("$ ")).map(str::to_owned).collect()
+    let of_page = |page: String| -> Vec<String> {
+        let page = read(&page);
+        let lines = blocks(&page, "console").into_iter().flat_map(str::lines);
+        lines.filter_map(|line| line.strip_prefix("$ ")).map(str::to_owned).collect()
+    };
+    pages().into_iter().flat_map(of_page).collect()
 }
 
 /// The blocks of `page` that are of this kind.
@@ -138,13 +148,13 @@ fn systemd_has_nothing_to_say_about_the_services() {
 }
 
 #[test]
-fn both_services_have_the_same_second_wall() {
-    let wall = |unit: Unit| {
+fn both_services_have_the_same_hardening() {
+    let hardening = |unit: Unit| {
         let Unit(lines) = unit;
-        let begin = lines.iter().position(|line| line == "DynamicUser=yes").expect("a wall");
+        let begin = lines.iter().position(|line| line == "DynamicUser=yes").expect("the first setting that hardens");
         lines[begin..].to_vec()
     };
-    assert_eq!(wall(Unit::read_http()), wall(Unit::read()));
+    assert_eq!(hardening(Unit::read_http()), hardening(Unit::read()));
 }
 
 #[test]
@@ -163,7 +173,7 @@ fn the_command_of_the_service_serves_keeps_its_code_and_stops() {
     }
     let server = Server::launch(&mut command);
     server.assert_serves();
-    sigterm(server.pid());
+    server.terminate();
     let output = server.wait();
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     assert!(output.stdout.ends_with("Served 1 request in 1 call.\n"), "{output:?}");
@@ -172,7 +182,7 @@ fn the_command_of_the_service_serves_keeps_its_code_and_stops() {
 }
 
 #[test]
-fn a_port_that_is_taken_but_not_granted_is_told() {
+fn a_port_that_is_in_use_but_not_granted_is_reported() {
     let output = run(Command::new(runner()).arg("--quiet").arg(component::path()).args(["--port", "1025"]));
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     assert!(output.stderr.starts_with("hello-runner: refused: "), "{output:?}");
@@ -194,9 +204,9 @@ fn a_second_sigterm_does_not_wait() {
     let server = Server::launch(&mut service(&[]));
     let mut client = server.connect();
     client.write_all(b"GET / HTTP/1.1\r\n").expect("it reads");
-    sigterm(server.pid());
+    server.terminate();
     assert_eq!(server.line(), "Shutting down...");
-    sigterm(server.pid());
+    server.terminate();
     assert_eq!(server.wait().status.code(), Some(143));
 }
 
@@ -204,7 +214,7 @@ fn a_second_sigterm_does_not_wait() {
 #[test]
 fn clients_that_never_read_need_no_more_memory_than_the_documentation_says() {
     let server = Server::launch(&mut service(&["--max-connections", "310"]));
-    let requests = support::GET.repeat(1000);
+    let requests = hello_test_support::GET.repeat(1000);
     let clients: Vec<_> = (0..300)
         .map(|_| {
             let mut client = server.connect();
@@ -249,10 +259,10 @@ fn the_command_of_the_http_service_serves_and_ends_at_once_with_sigterm() {
     let server = Server::launch(&mut http_service(&["--max-instance-reuse-count", "1000"]));
     server.assert_serves();
     let mut idle = server.connect();
-    idle.write_all(support::GET).expect("it reads");
-    support::read_reply(&mut idle);
+    idle.write_all(hello_test_support::GET).expect("it reads");
+    hello_test_support::read_reply(&mut idle);
     assert_eq!(unit.get("KillSignal"), "SIGTERM");
-    sigterm(server.pid());
+    server.terminate();
     let output = server.wait();
     // systemd calls that a success by itself.
     assert_eq!(output.status.signal(), Some(15), "{output:?}");
@@ -266,7 +276,7 @@ fn a_mistake_in_the_options_of_the_http_service_is_not_tried_again() {
 }
 
 #[test]
-fn more_requests_than_the_http_service_answers_at_once_wait() {
+fn more_requests_than_the_http_service_handles_at_once_wait() {
     // Of two numbers the later one counts: how fast they come is nobody's business here.
     let server = Server::launch(&mut http_service(&["-W", "timeout=600s"]));
     server.assert_serves_bodies(350);
@@ -398,7 +408,7 @@ fn a_real_systemd_runs_the_service_as_the_documentation_says() {
     let inside = |line: &String| line.starts_with("sudo systemctl") || line.starts_with("journalctl");
     let commands: Vec<String> = commands().into_iter().filter(inside).filter(|line| !asks(line)).collect();
     write("opt/commands", &commands.iter().map(|line| line.replace("sudo ", "") + "\n").collect::<String>());
-    let page = read("docs/operations.md");
+    let page = read("docs/deploy/systemd.md");
     let settings = blocks(&page, "ini");
     for settings in &settings {
         write(&format!("opt/settings/{}", port_of(settings)), settings);
@@ -481,7 +491,7 @@ fn install(root: &Path, wasmtime: &Path) {
 }
 
 #[test]
-fn what_is_installed_is_where_the_services_look_for_it() {
+fn the_services_find_the_installed_files() {
     let root = folder("installed");
     install(&root, wasmtime());
     let units = ["hello-server", "hello-http"].map(|name| format!("/etc/systemd/system/{name}.service"));
@@ -499,7 +509,7 @@ fn stages() -> [Vec<String>; 2] {
 }
 
 #[test]
-fn what_the_first_stage_copies_is_enough_for_cargo() {
+fn the_files_of_the_first_stage_are_enough_for_cargo() {
     let [build, _] = stages();
     let root = folder("first-stage");
     for copy in build.iter().filter_map(|line| line.strip_prefix("COPY ")) {
@@ -626,7 +636,7 @@ fn the_files_of_the_image_are_all_that_is_needed() {
             unshare.arg("--map-root-user");
         }
         unshare.args(["--mount", "--pid", "--fork", "--kill-child", "sh", "-c", enter, "sh", text(&root)]);
-        // Who is not root here can be nobody else there.
+        // Without root here there is no other user there.
         if is_root {
             unshare.arg(format!("--userspec={}", image.user));
         }
@@ -656,8 +666,6 @@ fn the_files_of_the_image_are_all_that_is_needed() {
 fn asks(line: &str) -> bool {
     // It opens an editor. What is typed there is tested: the blocks of settings.
     line == "sudo systemctl edit hello-server"
-        // It goes on for ever.
-        || line == "journalctl --unit hello-server --follow"
 }
 
 #[test]
@@ -710,7 +718,7 @@ fn every_command_of_the_documentation_is_tested_or_listed() {
             ["git" | "gh" | "sha256sum", ..] | ["cargo", "binstall", ..] => {}
             // It would change Cargo.lock, and need the network.
             ["cargo", "update", ..] => {}
-            _ => panic!("docs/operations.md has a command that no test knows: {line}"),
+            _ => panic!("the pages have a command that no test knows: {line}"),
         }
     }
 }
@@ -738,7 +746,7 @@ fn wasmtime_has_one_version_everywhere() {
         assert!(line.contains(&format!("version = \"{version}\"")), "runner/Cargo.toml has not {version}: {line}");
         assert!(
             format!("{updated} ").contains(&format!(" -p {name} ")),
-            "docs/operations.md leaves {name} behind: {updated}"
+            "docs/wasmtime.md leaves {name} behind: {updated}"
         );
     }
     assert!(named.len() >= 2, "{named:?}");
@@ -751,8 +759,7 @@ fn wasmtime_is_a_version_with_long_term_support() {
     let version = locked[0].1.as_str();
     let major: u64 = version.split('.').next().expect("a number").parse().expect("a number");
     assert_eq!(major % 12, 0, "{version}");
-    assert!(
-        read("docs/operations.md").contains(&format!("wasmtime {major}")),
-        "docs/operations.md has another version"
-    );
+    for page in ["docs/wasmtime.md", "docs/differences.md"] {
+        assert!(read(page).contains(&format!("wasmtime {major}")), "{page} has another version");
+    }
 }

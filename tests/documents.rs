@@ -42,12 +42,12 @@ fn options_of_help() -> Vec<(String, Option<String>)> {
 }
 
 #[test]
-fn the_readme_lists_the_options_that_help_lists_with_the_same_defaults() {
+fn the_options_page_lists_the_options_that_help_lists_with_the_same_defaults() {
     let help = options_of_help();
-    let rows = rows(&read("README.md"));
+    let rows = rows(&read("docs/options.md"));
     let listed: Vec<_> = rows.iter().filter(|row| row[0].starts_with("--") && row[0] != "---").collect();
     let names = help.iter().map(|(name, _)| name);
-    assert!(names.eq(listed.iter().map(|row| &row[0])), "README.md has others, or another order: {listed:?}");
+    assert!(names.eq(listed.iter().map(|row| &row[0])), "docs/options.md has others, or another order: {listed:?}");
     for (row, (name, default)) in listed.iter().zip(&help) {
         if let Some(default) = default {
             assert!(!row[2].is_empty() && default.starts_with(&row[2]), "{name}: {default:?}, {:?}", row[2]);
@@ -87,8 +87,8 @@ fn the_defaults_that_help_and_the_protocol_page_name_are_those_of_the_program() 
 }
 
 #[test]
-fn the_proxy_of_the_operations_page_closes_an_idle_connection_before_the_server_does() {
-    let page = read("docs/operations.md").split_whitespace().collect::<Vec<_>>().join(" ");
+fn nginx_on_the_proxy_page_closes_an_idle_connection_before_the_server_does() {
+    let page = read("docs/deploy/proxy.md").split_whitespace().collect::<Vec<_>>().join(" ");
     let seconds = |before: &str, after: &str| {
         let seconds = Regex::new(&format!(r"{before}(\d+){after}")).expect("an expression").captures(&page);
         seconds.unwrap_or_else(|| panic!("no {before}"))[1].parse::<u64>().expect("a number")
@@ -107,22 +107,22 @@ fn comparisons() -> Vec<Vec<String>> {
 }
 
 #[test]
-fn the_readme_names_every_bar_that_the_last_run_missed() {
-    let readme = read("README.md");
+fn the_benchmark_page_names_every_bar_that_the_last_run_missed() {
+    let page = read("bench/README.md");
     let results = read("bench/RESULTS.md");
     let summary = results.lines().find(|line| line.starts_with("Of ")).and_then(|line| line.split(';').next());
-    assert!(readme.contains(summary.expect("how many")), "README.md does not say: {summary:?}");
+    assert!(page.contains(summary.expect("how many")), "bench/README.md does not say: {summary:?}");
     let missed: Vec<_> =
         rows(&results).into_iter().filter(|row| row.last().is_some_and(|cell| cell == "missed")).collect();
     // What is compared, with how many connections, the median, and the bar.
     let missed: Vec<_> = missed.iter().map(|row| [2, 1, 3, 6].map(|cell| row[cell].clone())).collect();
     let named: Vec<_> =
-        rows(&readme).into_iter().filter(|row| row.len() == 4 && row[3].starts_with(['<', '>'])).collect();
+        rows(&page).into_iter().filter(|row| row.len() == 4 && row[3].starts_with(['<', '>'])).collect();
     assert_eq!(named, missed);
 }
 
 #[test]
-fn the_figures_of_the_readme_are_those_of_the_last_run() {
+fn the_figures_in_the_pages_are_those_of_the_last_run() {
     let percent = |row: &Vec<String>| row[3].parse::<f64>().map(|ratio| (ratio * 100.0).round()).expect("a ratio");
     let comparisons = comparisons();
     let of = |case: &str, what: &str| {
@@ -134,16 +134,35 @@ fn the_figures_of_the_readme_are_those_of_the_last_run() {
     let (least, most) = (of_hyper.iter().copied().fold(100.0, f64::min), of_hyper.iter().copied().fold(0.0, f64::max));
     let with_idle = of("5,000 idle + 32 active", "req/s, hello-runner: with / without idle")[0];
     let quick = 100.0 / of("kept alive", "req/s, hello-runner / hello-runner-quick")[0];
-    let readme = read("README.md").replace('\n', " ");
-    for words in [
-        format!("it answers {least} to {most} % of what hyper"),
-        format!("it keeps {with_idle} % of its speed"),
-        format!("answers {quick:.1} times as many requests"),
+    for (page, words) in [
+        ("README.md", format!("it answers {least} to {most} % of what hyper")),
+        ("bench/README.md", format!("answers {least} to {most} % of what hyper")),
+        ("bench/README.md", format!("it keeps {with_idle} % of its speed")),
+        ("bench/README.md", format!("answers {quick:.1} times as many requests")),
     ] {
-        assert!(readme.contains(&words), "README.md does not say: {words}");
+        assert!(read(page).replace('\n', " ").contains(&words), "{page} does not say: {words}");
     }
     let design = read("docs/design.md").replace('\n', " ");
     assert!(design.contains(&format!("that serves {with_idle} % of the requests")), "docs/design.md: {with_idle}");
+}
+
+#[test]
+fn the_comparison_of_the_runtime_is_that_of_the_last_run() {
+    let comparisons = comparisons();
+    let of = |server| {
+        let what = format!("req/s, {server} / echo-tokio");
+        let of_server = |connections: &str| {
+            let row = comparisons.iter().find(|row| row[..3] == ["echo", connections, &what]);
+            row.unwrap_or_else(|| panic!("no {what} with {connections} connections"))[3].clone()
+        };
+        ["64", "512"].map(of_server)
+    };
+    let readme = rows(&read("runtime/README.md"));
+    let said: Vec<_> = readme.iter().filter(|row| row.len() == 3 && row[1].parse::<f64>().is_ok()).collect();
+    assert_eq!(
+        said.iter().map(|row| &row[1..]).collect::<Vec<_>>(),
+        ["echo-hello-runner", "echo-wasmtime", "echo-wstd"].map(of)
+    );
 }
 
 #[test]
@@ -153,8 +172,11 @@ fn every_file_and_function_that_a_document_names_exists() {
     let file = Regex::new(r"`([\w.-]+/[\w./-]+\.(?:rs|md|toml|wit|py|svg|yaml|json|service))`").expect("an expression");
     let item = Regex::new(r"`(?:\w+::)*(\w+)`\s+in\s+`([\w./-]+/[\w.-]+\.rs)`").expect("an expression");
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let pages = fs::read_dir(root.join("docs")).expect("a folder").map(|entry| entry.expect("an entry").file_name());
-    let pages = pages.map(|name| format!("docs/{}", name.to_string_lossy()));
+    let folders = ["docs", "docs/deploy"].into_iter().flat_map(|folder| {
+        let entries = fs::read_dir(root.join(folder)).expect("a folder").map(|entry| entry.expect("an entry"));
+        entries.map(move |entry| format!("{folder}/{}", entry.file_name().to_string_lossy()))
+    });
+    let pages = folders.filter(|page| page.ends_with(".md"));
     let others = ["README.md", "CONTRIBUTING.md", "SECURITY.md", "bench/README.md", "fuzz/README.md"];
     let (mut files, mut items) = (0, 0);
     for page in pages.chain(others.map(str::to_owned)) {
@@ -175,4 +197,78 @@ fn every_file_and_function_that_a_document_names_exists() {
         }
     }
     assert!(files >= 60 && items >= 5, "{files} files, {items} items");
+}
+
+/// The files below `folder` with this extension, as paths from the root. Builds, hidden folders and parts of other projects are left out.
+fn files(folder: &str, extension: &str) -> Vec<String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut found = Vec::new();
+    for entry in fs::read_dir(root.join(folder)).expect(folder) {
+        let entry = entry.expect("an entry");
+        let name = entry.file_name().into_string().expect("text");
+        let path = if folder.is_empty() { name.clone() } else { format!("{folder}/{name}") };
+        match entry.file_type().expect("a type").is_dir() {
+            true if name.starts_with('.') || name.starts_with("target") || name == "node_modules" => {}
+            true => found.extend(files(&path, extension)),
+            false if name.ends_with(extension) => found.push(path),
+            false => {}
+        }
+    }
+    found
+}
+
+/// The address of a heading within its page.
+fn anchor(heading: &str) -> String {
+    let plain = heading.trim_start_matches('#').trim().to_lowercase();
+    plain
+        .chars()
+        .filter(|c| c.is_alphanumeric() || " -_".contains(*c))
+        .map(|c| if c == ' ' { '-' } else { c })
+        .collect()
+}
+
+#[test]
+fn every_relative_link_leads_to_a_file_and_a_heading() {
+    let link = Regex::new(r"\]\(([^)\s#:]*)(?:#([^)\s]+))?\)").expect("an expression");
+    let mut links = 0;
+    for page in files("", ".md") {
+        let text = read(&page);
+        let folder = Path::new(&page).parent().expect("a folder");
+        for found in link.captures_iter(&text) {
+            let target = if found[1].is_empty() { page.clone() } else { folder.join(&found[1]).display().to_string() };
+            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(&target);
+            assert!(path.exists(), "{page}: {}", &found[0]);
+            if let Some(wanted) = found.get(2) {
+                let is_there =
+                    read(&target).lines().any(|line| line.starts_with('#') && anchor(line) == wanted.as_str());
+                assert!(is_there, "{page}: {} has no such heading", &found[0]);
+            }
+            links += 1;
+        }
+    }
+    assert!(links >= 60, "{links} links");
+}
+
+#[test]
+fn the_readme_is_short() {
+    let readme = read("README.md");
+    let (lines, words) = (readme.lines().count(), readme.split_whitespace().count());
+    assert!(lines <= 130 && words <= 900, "{lines} lines, {words} words");
+}
+
+#[test]
+fn no_sentence_starts_with_who() {
+    let who = Regex::new(r"\b(Who|Whoever|Whom)\b").expect("an expression");
+    let mut lines = 0;
+    for (extension, is_text) in [(".md", None), (".rs", Some("//")), (".toml", Some("#")), (".wit", Some("//"))] {
+        for file in files("", extension) {
+            for line in
+                read(&file).lines().filter(|line| is_text.is_none_or(|mark| line.trim_start().starts_with(mark)))
+            {
+                assert!(!who.is_match(line), "{file}: {line}");
+                lines += 1;
+            }
+        }
+    }
+    assert!(lines >= 5000, "{lines} lines");
 }

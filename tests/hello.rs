@@ -1,12 +1,11 @@
 //! What `src/hello.rs` shows at its top can stand in that file.
 #![cfg(not(target_family = "wasm"))]
 
-#[path = "support/component.rs"]
-mod component;
-
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+
+use hello_test_support::component;
 
 #[test]
 fn every_example_of_hello_rs_compiles_in_its_place_without_a_warning() {

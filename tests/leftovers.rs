@@ -1,16 +1,13 @@
 //! No test leaves a process behind. This comes last in `runner/test`, and looks.
 #![cfg(target_os = "linux")]
 
-#[path = "support/mod.rs"]
-mod support;
-
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use support::leftovers::{end, leftovers, mark, spawn, spawn_as};
-use support::{PATIENCE, component, runner};
+use hello_test_support::leftovers::{end, leftovers, mark, spawn, spawn_as};
+use hello_test_support::{PATIENCE, component, runner};
 
 /// Waits until this is true, which it has to be.
 fn wait_until(what: &str, mut is_true: impl FnMut() -> bool) {
@@ -66,7 +63,7 @@ fn a_test_that_starts_servers() {
 }
 
 #[test]
-fn what_a_test_has_started_ends_with_it_even_if_that_is_killed_and_ignores_hangups() {
+fn the_processes_of_a_test_end_with_it_even_if_it_is_killed_and_they_ignore_sighup() {
     let tests = std::env::current_exe().expect("a path");
     let mut shell = Command::new("sh");
     shell.args(["-c", "trap '' HUP; exec \"$0\" \"$@\""]).arg(tests);
@@ -75,7 +72,7 @@ fn what_a_test_has_started_ends_with_it_even_if_that_is_killed_and_ignores_hangu
     let mut lines = BufReader::new(test.stdout.take().expect("piped")).lines();
     assert!(lines.any(|line| line.expect("text") == "they serve"));
     let mark = mark(test.id());
-    let servers = || support::leftovers::marked(&mark).len();
+    let servers = || hello_test_support::leftovers::marked(&mark).len();
     // The shell and `setsid` are there, too.
     assert!(servers() >= 4, "{} of them are found", servers());
     test.kill().expect("it was started");
@@ -96,5 +93,9 @@ fn no_test_starts_a_process_by_itself() {
     let by_itself =
         tests.iter().filter(|path| std::fs::read_to_string(path).expect("text").contains(concat!(".spa", "wn()")));
     let by_itself: Vec<_> = by_itself.collect();
-    assert_eq!(by_itself, [&component::root().join("tests/support/leftovers.rs")], "leftovers::spawn leaves a mark");
+    assert_eq!(
+        by_itself,
+        [&component::root().join("tests/support/src/leftovers.rs")],
+        "leftovers::spawn leaves a mark"
+    );
 }

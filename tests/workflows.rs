@@ -216,7 +216,7 @@ fn rust_has_one_version_everywhere() {
         ("deploy/Containerfile", format!("FROM docker.io/library/rust:{version}-")),
         (".devcontainer/devcontainer.json", format!("\"docker.io/library/rust:{version}-")),
         ("README.md", format!("{version} or newer")),
-        ("docs/operations.md", format!("Rust {version} or newer")),
+        ("docs/deploy/systemd.md", format!("Rust {version} or newer")),
         (RELEASE, format!("\nenv:\n  RUSTUP_TOOLCHAIN: \"{version}\"\n")),
         (".github/workflows/ci.yml", format!("\n      RUSTUP_TOOLCHAIN: \"{version}\"\n")),
     ] {

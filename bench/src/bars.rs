@@ -250,11 +250,26 @@ pub(crate) fn logging(off: &Case, on: &Case) -> Vec<Bar> {
     bars
 }
 
+/// The echo servers of a case: the runtime against wstd in the same host, and each against tokio.
+pub(crate) fn echo(case: &Case) -> Vec<Bar> {
+    let pairs = [
+        ("echo-wasmtime", "echo-wstd"),
+        ("echo-hello-runner", "echo-tokio"),
+        ("echo-wasmtime", "echo-tokio"),
+        ("echo-wstd", "echo-tokio"),
+    ];
+    let bar = |(ours, theirs): (&str, &str)| {
+        let values = rates(case.of(ours)?, case.of(theirs)?);
+        Some(Bar::new(case, format!("req/s, {ours} / {theirs}"), values))
+    };
+    pairs.into_iter().filter_map(bar).collect()
+}
+
 /// The table of them.
 pub(crate) fn table(bars: &[Bar]) -> String {
     let rows = bars.iter().map(|bar| {
         let spread = spread(bar.values.iter().copied());
-        let number = |value: f64| if value.is_nan() { String::new() } else { format!("{value:.*}", bar.decimals) };
+        let number = |value| markdown::number(value, bar.decimals);
         [
             bar.kind.label().to_owned(),
             bar.connections.to_string(),

@@ -1,4 +1,4 @@
-//! What is measured: the cases, who takes part in which, and what comes of it.
+//! The cases that are measured, the servers that take part in each, and the results.
 
 use crate::Failure;
 use crate::contender::{is_asked_once, takes_part_in};
@@ -12,7 +12,7 @@ use crate::wrk::{Load, Manner};
 pub(crate) enum Part {
     /// Requests on connections that stay.
     KeptAlive,
-    /// What others notice of many who are idle.
+    /// How many idle connections slow down the active ones.
     Idle,
     /// A connection for each request.
     PerRequest,
@@ -20,6 +20,8 @@ pub(crate) enum Part {
     Pipelined,
     /// What the log costs.
     Logging,
+    /// Messages that come back from echo servers.
+    Echo,
     /// How soon a server answers after its start.
     FirstAnswer,
     /// How large the components are.
@@ -27,12 +29,13 @@ pub(crate) enum Part {
 }
 
 /// All of them, with their names.
-pub(crate) const PARTS: [(&str, Part); 7] = [
+pub(crate) const PARTS: [(&str, Part); 8] = [
     ("kept-alive", Part::KeptAlive),
     ("idle", Part::Idle),
     ("per-request", Part::PerRequest),
     ("pipelined", Part::Pipelined),
     ("logging", Part::Logging),
+    ("echo", Part::Echo),
     ("first-answer", Part::FirstAnswer),
     ("size", Part::Size),
 ];
@@ -57,6 +60,8 @@ pub(crate) enum Kind {
     LogOff,
     /// The same with a log, into a file.
     LogOn,
+    /// Messages of 64 bytes on connections that stay.
+    Echo,
 }
 
 impl Kind {
@@ -70,6 +75,7 @@ impl Kind {
             Kind::Pipelined => "pipelined, 16 deep",
             Kind::LogOff => "log off",
             Kind::LogOn => "log on",
+            Kind::Echo => "echo",
         }
     }
 
@@ -90,7 +96,7 @@ pub(crate) struct Group {
     pub(crate) kinds: &'static [Kind],
     /// How many connections there are.
     pub(crate) connections: u32,
-    /// Who takes part.
+    /// The servers that take part.
     pub(crate) names: Vec<&'static str>,
 }
 
@@ -114,6 +120,7 @@ pub(crate) fn groups(
         Part::PerRequest => (&[Kind::PerRequest], &[32]),
         Part::Pipelined => (&[Kind::Pipelined], &[64]),
         Part::Logging => (&[Kind::LogOff, Kind::LogOn], &[64]),
+        Part::Echo => (&[Kind::Echo], &[64, 512]),
         Part::FirstAnswer | Part::Size => (&[], &[]),
     };
     let mut left_out = Vec::new();
@@ -139,7 +146,7 @@ pub(crate) fn groups(
 
 /// What one server did in one turn.
 pub(crate) struct Run {
-    /// What wrk says.
+    /// What wrk says, or the load of the echo servers.
     pub(crate) load: Load,
     /// The seconds of processor time that the server took for it.
     pub(crate) cpu: f64,
@@ -191,7 +198,18 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_left_out_with_a_sentence() {
+    fn echo_servers_are_measured_side_by_side_and_with_nothing_else() {
+        let (groups, left_out) = plan(Part::Echo, 20_000);
+        let echo = ["echo-hello-runner", "echo-wasmtime", "echo-wstd", "echo-tokio"];
+        let found: Vec<_> = groups.iter().map(|group| (group.connections, group.names.as_slice())).collect();
+        assert_eq!((found, left_out), (vec![(64, &echo[..]), (512, &echo[..])], vec![]));
+        for (_, part) in PARTS.into_iter().filter(|(_, part)| *part != Part::Echo) {
+            assert!(!echo.iter().any(|name| takes_part_in(name, part)), "{part:?}");
+        }
+    }
+
+    #[test]
+    fn columns_that_do_not_fit_are_left_out_with_a_note() {
         let (groups, left_out) = plan(Part::KeptAlive, 4096);
         assert_eq!(groups.len(), 4);
         assert_eq!(left_out.len(), 2);

@@ -42,7 +42,7 @@ struct Line {
     points: Vec<(f64, f64)>,
 }
 
-/// What a picture shows, for those who cannot see it.
+/// What a picture shows, as its alternative text.
 pub(crate) fn description(name: &str) -> &'static str {
     if name == THROUGHPUT {
         "Requests per second against the number of connections, a line for each server"

@@ -11,7 +11,7 @@ use crate::server::{self, Server};
 use crate::{Failure, nginx};
 
 /// The servers, in the order of the first round.
-pub(crate) const NAMES: [&str; 12] = [
+pub(crate) const NAMES: [&str; 16] = [
     "hello-runner",
     QUICK,
     "wasmtime",
@@ -24,6 +24,10 @@ pub(crate) const NAMES: [&str; 12] = [
     "hello-http-unpooled",
     "http.server",
     "lecture",
+    "echo-hello-runner",
+    "echo-wasmtime",
+    "echo-wstd",
+    "echo-tokio",
 ];
 
 /// The sandbox that is built in a few minutes, and less optimized.
@@ -61,6 +65,11 @@ fn is_http(name: &str) -> bool {
     name.starts_with("hello-http")
 }
 
+/// Whether a server is an echo server, and has no page.
+fn is_echo(name: &str) -> bool {
+    name.starts_with("echo-")
+}
+
 /// Whether a server gives the same answer as hello-server to the byte, and not only the same page.
 fn is_exact(name: &str) -> bool {
     matches!(name, "hello-runner" | QUICK | "wasmtime" | "hyper" | "epoll")
@@ -74,13 +83,14 @@ pub(crate) fn is_compiled(name: &str) -> bool {
 /// Whether there is something to learn from a server in a part of the benchmark.
 pub(crate) fn takes_part_in(name: &str, part: Part) -> bool {
     match part {
+        _ if is_echo(name) => part == Part::Echo,
         Part::KeptAlive => name != "lecture",
         Part::Idle => matches!(name, "hello-runner" | "wasmtime" | "hyper"),
         Part::PerRequest => name != "wstd" && name != QUICK && !is_http(name),
         Part::Pipelined => !is_asked_once(name),
         Part::Logging => name == "hello-runner",
-        Part::FirstAnswer => FLAGS.iter().all(|(flagged, _)| *flagged != name),
-        Part::Size => false,
+        Part::FirstAnswer => true,
+        Part::Echo | Part::Size => false,
     }
 }
 
@@ -173,6 +183,16 @@ fn command(name: &str, port: u16, options: &Options, scratch: &Scratch) -> Resul
             let host = words(&serve(options), &format!("serve -S cli --addr 127.0.0.1:{port}{flag}"));
             component(host, &options.component.with_file_name("hello-http.wasm"), "")
         }
+        "echo-hello-runner" => {
+            let host = words(&programs.runner, &format!("--quiet --allow-listen 127.0.0.1:{port}"));
+            component(host, &options.peers.join("examples/echo.wasm"), &format!("127.0.0.1:{port}"))
+        }
+        "echo-wasmtime" | "echo-wstd" => {
+            let server = if name == "echo-wstd" { "echo-wstd.wasm" } else { "examples/echo.wasm" };
+            let host = words(&wasmtime, "run -S inherit-network");
+            component(host, &options.peers.join(server), &format!("127.0.0.1:{port}"))
+        }
+        "echo-tokio" => words(&programs.tokio, &format!("127.0.0.1:{port}")),
         "http.server" => words(&programs.python, &format!("bench/python/http_server.py {port}")),
         _ => words(&programs.python, &format!("bench/python/lecture.py {port}")),
     })
@@ -183,7 +203,8 @@ impl Contender {
     pub(crate) fn launch(&self, stdout: Stdio) -> Result<(Server, String), Failure> {
         let mut server = Server::launch(&self.command, Some(self.port), stdout)?;
         let mut stream = server.ask(self.port)?;
-        let answer = server::answer(&mut stream).map_err(|error| server.silent(&error))?;
+        let read = if is_echo(self.name) { server::echo } else { server::answer };
+        let answer = read(&mut stream).map_err(|error| server.silent(&error))?;
         Ok((server, answer))
     }
 
@@ -201,6 +222,10 @@ pub(crate) fn same_answers(contenders: &mut [Contender]) -> Result<(), Failure> 
     for contender in contenders {
         let (server, answer) = contender.launch(Stdio::null())?;
         let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body).to_owned();
+        // An echo has been compared with the request already.
+        if is_echo(contender.name) {
+            continue;
+        }
         let same_head = !is_exact(contender.name) || *exact.get_or_insert_with(|| answer.clone()) == answer;
         if !same_head || *page.get_or_insert_with(|| body.clone()) != body {
             let cause = format!("{} gives another answer than those before it: {answer:?}", contender.name);

@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn a_word_stays_one_word() {
+    fn an_argument_with_blanks_stays_one_argument() {
         assert_eq!(quoted(&"a 'b'".into()), r"'a '\''b'\'''");
     }
 }

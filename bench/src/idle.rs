@@ -1,4 +1,4 @@
-//! Callers who have been answered and say nothing more.
+//! Idle connections: each has got a response, and sends nothing more.
 
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
@@ -34,7 +34,7 @@ pub(crate) fn call(server: &mut Server, port: u16) -> Result<Vec<TcpStream>, Fai
     (0..IDLE).map(one).collect()
 }
 
-/// Watches the server while nobody says anything.
+/// Watches the server while no client sends anything.
 pub(crate) fn watch(server: &Server) -> Result<Quiet, Failure> {
     thread::sleep(SETTLE);
     let (begin, before) = (Instant::now(), server.busy()?);
@@ -64,7 +64,7 @@ mod tests {
     use std::net::TcpListener;
 
     #[test]
-    fn who_was_hung_up_on_is_noticed() {
+    fn a_connection_that_the_server_has_closed_is_noticed() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let streams = [(); 2].map(|()| TcpStream::connect(listener.local_addr().unwrap()).unwrap());
         let (kept, _) = listener.accept().unwrap();

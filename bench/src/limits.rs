@@ -1,4 +1,4 @@
-//! How many connections this machine lets anybody have.
+//! How many connections a process may have on this machine.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 

@@ -32,7 +32,8 @@ pub(crate) fn versions(contenders: &[Contender], tools: [Option<String>; 2]) -> 
     let of = |contender: &Contender| match contender.name {
         "hyper" => library("hyper"),
         "epoll" => library("mio"),
-        "wstd" => library("wstd"),
+        "wstd" | "echo-wstd" => library("wstd"),
+        "echo-tokio" => library("tokio"),
         "nginx" => version(&contender.command[0], "-v"),
         _ => version(&contender.command[0], "--version"),
     };

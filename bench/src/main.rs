@@ -4,6 +4,7 @@ mod bars;
 mod case;
 mod charts;
 mod contender;
+mod echo;
 mod first;
 mod idle;
 mod limits;

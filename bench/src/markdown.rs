@@ -26,6 +26,11 @@ pub(crate) fn table<const N: usize>(head: [&str; N], mut rows: Vec<[String; N]>)
     rows.iter().map(line).collect()
 }
 
+/// A number with so many decimals. Nothing if there is none, as of a division by zero.
+pub(crate) fn number(value: f64, decimals: usize) -> String {
+    if value.is_finite() { format!("{value:.decimals$}") } else { String::new() }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

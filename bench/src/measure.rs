@@ -4,13 +4,13 @@ use std::process::Stdio;
 use std::{fs, path::PathBuf};
 
 use crate::case::{Case, Group, Kind, Part, Run, failed, groups};
-use crate::contender::{Contender, contenders, is_compiled, same_answers};
+use crate::contender::{Contender, contenders, is_compiled, same_answers, takes_part_in};
 use crate::first::Answered;
 use crate::machine::{machine, version, versions};
 use crate::options::Options;
 use crate::report::{Measured, Results};
 use crate::scratch::Scratch;
-use crate::{Failure, first, idle, limits, wrk};
+use crate::{Failure, echo, first, idle, limits, wrk};
 
 /// What a turn takes besides its load, in seconds, about: a start, an end, and many calls.
 const BESIDES: f64 = 0.4;
@@ -80,7 +80,7 @@ fn announce(plan: &[(Part, Vec<Group>)], options: &Options) {
 struct Turns<'a> {
     /// What was asked for.
     options: &'a Options,
-    /// Everybody who takes part.
+    /// All servers that take part.
     contenders: &'a [Contender],
     /// For what is written meanwhile.
     scratch: &'a Scratch,
@@ -89,7 +89,7 @@ struct Turns<'a> {
 }
 
 impl Turns<'_> {
-    /// Gives everybody in a group their turns. Who fails is left out of it from then on, and of what comes of it.
+    /// Gives each server of a group its turns. A server that fails is left out of the group from then on, and of the results.
     fn of(&mut self, group: &Group) -> Vec<Case> {
         let mut there: Vec<&Contender> = self.contenders.iter().filter(|one| group.names.contains(&one.name)).collect();
         let none = |kind: &Kind| Case {
@@ -99,7 +99,7 @@ impl Turns<'_> {
         };
         let mut cases: Vec<Case> = group.kinds.iter().map(none).collect();
         for round in 0..self.options.rounds {
-            // Who comes first is another one every round, and so is what each does first.
+            // Each round begins with another server, and each server with another case.
             for turn in 0..group.names.len() {
                 let name = group.names[(round + turn) % group.names.len()];
                 let Some(contender) = there.iter().find(|contender| contender.name == name).copied() else { continue };
@@ -145,7 +145,11 @@ impl Turns<'_> {
             quiet = Some(idle::watch(&server)?);
         }
         let before = server.cpu()?;
-        let mut load = wrk::run(contender.port, kind.manner(), group.connections, group.seconds(self.options.seconds))?;
+        let seconds = group.seconds(self.options.seconds);
+        let mut load = match kind {
+            Kind::Echo => echo::run(contender.port, group.connections, seconds)?,
+            _ => wrk::run(contender.port, kind.manner(), group.connections, seconds)?,
+        };
         server.check()?;
         idle::check(&callers)?;
         if contender.name == "lecture" {
@@ -159,8 +163,9 @@ impl Turns<'_> {
 fn first_answers(contenders: &[Contender], scratch: &Scratch) -> Result<Vec<Answered>, Failure> {
     eprintln!("And the first answers, which take about a minute.");
     let mut answers = Vec::new();
+    let takes_part = |contender: &&Contender| takes_part_in(contender.name, Part::FirstAnswer);
     for cold in [false, true] {
-        for contender in contenders.iter().filter(|contender| !cold || is_compiled(contender.name)) {
+        for contender in contenders.iter().filter(takes_part).filter(|contender| !cold || is_compiled(contender.name)) {
             answers.push(first::hyperfine(contender, cold, scratch)?);
         }
     }

@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_says_the_page_of_the_component() {
+    fn the_baseline_sends_the_page_of_the_component() {
         let Ok(hello_server::http::Parsed::Complete(head, _)) =
             hello_server::http::parse(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
         else {

@@ -16,15 +16,16 @@ Usage: hello-bench [options]
 
   --rounds N            how often each server gets its turn (default 5; with fewer, no bar is judged)
   --seconds N           how long a turn is (default 2), and a second more for each 5000 connections
-  --cases LIST          some of kept-alive,idle,per-request,pipelined,logging,first-answer,size
+  --cases LIST          some of kept-alive,idle,per-request,pipelined,logging,echo,first-answer,size
   --connections LIST    how many connections are kept alive (default 1,64,512,2000,8000,10000)
   --only NAMES          some of hello-runner,hello-runner-quick,wasmtime,hyper,epoll,nginx,wstd,hello-http,
-                        hello-http-reused,hello-http-unpooled,http.server,lecture
+                        hello-http-reused,hello-http-unpooled,http.server,lecture,
+                        echo-hello-runner,echo-wasmtime,echo-wstd,echo-tokio
   --results FOLDER      where RESULTS.md and the charts go (default bench when everything is measured, else nowhere)
-  --port N              the first of twelve ports that are free (default 21000)
+  --port N              the first of sixteen ports that are free (default 21000)
   --component FILE      hello-server.wasm; hello-http.wasm is beside it
-  --peers FOLDER        where peer-wstd.wasm is
-  --hyper FILE, --epoll FILE, --runner FILE, --quick-runner FILE, --wasmtime FILE, --wasmtime-serve FILE
+  --peers FOLDER        where peer-wstd.wasm, echo-wstd.wasm and examples/echo.wasm are
+  --hyper FILE, --epoll FILE, --tokio FILE, --runner FILE, --quick-runner FILE, --wasmtime FILE, --wasmtime-serve FILE
                         other programs than those that bench/run builds; the last two are one unless both are given
   --nginx FILE, --python FILE
                         other programs than nginx and python3 on PATH
@@ -62,7 +63,7 @@ pub(crate) struct Options {
     pub(crate) port: u16,
     /// The component.
     pub(crate) component: PathBuf,
-    /// The folder with the component to compare it with.
+    /// The folder with the components to compare it with, and with the echo server of the runtime in `examples`.
     pub(crate) peers: PathBuf,
     /// The programs.
     pub(crate) programs: Programs,
@@ -74,6 +75,8 @@ pub(crate) struct Programs {
     pub(crate) hyper: PathBuf,
     /// The limit.
     pub(crate) epoll: PathBuf,
+    /// The native echo server.
+    pub(crate) tokio: PathBuf,
     /// The sandbox of this project.
     pub(crate) runner: PathBuf,
     /// The same, as `runner/serve` builds it.
@@ -105,6 +108,7 @@ impl Options {
             programs: Programs {
                 hyper: folder.join("hyper-baseline"),
                 epoll: folder.join("epoll-limit"),
+                tokio: folder.join("echo-tokio"),
                 runner: folder.join("hello-runner"),
                 quick_runner: folder.join("../runner/hello-runner"),
                 wasmtime: None,
@@ -127,7 +131,7 @@ pub(crate) fn parse(mut parser: lexopt::Parser) -> Result<Task, lexopt::Error> {
     while let Some(argument) = parser.next()? {
         match argument {
             Long("help") | Short('h') => return Ok(Task::Help),
-            Long("port") => port = Some(parser.value()?.parse_with(|text| at_least_one(text, 65_524))? as u16),
+            Long("port") => port = Some(parser.value()?.parse_with(|text| at_least_one(text, 65_520))? as u16),
             Value(command) if first_answer => {
                 return Ok(Task::FirstAnswer(port, [command].into_iter().chain(parser.raw_args()?).collect()));
             }
@@ -153,6 +157,7 @@ pub(crate) fn parse(mut parser: lexopt::Parser) -> Result<Task, lexopt::Error> {
             Long("peers") => options.peers = parser.value()?.into(),
             Long("hyper") => options.programs.hyper = parser.value()?.into(),
             Long("epoll") => options.programs.epoll = parser.value()?.into(),
+            Long("tokio") => options.programs.tokio = parser.value()?.into(),
             Long("runner") => options.programs.runner = parser.value()?.into(),
             Long("quick-runner") => options.programs.quick_runner = parser.value()?.into(),
             Long("wasmtime") => options.programs.wasmtime = Some(parser.value()?.into()),

@@ -90,10 +90,11 @@ impl Results {
 fn heading(part: Part) -> &'static str {
     match part {
         Part::KeptAlive => "Connections that are kept alive",
-        Part::Idle => "Many who are idle",
+        Part::Idle => "Many idle connections",
         Part::PerRequest => "A connection per request",
         Part::Pipelined => "Pipelined",
         Part::Logging => "The log",
+        Part::Echo => "Echo servers",
         Part::FirstAnswer => "First answer",
         Part::Size => "Size",
     }
@@ -105,6 +106,7 @@ fn compared(part: Part, cases: &[Case]) -> Vec<Bar> {
         (Part::Idle, [alone, both]) => bars::idle(alone, both),
         (Part::Logging, [off, on]) => bars::logging(off, on),
         (Part::Idle | Part::Logging, _) => Vec::new(),
+        (Part::Echo, cases) => cases.iter().flat_map(bars::echo).collect(),
         _ => cases.iter().flat_map(bars::within).collect(),
     }
 }
@@ -129,7 +131,7 @@ fn servers(cases: &[Case]) -> String {
         let middle = |value: fn(&crate::case::Run) -> f64| spread(runs.iter().map(value)).median;
         // Of requests that are sent together wrk does not know how long each took.
         let timed = case.kind.manner() != Manner::Pipelined;
-        let time = |time: f64| if timed { format!("{time:.3}") } else { String::new() };
+        let time = |time: f64| if timed { markdown::number(time, 3) } else { String::new() };
         [
             case.kind.label().to_owned(),
             case.connections.to_string(),
@@ -137,7 +139,7 @@ fn servers(cases: &[Case]) -> String {
             format!("{:.0}", middle(|run| run.load.rate)),
             time(middle(|run| run.load.p50)),
             time(middle(|run| run.load.p99)),
-            format!("{:.3}", middle(|run| run.cpu / run.load.requests * 100_000.0)),
+            markdown::number(middle(|run| run.cpu / run.load.requests * 100_000.0), 3),
             format!("{:.1}", spread(runs.iter().map(|run| run.memory)).most),
             wrk::errors(&errors(runs)),
         ]
@@ -215,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_written_down_is_not_drawn() {
+    fn a_figure_that_was_not_measured_is_not_drawn() {
         let results = Results::of(&measured(), false).unwrap();
         assert!(results.charts.is_empty() && !results.markdown.contains(".svg"));
     }
@@ -229,7 +231,41 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_measured_has_no_section() {
+    fn an_echo_server_that_answers_nothing_is_told_with_a_rate_of_0_and_without_the_rest() {
+        let runs = |rate: f64, time| {
+            let load = || Load { requests: rate, rate, p50: time, p99: time, errors: [0, 0, 0, rate as u64 / 100, 0] };
+            (0..5).map(|_| Run { load: load(), cpu: 1.0, memory: 8.0, quiet: None }).collect()
+        };
+        let servers = [("echo-wasmtime", 100.0, 2.0), ("echo-wstd", 0.0, f64::NAN), ("echo-tokio", 200.0, 1.0)];
+        let servers = servers.map(|(name, rate, time)| (name, runs(rate, time))).into();
+        let parts = vec![(Part::Echo, vec![Case { kind: Kind::Echo, connections: 512, servers }])];
+        let nothing = Measured { left_out: Vec::new(), first_answers: Vec::new(), sizes: Vec::new(), ..measured() };
+        let text = Results::of(&Measured { parts, ..nothing }, false).unwrap().markdown;
+        assert_eq!(
+            text,
+            "# Results
+
+Today, here.
+
+## Echo servers
+
+| case | connections | server        | req/s | p50 ms | p99 ms | CPU s / 100k req | peak MiB | errors     |
+| ---- | ----------: | ------------- | ----: | -----: | -----: | ---------------: | -------: | ---------- |
+| echo |         512 | echo-wasmtime |   100 |  2.000 |  2.000 |         1000.000 |      8.0 | timeout 5  |
+| echo |         512 | echo-wstd     |     0 |        |        |                  |      8.0 | none       |
+| echo |         512 | echo-tokio    |   200 |  1.000 |  1.000 |          500.000 |      8.0 | timeout 10 |
+
+| case | connections | compared                          | median | least |  most | bar |     |
+| ---- | ----------: | --------------------------------- | -----: | ----: | ----: | --- | --- |
+| echo |         512 | req/s, echo-wasmtime / echo-wstd  |        |       |       |     |     |
+| echo |         512 | req/s, echo-wasmtime / echo-tokio |  0.500 | 0.500 | 0.500 |     |     |
+| echo |         512 | req/s, echo-wstd / echo-tokio     |  0.000 | 0.000 | 0.000 |     |     |
+"
+        );
+    }
+
+    #[test]
+    fn a_case_that_was_not_measured_has_no_section() {
         let nothing = Measured {
             left_out: Vec::new(),
             parts: Vec::new(),

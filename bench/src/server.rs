@@ -10,7 +10,7 @@ use std::{fs, thread};
 
 use crate::Failure;
 
-/// What every server is asked.
+/// What every server is asked. An echo server sends it back.
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
 /// How long to wait before a server that does not listen yet is called again.
@@ -31,7 +31,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Launches `command`, unless somebody listens at `port` already, who would be measured in its place.
+    /// Launches `command`, unless another program listens on `port`: the benchmark would measure that one.
     pub(crate) fn launch(command: &[OsString], port: Option<u16>, stdout: Stdio) -> Result<Server, Failure> {
         if let Some(port) = port {
             TcpListener::bind((Ipv4Addr::LOCALHOST, port)).map_err(|error| {
@@ -138,6 +138,16 @@ impl Drop for Server {
     }
 }
 
+/// Reads the answer of an echo server.
+pub(crate) fn echo(stream: &mut impl Read) -> io::Result<String> {
+    let mut bytes = [0; REQUEST.len()];
+    stream.read_exact(&mut bytes)?;
+    match bytes == REQUEST {
+        true => Ok(String::from_utf8_lossy(&bytes).into_owned()),
+        false => Err(io::Error::new(io::ErrorKind::InvalidData, "it does not send back what it was sent")),
+    }
+}
+
 /// Reads one whole answer, and leaves its date out. One without a length ends when the server hangs up.
 pub(crate) fn answer(stream: &mut impl Read) -> io::Result<String> {
     let mut bytes = Vec::new();
@@ -173,27 +183,35 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_ends_where_it_says() {
+    fn a_response_ends_where_its_content_length_says() {
         let mut said = "HTTP/1.1 200 OK\r\ndate: now\r\nCONTENT-LENGTH: 2\r\n\r\nhi".as_bytes();
         let answer = answer(&mut said).unwrap();
         assert_eq!(answer, "HTTP/1.1 200 OK\r\ndate: \r\nCONTENT-LENGTH: 2\r\n\r\nhi");
     }
 
     #[test]
-    fn an_answer_without_a_length_ends_with_the_call() {
+    fn a_response_without_a_length_ends_with_the_connection() {
         let said = "HTTP/1.1 200 OK\r\n\r\nhi\r\n\r\n";
         assert_eq!(answer(&mut said.as_bytes()).unwrap(), said);
     }
 
     #[test]
-    fn half_of_an_answer_is_none() {
+    fn an_echo_is_what_was_sent_and_all_of_it() {
+        assert_eq!(echo(&mut &*REQUEST).unwrap().as_bytes(), REQUEST);
+        for wrong in [&REQUEST[1..], &[b'x'; REQUEST.len()]] {
+            assert!(echo(&mut &*wrong).is_err());
+        }
+    }
+
+    #[test]
+    fn half_of_a_response_is_none() {
         for said in ["", "HTTP/1.1 200 OK\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nhi"] {
             assert!(answer(&mut said.as_bytes()).is_err(), "{said:?}");
         }
     }
 
     #[test]
-    fn what_the_kernel_writes_is_read() {
+    fn the_figures_of_the_kernel_are_read() {
         let status = "Name:\tserver\nVmHWM:\t   2048 kB\nVmRSS:\t   1536 kB\n";
         assert_eq!(mebibytes(status, "VmHWM:"), Some(2.0));
         assert_eq!(mebibytes(status, "VmRSS:"), Some(1.5));

@@ -4,7 +4,7 @@ use std::process::{Command, Stdio};
 
 use crate::Failure;
 
-/// What wrk measured, once.
+/// What wrk measured, or the load of the echo servers, once.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Load {
     /// How many requests were answered.
@@ -25,11 +25,20 @@ pub(crate) type Errors = [u64; 5];
 /// What can go wrong: calling, reading, writing, [`TIMEOUT`] without an answer, an answer that is none of success.
 const KINDS: [&str; 5] = ["connect", "read", "write", "timeout", "status"];
 
-/// Where reading is in [`KINDS`].
-const READ: usize = 1;
+/// The place of connecting in [`KINDS`].
+pub(crate) const CONNECT: usize = 0;
+
+/// The place of reading in [`KINDS`].
+pub(crate) const READ: usize = 1;
+
+/// The place of writing in [`KINDS`].
+pub(crate) const WRITE: usize = 2;
 
 /// Where the answers are that took too long.
 pub(crate) const TIMEOUTS: usize = 3;
+
+/// The place of wrong answers in [`KINDS`].
+pub(crate) const STATUS: usize = 4;
 
 /// What went wrong, in words.
 pub(crate) fn errors(errors: &Errors) -> String {
@@ -99,7 +108,7 @@ pub(crate) fn parse(output: &str) -> Option<Load> {
         let (kind, count) = part.split_once(' ')?;
         errors[KINDS.iter().position(|known| *known == kind)?] = count.parse().ok()?;
     }
-    errors[4] = behind("Non-2xx or 3xx responses:").map_or(Some(0), |count| count.parse().ok())?;
+    errors[STATUS] = behind("Non-2xx or 3xx responses:").map_or(Some(0), |count| count.parse().ok())?;
     Some(Load {
         requests,
         rate: behind("Requests/sec:")?.parse().ok()?,
@@ -138,7 +147,7 @@ Transfer/sec:      6.31MB
 ";
 
     #[test]
-    fn what_wrk_says_is_read_with_its_errors() {
+    fn the_report_of_wrk_is_read_with_its_errors() {
         let load = parse(OUTPUT).unwrap();
         assert_eq!((load.requests, load.rate, load.p50, load.p99), (338_735.0, 42_140.91, 0.93, 1200.0));
         assert_eq!(errors(&load.errors), "read 3, timeout 17, status 5");

@@ -24,7 +24,7 @@ pub mod place;
 use std::error::Error;
 use std::fmt;
 
-/// Why a program could not do what it was asked to do: for the person who started it.
+/// A failure of a program: its cause and an advice, for the person at the terminal.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Failure {
     cause: String,
@@ -57,13 +57,14 @@ impl Failure {
 }
 
 /// A mistake in the command line, in the words of lexopt; but an error of [`option`] names the option itself, and the value comes
-/// behind it.
+/// behind it; and so it is with a value of an option that takes none.
 impl From<lexopt::Error> for Failure {
     fn from(error: lexopt::Error) -> Self {
-        match error {
-            lexopt::Error::ParsingFailed { value, error } => Failure::see_help(format_args!("{error}, not {value:?}")),
-            other => Failure::see_help(other),
-        }
+        Failure::see_help(match error {
+            lexopt::Error::ParsingFailed { value, error } => format!("{error}, not {value:?}"),
+            lexopt::Error::UnexpectedValue { option, value } => format!("{option} takes no value, but has {value:?}"),
+            other => other.to_string(),
+        })
     }
 }
 
@@ -102,7 +103,7 @@ pub fn report(program: &str, error: &anyhow::Error) -> Report {
     Report { text: lines(program, &cause, advice) + &details, code: *code }
 }
 
-/// A message of two lines: who says it and what, then what to do about it. Without advice it is one line. Both are
+/// A message of two lines: the program and the cause, then the advice. Without advice the message is one line. Both lines are
 /// [escaped](escape).
 pub fn lines(label: &str, cause: &str, advice: &str) -> String {
     let mut text = format!("{label}: {}\n", escape(cause));
@@ -147,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_says_cause_and_advice_and_a_mistake_in_the_command_line_exits_with_2() {
+    fn a_failure_has_a_cause_and_an_advice_and_a_usage_error_exits_with_2() {
         let said = |error: anyhow::Error| {
             let Report { text, code } = report("program", &error);
             (text, code)
@@ -160,9 +161,8 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_value_is_told_with_its_option_and_with_what_the_option_takes() {
-        use lexopt::ValueExt as _;
-        let read = |value: &str| std::ffi::OsString::from(value).parse_with(option::number("--port", 0..=65_535));
+    fn a_wrong_value_is_reported_with_its_option_and_what_the_option_takes() {
+        let read = |value: &str| option::parse(value.as_ref(), option::number("--port", 0..=65_535));
         assert_eq!(read("80").expect("a port"), 80);
         for value in ["65536", "-1", "", "x"] {
             let error = Failure::from(read(value).expect_err(value));
@@ -174,8 +174,33 @@ mod tests {
         assert_eq!(report("program", &error.into()), Report { text: said.into(), code: 2 });
     }
 
+    #[cfg(unix)]
     #[test]
-    fn what_was_being_done_is_said_before_the_cause() {
+    fn a_value_that_is_not_unicode_is_told_with_its_option_like_any_other_wrong_value() {
+        use std::os::unix::ffi::OsStrExt as _;
+        let value = std::ffi::OsStr::from_bytes(b"80\xff");
+        let errors = [
+            option::parse(value, option::number("--port", 0..=65_535)).expect_err("no number"),
+            option::parse(value, option::seconds("--grace", 0)).expect_err("no time"),
+            option::parse(value, option::address("--listen")).expect_err("no address"),
+        ];
+        for (error, option) in errors.into_iter().zip(["--port", "--grace", "--listen"]) {
+            let said = Failure::from(error).to_string();
+            assert!(said.starts_with(&format!("{option} takes ")), "{said}");
+            assert!(said.ends_with(", not \"80\u{fffd}\"; see --help"), "{said}");
+        }
+    }
+
+    #[test]
+    fn a_value_of_an_option_that_takes_none_is_told_with_the_option() {
+        let mut parser = lexopt::Parser::from_args(["--quiet=\x1b"]);
+        parser.next().expect("an option");
+        let error = Failure::from(parser.next().expect_err("a value"));
+        assert_eq!(error.to_string(), r#"--quiet takes no value, but has "\u{1b}"; see --help"#);
+    }
+
+    #[test]
+    fn the_failed_action_is_printed_before_the_cause() {
         let error = Err::<(), _>(Failure::usage("cause", "advice")).context("step").expect_err("it failed");
         assert_eq!(report("program", &error), Report { text: "program: step: cause\n  advice\n".into(), code: 2 });
     }

@@ -1,9 +1,20 @@
-//! What the value of an option must be: each function here reads one, for [`lexopt::ValueExt::parse_with`]. Its error names the
-//! option and what the option takes; a [`Failure`](super::Failure) made of that says what was given, too.
+//! What the value of an option must be: each function here reads one, for [`parse`]. Its error names the option and what the
+//! option takes; a [`Failure`](super::Failure) made of that says what was given, too.
 
+use std::ffi::OsStr;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
+
+/// Reads `value` with one of the functions here, as [`lexopt::ValueExt::parse_with`] does. But `read` also refuses a value that is
+/// not Unicode, so the error names the option then, too: nothing that an option takes contains a replacement character.
+///
+/// # Errors
+/// The error of `read`, with the value.
+pub fn parse<T>(value: &OsStr, read: impl FnOnce(&str) -> Result<T, String>) -> Result<T, lexopt::Error> {
+    let value = value.to_string_lossy();
+    read(&value).map_err(|error| lexopt::Error::ParsingFailed { value: value.into_owned(), error: error.into() })
+}
 
 /// Reads a whole number in `range`.
 pub fn number(option: &str, range: RangeInclusive<u64>) -> impl FnOnce(&str) -> Result<u64, String> {

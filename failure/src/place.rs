@@ -44,7 +44,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_printed_as_the_url_can_be_opened() {
+    fn the_printed_url_can_be_opened() {
         for (listens_at, by_port, opened) in [
             ("127.0.0.1:9000", true, "http://localhost:9000"),
             ("127.0.0.1:9000", false, "http://127.0.0.1:9000"),
@@ -58,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn the_option_for_another_port_can_be_used_as_it_is() {
+    fn the_option_for_another_port_is_the_one_that_was_given_with_the_next_port() {
         for (taken, by_port, option) in [
             ("127.0.0.1:9000", true, "--port 9001"),
             ("127.0.0.1:65535", true, "--port 0"),

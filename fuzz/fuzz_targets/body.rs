@@ -1,7 +1,4 @@
-//! See `tests/support/properties/body.rs`.
+//! See `tests/support/src/properties/body.rs`.
 #![no_main]
 
-#[path = "../../tests/support/properties/mod.rs"]
-mod properties;
-
-libfuzzer_sys::fuzz_target!(|data: &[u8]| properties::body::hold(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| hello_test_support::properties::body::hold(data));

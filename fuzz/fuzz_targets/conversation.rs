@@ -1,7 +1,4 @@
-//! See `tests/support/properties/conversation.rs`.
+//! See `tests/support/src/properties/conversation.rs`.
 #![no_main]
 
-#[path = "../../tests/support/properties/mod.rs"]
-mod properties;
-
-libfuzzer_sys::fuzz_target!(|data: &[u8]| properties::conversation::hold(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| hello_test_support::properties::conversation::hold(data));

@@ -1,7 +1,7 @@
-//! Compiled code, kept for the next start. Wasmtime keeps it, by what it was compiled from and by its own version; but it
-//! believes whatever it finds. Compiled code is as good as a program: what somebody else has put there would be run, and
-//! so would what a disk has damaged. So each component has a folder of its own, which nobody else may write to, and beside
-//! what wasmtime keeps in it stands a sum (SHA-256) over all of that. What does not fit its sum is compiled anew.
+//! Compiled code, kept for the next start. Wasmtime keeps it, by what it was compiled from and by its own version; but wasmtime
+//! trusts the files that it finds. Compiled code is as good as a program: wasmtime would run code that another user has put there,
+//! or that a disk has damaged. So each component has a folder of its own, which no other user may write to, and beside the files of
+//! wasmtime stands a sum (SHA-256) over all of them. Code that does not fit its sum is compiled anew.
 
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder};
@@ -106,8 +106,8 @@ fn place(variable: impl Fn(&str) -> Option<OsString>) -> anyhow::Result<PathBuf>
     Ok(caches.join("hello-runner"))
 }
 
-/// Makes the folder, if it is not there, and sees to it that nobody else can write to it. What root has put there may be
-/// used by everybody: a container has its code like that.
+/// Makes the folder, if it is not there, and makes sure that no other user can write to it. Every user may use a folder of root: a
+/// container has its code like that.
 fn own_folder(folder: &Path) -> anyhow::Result<()> {
     let name = || folder.display().to_string();
     let mut builder = DirBuilder::new();
@@ -118,7 +118,7 @@ fn own_folder(folder: &Path) -> anyhow::Result<()> {
     let found = fs::metadata(folder).with_context(name)?;
     match is_ours(&found) {
         true => Ok(()),
-        false => bail!("{} belongs to somebody else, or others can write to it", folder.display()),
+        false => bail!("{} belongs to another user, or others can write to it", folder.display()),
     }
 }
 

@@ -11,7 +11,7 @@ use wasmtime_wasi::p2::{DynPollable, SocketError, SocketResult, UdpSocket};
 
 use crate::grants::{Guard, Refusal};
 
-/// What the doors need: somebody to tell.
+/// The interfaces that grant nothing; each use is reported to the guard.
 pub(crate) struct Denied<'g>(pub(crate) &'g Guard);
 
 impl HasData for Denied<'static> {
@@ -50,7 +50,7 @@ impl ip_name_lookup::Host for Denied<'_> {
     }
 }
 
-/// There is no such stream, so nobody can ask it for anything.
+/// A component never gets such a stream, so it never calls these functions.
 impl ip_name_lookup::HostResolveAddressStream for Denied<'_> {
     fn resolve_next_address(&mut self, _stream: Resource<ResolveAddressStream>) -> SocketResult<Option<IpAddress>> {
         Err(ErrorCode::PermanentResolverFailure.into())

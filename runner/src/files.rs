@@ -1,6 +1,6 @@
-//! The one folder that a component finds: whatever it tries there is refused, and told.
+//! The one folder that a component finds: the sandbox refuses and reports every use of it.
 //!
-//! No folder at all would be as safe, but then nobody could say who wants to open a file: the C library of a component
+//! No folder at all would be as safe, but then the sandbox could not report that a component opens a file: the C library of a component
 //! looks for its folders whenever a socket is made, and without one it refuses by itself, without a call to the host.
 //! Here is no file system behind the folder: it is a number that stands for nothing.
 
@@ -119,7 +119,7 @@ impl types::HostDescriptor for Denied<'_> {
     }
 }
 
-/// There is no such stream, so nobody can ask it for anything.
+/// A component never gets such a stream, so it never calls these functions.
 impl types::HostDirectoryEntryStream for Denied<'_> {
     async fn read_directory_entry(&mut self, _: Resource<DirectoryEntryStream>) -> FsResult<Option<DirectoryEntry>> {
         self.path("/")

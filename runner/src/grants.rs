@@ -34,11 +34,11 @@ impl Grants {
             }
         };
         match usage {
-            // Who calls without having bound is bound to any address and port by the system. Without a grant to call,
-            // or to listen there, nothing comes of it.
+            // The system binds a socket that connects without a bind to any address and port. Without a grant to connect,
+            // or to listen there, the component cannot use it.
             SocketAddrUse::TcpBind if address.ip().is_unspecified() && address.port() == 0 => Ok(()),
             SocketAddrUse::TcpBind | SocketAddrUse::TcpListen => listen(),
-            // Whoever calls at a place that was granted.
+            // Connections to an address that was granted.
             SocketAddrUse::TcpAccept => Ok(()),
             SocketAddrUse::TcpConnect => {
                 let granted = |grant: &SocketAddr| is_same_place(grant, &address) && grant.port() == address.port();
@@ -77,8 +77,8 @@ fn is_same_place(one: &SocketAddr, other: &SocketAddr) -> bool {
     one.ip() == other.ip() && scope(one) == scope(other)
 }
 
-/// Whether a grant of this address could ever be used: WASI has no IPv4 address that is written as one of IPv6, and nobody
-/// can call a group, or no address. (A server that is to listen for a group says itself what is wrong with that.)
+/// Whether a grant of this address could ever be used: WASI has no IPv4 address that is written as one of IPv6, and no
+/// component can connect to a group, or to no address. (A server that is to listen for a group says itself what is wrong with that.)
 pub(crate) fn can_be_used(ip: IpAddr, option: &str) -> bool {
     let is_mapped = matches!(ip, IpAddr::V6(ip) if ip.to_ipv4_mapped().is_some());
     !is_mapped && !(option == "--allow-connect" && (ip.is_multicast() || ip.is_unspecified()))
@@ -315,14 +315,14 @@ mod tests {
     }
 
     #[test]
-    fn the_machine_has_addresses_that_others_know() {
+    fn the_machine_has_addresses_that_other_machines_know() {
         for ip in own_addresses() {
             assert!(!ip.is_loopback() && !ip.is_unspecified() && !lacks_scope(&(ip, 1).into()), "{ip}");
         }
     }
 
     #[test]
-    fn what_is_advised_can_be_typed() {
+    fn advised_options_can_be_typed() {
         use crate::options::{Command, parse};
         let addresses = ["[::1]:1", "[fe80::1]:1", "[fe80::1%2]:1", "[::ffff:127.0.0.1]:1", "224.0.0.1:1", "0.0.0.0:1"];
         for usage in [SocketAddrUse::TcpListen, SocketAddrUse::TcpConnect] {

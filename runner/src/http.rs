@@ -153,7 +153,7 @@ fn port(authority: &Authority) -> Result<u16, Error> {
 }
 
 /// The addresses that `host` is; none, if it is a name that would have to be looked up. `localhost` is no such name: it
-/// is this machine, without asking anybody (RFC 6761 section 6.3).
+/// is this machine, without a lookup (RFC 6761 section 6.3).
 fn ips(host: &str) -> Result<Option<Vec<IpAddr>>, Error> {
     if let Some(rest) = host.strip_prefix('[') {
         let ip = rest.strip_suffix(']').and_then(|ip| ip.parse::<Ipv6Addr>().ok());
@@ -209,13 +209,13 @@ async fn send(
     places: Arc<Semaphore>,
 ) -> Result<Reply, Error> {
     let patience = options.connect_timeout.unwrap_or(PATIENCE);
-    // Who comes when all are taken waits in line: one that is given up is free a moment later only.
+    // At the limit a request waits: a connection that was dropped is free a moment later.
     let place = timeout(patience, places.acquire_owned()).await.ok().and_then(Result::ok);
     let place = place.ok_or(Error::ConnectionLimitReached)?;
     let stream = timeout(patience, connect(addresses)).await;
     let stream = TokioIo::new(stream.map_err(|_| Error::ConnectionTimeout)??);
     let (mut sender, connection) = http1::Builder::new().max_buf_size(MOST_WAITING).handshake(stream).await?;
-    // It moves the bytes in both directions. Whoever drops the handle hangs up.
+    // The task moves the bytes in both directions. Dropping its handle closes the connection.
     let connection = spawn(connection);
     // To a server goes the path alone; the address is in the Host field already (RFC 9112 section 3.2.1).
     let path = request.uri().path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
@@ -329,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn of_several_addresses_the_failure_of_the_first_is_told() {
+    fn of_several_addresses_the_failure_of_the_first_is_reported() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let failure = runtime.block_on(async {
             // Bound, but not listening: the system refuses every connection to it.

@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn a_memory_that_has_its_own_maximum_is_told_so() {
+    fn the_maximum_that_a_memory_declares_is_reported() {
         let mut limits = Limits::new(3 * MIB);
         assert!(!limits.memory_growing(0, 2 * MIB, Some(MIB)).expect("it is for the component to see"));
         assert!(limits.memory_growing(0, 3 * MIB, None).expect("nothing was counted"));

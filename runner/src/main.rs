@@ -45,7 +45,7 @@ use stdio::NAME;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Prints where nothing else does. Whether anybody reads it changes nothing.
+/// Prints, and ignores an output that was closed.
 fn print(mut stream: impl Write, text: &str) {
     let _ = stream.write_all(text.as_bytes()).and_then(|()| stream.flush());
 }

@@ -1,14 +1,13 @@
 //! The command line.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use hello_failure::Failure;
-use hello_failure::option::{address, number, seconds};
-use lexopt::ValueExt as _;
+use hello_failure::option::{self, address, number, seconds};
 
 use crate::grants::{Grants, NAME_SCOPE, can_be_used, lacks_scope};
 use crate::limits::{MIB, MOST_CONNECTIONS, MOST_MEMORY};
@@ -105,14 +104,14 @@ impl Options {
         for (need, value) in needs.lines().filter_map(|line| line.split_once(' ')) {
             let value = OsString::from(value);
             match need {
-                "listen" => add(&mut self.grants.listen, value.parse_with(grant_to_listen)?),
+                "listen" => add(&mut self.grants.listen, option::parse(&value, grant_to_listen)?),
                 "connect" => add(&mut self.grants.connect, grant_to_connect(&value)?),
                 "connections" if !given.connections => {
-                    self.max_connections = value.parse_with(number("--max-connections", CONNECTIONS))?;
+                    self.max_connections = option::parse(&value, number("--max-connections", CONNECTIONS))?;
                 }
                 // A second more than the component takes, so that it can say what was not done in time.
                 "grace" if !given.grace => {
-                    self.grace = value.parse_with(seconds("--grace", 0))? + Duration::from_secs(1);
+                    self.grace = option::parse(&value, seconds("--grace", 0))? + Duration::from_secs(1);
                 }
                 _ => {}
             }
@@ -167,25 +166,25 @@ where
         match argument {
             Long("help") | Short('h') => return Ok(Command::Help),
             Long("version") | Short('V') => return Ok(Command::Version),
-            Long("allow-listen") => add(&mut options.grants.listen, parser.value()?.parse_with(grant_to_listen)?),
+            Long("allow-listen") => add(&mut options.grants.listen, option::parse(&parser.value()?, grant_to_listen)?),
             Long("allow-connect") => add(&mut options.grants.connect, grant_to_connect(&parser.value()?)?),
             Long("grant-needs") => grants_needs = true,
             Long("max-memory") => {
                 given.memory = true;
-                let mib = parser.value()?.parse_with(number("--max-memory", 1..=MOST_MEMORY as u64))?;
+                let mib = option::parse(&parser.value()?, number("--max-memory", 1..=MOST_MEMORY as u64))?;
                 options.max_memory = mib as usize * MIB;
             }
             Long("max-connections") => {
                 given.connections = true;
-                options.max_connections = parser.value()?.parse_with(number("--max-connections", CONNECTIONS))?;
+                options.max_connections = option::parse(&parser.value()?, number("--max-connections", CONNECTIONS))?;
             }
             Long("max-turn") => {
-                let most = parser.value()?.parse_with(seconds("--max-turn", 0))?;
+                let most = option::parse(&parser.value()?, seconds("--max-turn", 0))?;
                 options.max_turn = Some(most).filter(|most| !most.is_zero());
             }
             Long("grace") => {
                 given.grace = true;
-                options.grace = parser.value()?.parse_with(seconds("--grace", 0))?;
+                options.grace = option::parse(&parser.value()?, seconds("--grace", 0))?;
             }
             Long("stop-when-stdin-closes") => options.stops_with_input = true,
             Long("quiet") => options.quiet = true,
@@ -231,9 +230,9 @@ fn grant_to_listen(text: &str) -> Result<SocketAddr, String> {
 }
 
 /// Reads where the component may connect to.
-fn grant_to_connect(value: &OsString) -> Result<SocketAddr, Failure> {
+fn grant_to_connect(value: &OsStr) -> Result<SocketAddr, Failure> {
     const OPTION: &str = "--allow-connect";
-    let address = value.parse_with(|text| match grant(OPTION, text)? {
+    let address = option::parse(value, |text| match grant(OPTION, text)? {
         address if address.port() == 0 => Err(format!("{OPTION} takes a port from 1 to 65535")),
         address => Ok(address),
     })?;
@@ -264,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_said_is_the_pair_of_the_lecture() {
+    fn without_a_grant_the_pair_of_the_lecture_is_granted() {
         let options = options(&["a.wasm"]);
         let listen = ["127.0.0.1:9000", "[::1]:9000"].map(|address| address.parse().expect("an address"));
         assert_eq!(options.grants, Grants { listen: listen.to_vec(), connect: vec![] });
@@ -297,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_needed_is_granted_and_what_is_given_counts_more() {
+    fn needs_are_granted_and_explicit_options_count_more() {
         let needs =
             "listen 127.0.0.1:0\nlisten [::1]:0\nconnect 127.0.0.1:80\nconnections 100\ngrace 9\nsomething new\n";
         let granted = |arguments: &[&str]| {
@@ -316,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_behind_the_component_belongs_to_it() {
+    fn arguments_behind_the_component_belong_to_it() {
         let options = options(&["--quiet", "a.wasm", "--quiet", "--help", "--", "x"]);
         assert_eq!(options.arguments, ["--quiet", "--help", "--", "x"]);
     }
@@ -329,8 +328,21 @@ mod tests {
         assert_eq!((passed_on.stops_with_input, passed_on.arguments), (false, vec![name.to_owned()]));
     }
 
+    #[cfg(unix)]
     #[test]
-    fn what_cannot_be_followed_is_said() {
+    fn a_value_that_is_not_unicode_is_told_with_its_option() {
+        use std::os::unix::ffi::OsStrExt as _;
+        let value = OsStr::from_bytes(b"9\xff");
+        for option in
+            ["--allow-listen", "--allow-connect", "--max-memory", "--max-connections", "--max-turn", "--grace"]
+        {
+            let error = parse([OsStr::new(option), value]).expect_err(option).to_string();
+            assert!(error.starts_with(&format!("{option} takes ")) && error.contains("not \"9\u{fffd}\""), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_redirect_that_cannot_be_followed_is_reported() {
         for (arguments, words) in [
             (&["--allow-listen", "localhost:9000", "a"][..], "--allow-listen takes an address and a port"),
             (&["--allow-listen", "[::ffff:127.0.0.1]:9000", "a"], "--allow-listen takes an address of one machine"),

@@ -44,7 +44,7 @@ struct State {
     writing: bool,
     /// The component has asked to be told when everything is written.
     flushing: bool,
-    /// Nobody reads any more.
+    /// The reader has gone.
     closed: bool,
     /// What came of an earlier write, for the next call to report.
     failure: Option<std::io::Error>,
@@ -107,7 +107,7 @@ impl Output {
                 Err(error) => {
                     state.failure = Some(error);
                     // What was written may end in the middle of a line, and what waits need not begin with a whole one:
-                    // together they would look like a line that nobody has printed.
+                    // together they would look like a line that the component has not printed.
                     state.waiting.clear();
                 }
             }
@@ -148,8 +148,8 @@ impl Output {
     }
 }
 
-/// Writes all of `bytes`. Somebody else may have told the system that writing to this terminal, or pipe, is not to wait:
-/// then this waits itself.
+/// Writes all of `bytes`. Another program may have set this terminal, or pipe, to non-blocking: then this function waits
+/// itself.
 fn write_all(sink: &mut impl Write, mut bytes: &[u8]) -> std::io::Result<()> {
     while !bytes.is_empty() {
         match sink.write(bytes) {
@@ -357,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_that_does_not_read_stops_nobody() {
+    fn a_reader_that_does_not_read_stops_no_connection() {
         let (output, permits, written) = slow();
         let mut handle = OutputHandle(Arc::clone(&output));
         let mut accepted = 0;
@@ -391,7 +391,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_is_told_once_and_a_closed_pipe_for_ever() {
+    fn a_failed_write_is_reported_once_and_a_closed_output_for_ever() {
         let (output, permits, _written) = slow();
         let mut handle = OutputHandle(output);
         for (kind, times) in [(ErrorKind::StorageFull, 1), (ErrorKind::BrokenPipe, 2)] {

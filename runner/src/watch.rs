@@ -88,8 +88,8 @@ impl Watch {
         self.traps.get_or_init(|| engine.clone());
     }
 
-    /// Goes on for the one who is the first to come here: it says why the process ends, and with which code. The process
-    /// ends while the other one waits.
+    /// Returns only for the first caller, which reports why the process ends, and with which code. Later callers block until the
+    /// process exits.
     pub(crate) fn settle(&self) {
         while !self.is_first() {
             std::thread::park();
@@ -117,7 +117,7 @@ impl Watch {
         let mut run = pin!(run);
         let mut ended = pin!(self.ended.notified());
         let output = poll_fn(|context| {
-            // Who was ended has no further turn, which might never come to an end.
+            // A component that was ended gets no further turn: it might never end.
             if ended.as_mut().poll(context).is_ready() {
                 return Poll::Ready(None);
             }

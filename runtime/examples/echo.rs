@@ -6,9 +6,10 @@
 //! ```
 
 #[cfg(target_family = "wasm")]
-fn main() -> std::io::Result<()> {
-    use hello_runtime::net::TcpListener;
+use hello_runtime::net::{TcpListener, TcpStream};
 
+#[cfg(target_family = "wasm")]
+fn main() -> std::io::Result<()> {
     let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:7000".to_owned());
     let address = address.parse().map_err(std::io::Error::other)?;
     hello_runtime::block_on(async move {
@@ -26,7 +27,7 @@ fn main() -> std::io::Result<()> {
 
 /// Sends back what comes, until the client has finished.
 #[cfg(target_family = "wasm")]
-async fn echo(mut stream: hello_runtime::net::TcpStream) {
+async fn echo(mut stream: TcpStream) {
     while let Ok(bytes) = stream.read_chunk(16 * 1024).await {
         if bytes.is_empty() || stream.write_all(&bytes).await.is_err() {
             break;

@@ -9,15 +9,10 @@ thread_local! {
     static CURRENT: OnceCell<Runtime<Wasi>> = const { OnceCell::new() };
 }
 
-/// The runtime of this component, which is made when it is first needed.
-pub(crate) fn current() -> Runtime<Wasi> {
-    CURRENT.with(|current| current.get_or_init(|| Runtime::new(Wasi)).clone())
-}
-
 impl Runtime<Wasi> {
-    /// A handle to the runtime of this component.
+    /// A handle to the runtime of this component, which is made when it is first needed.
     pub fn current() -> Self {
-        current()
+        CURRENT.with(|current| current.get_or_init(|| Runtime::new(Wasi)).clone())
     }
 }
 
@@ -25,10 +20,10 @@ impl Runtime<Wasi> {
 ///
 /// The other tasks stay where they are, and go on when `block_on` is called again.
 pub fn block_on<T: 'static>(main: impl Future<Output = T> + 'static) -> T {
-    current().block_on(main)
+    Runtime::current().block_on(main)
 }
 
 /// Adds a task. It runs as long as [`block_on`] runs, whether or not anything waits for it.
 pub fn spawn(task: impl Future<Output = ()> + 'static) {
-    current().spawn(task);
+    Runtime::current().spawn(task);
 }

@@ -82,9 +82,7 @@ impl Executor {
     pub(crate) fn turn(&self, is_late: impl Fn() -> bool) -> bool {
         let most = self.queue.lock().len().max(LEAST_POLLS);
         for polls in 1..=most {
-            let Some(key) = self.queue.lock().pop_front() else {
-                return true;
-            };
+            let Some(key) = self.queue.lock().pop_front() else { return true };
             self.poll(key);
             if polls % POLLS_PER_LOOK == 0 && is_late() {
                 break;
@@ -95,12 +93,9 @@ impl Executor {
 
     fn poll(&self, key: usize) {
         // A task may have been woken before it ended. Its key may belong to another task by now, which is polled once too often.
-        let Some((mut future, handle)) = self.tasks.borrow_mut().get_mut(key).and_then(|task| {
-            let future = task.future.take()?;
-            Some((future, Arc::clone(&task.handle)))
-        }) else {
-            return;
-        };
+        let task = |task: &mut Task| Some((task.future.take()?, Arc::clone(&task.handle)));
+        let task = self.tasks.borrow_mut().get_mut(key).and_then(task);
+        let Some((mut future, handle)) = task else { return };
         handle.is_queued.store(false, Ordering::Relaxed);
         let waker = Waker::from(handle);
         match future.as_mut().poll(&mut Context::from_waker(&waker)) {
@@ -108,8 +103,7 @@ impl Executor {
             Poll::Ready(()) => {
                 // What the future owns is dropped with it, and may wake or spawn tasks.
                 drop(future);
-                let task = self.tasks.borrow_mut().remove(key);
-                drop(task);
+                self.tasks.borrow_mut().remove(key);
             }
         }
     }

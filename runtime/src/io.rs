@@ -6,8 +6,9 @@ use ::wasi::cli::{stderr, stdin, stdout, terminal_stdout};
 use ::wasi::io::streams::{InputStream, OutputStream, StreamError};
 
 use crate::reactor::Source;
+use crate::runtime::Runtime;
 use crate::wasi::{Wasi, permitted, read};
-use crate::{current, yield_now};
+use crate::yield_now;
 
 /// How many bytes `blocking-write-and-flush` takes at a time, as WASI defines it.
 const BLOCKING_WRITE: usize = 4096;
@@ -28,7 +29,7 @@ pub fn stderr() -> Output {
 /// Standard input.
 pub fn stdin() -> Input {
     let stream = stdin::get_stdin();
-    Input { readable: Source::new(current().reactor(), stream.subscribe()), stream }
+    Input { readable: Source::new(Runtime::current().reactor(), stream.subscribe()), stream }
 }
 
 /// Writes `text` to standard output, and blocks until it was taken. An output that was closed takes everything.
@@ -45,11 +46,8 @@ pub fn print_error(text: &str) {
 }
 
 fn write_blocking(stream: &OutputStream, text: &str) {
-    for piece in text.as_bytes().chunks(BLOCKING_WRITE) {
-        if stream.blocking_write_and_flush(piece).is_err() {
-            return;
-        }
-    }
+    let mut pieces = text.as_bytes().chunks(BLOCKING_WRITE);
+    let _ = pieces.try_for_each(|piece| stream.blocking_write_and_flush(piece));
 }
 
 /// Whether standard output is a terminal.
@@ -66,7 +64,7 @@ pub struct Output {
 
 impl Output {
     fn new(stream: OutputStream) -> Self {
-        Output { writable: Source::new(current().reactor(), stream.subscribe()), stream }
+        Output { writable: Source::new(Runtime::current().reactor(), stream.subscribe()), stream }
     }
 
     /// Writes as many of `bytes` as there is room for, and returns how many; waits while there is no room.
@@ -74,16 +72,14 @@ impl Output {
     /// # Errors
     /// [`BrokenPipe`](ErrorKind::BrokenPipe) when the output was closed; any other kind when it cannot be written.
     pub async fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        loop {
+        let written = loop {
             match permitted(&self.stream).map_err(kind)? {
                 0 => self.writable.ready().await,
-                permitted => {
-                    let written = bytes.len().min(permitted);
-                    self.stream.write(&bytes[..written]).map_err(kind)?;
-                    return Ok(written);
-                }
+                permitted => break bytes.len().min(permitted),
             }
-        }
+        };
+        self.stream.write(&bytes[..written]).map_err(kind)?;
+        Ok(written)
     }
 
     /// Writes all of `bytes`; between each 16 KiB of them the other tasks have a turn. When the future is dropped before it is ready,

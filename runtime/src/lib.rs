@@ -2,7 +2,8 @@
 //!
 //! [`block_on`] runs a future, [`spawn`] adds tasks, [`net`] has sockets, [`time`] has timers, [`io`] has the standard streams. All of
 //! them exist in a component only (`wasm32-wasip2`). What they are made of, [`Runtime`], [`Stream`] and [`Listener`], also runs
-//! natively, on a model of the host, and is tested there.
+//! natively, on a model of the host, and is tested there. With the feature `futures-io`, a stream has the traits of that crate, so that
+//! the protocols of other libraries run on it.
 //!
 //! # What a host does, and what this runtime does about it
 //!
@@ -36,6 +37,8 @@
 #![cfg_attr(not(target_family = "wasm"), allow(rustdoc::broken_intra_doc_links))]
 
 mod executor;
+#[cfg(feature = "futures-io")]
+mod futures_io;
 mod host;
 mod listener;
 mod poll_set;
@@ -65,8 +68,6 @@ mod wasi;
 
 #[cfg(target_family = "wasm")]
 pub use crate::wasi::Wasi;
-#[cfg(target_family = "wasm")]
-pub(crate) use component::current;
 #[cfg(target_family = "wasm")]
 pub use component::{block_on, spawn};
 pub use host::Host;

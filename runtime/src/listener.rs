@@ -31,11 +31,8 @@ pub trait ListeningSocket: 'static {
     fn local_addr(&self) -> Result<SocketAddr, ErrorKind>;
 
     /// Ready when a connection may be pending.
-    fn acceptable(&self) -> HostPollable<Self>;
+    fn acceptable(&self) -> <HostOf<Self> as Host>::Pollable;
 }
-
-/// A pollable of the host of a listening socket.
-type HostPollable<L> = <HostOf<L> as Host>::Pollable;
 
 /// The host of a listening socket.
 type HostOf<L> = <<L as ListeningSocket>::Socket as Socket>::Host;
@@ -84,14 +81,12 @@ impl<L: ListeningSocket> Listener<L> {
     /// connection is closed. So wait a moment, and try again. [`ConnectionAborted`](ErrorKind::ConnectionAborted) is about one
     /// connection only, which its client has closed: try again at once.
     pub fn try_accept(&mut self) -> io::Result<Option<(Stream<L::Socket>, SocketAddr)>> {
-        let accepted = match self.socket.accept()? {
+        let mut accepted = self.socket.accept()?;
+        if accepted.is_none() {
             // Perhaps only the host's budget is spent; see `reactor.rs`.
-            None => {
-                self.runtime.reactor().refresh();
-                self.socket.accept()?
-            }
-            accepted => accepted,
-        };
+            self.runtime.reactor().refresh();
+            accepted = self.socket.accept()?;
+        }
         Ok(accepted.map(|(socket, address)| (Stream::new(&self.runtime, socket), address)))
     }
 

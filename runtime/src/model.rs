@@ -528,12 +528,17 @@ impl Client {
         self.from_server.reset.set(true);
     }
 
+    /// What has come by now.
+    pub fn received(&self) -> Vec<u8> {
+        self.from_server.read(usize::MAX)
+    }
+
     /// What has come, and nothing when the server has hung up.
     pub async fn receive(&self) -> Vec<u8> {
         while !self.from_server.has_news() {
             self.readable.ready().await;
         }
-        self.from_server.read(usize::MAX)
+        self.received()
     }
 
     /// Everything until the server hangs up.

@@ -64,27 +64,25 @@ impl PollSet {
         self.hot.push(interest);
     }
 
-    /// Takes out all hot waits that are not over, to ask about them. Waits that are no longer hot become cold.
-    pub(crate) fn take_hot(&mut self, now: u64, is_waiting: impl Fn(&Interest) -> bool) -> Vec<Interest> {
-        let mut hot = std::mem::take(&mut self.hot);
-        hot.retain(|interest| {
+    /// Forgets the hot waits that are over. Waits that are no longer hot become cold.
+    pub(crate) fn cool_down(&mut self, now: u64, is_waiting: impl Fn(&Interest) -> bool) {
+        self.hot.retain(|interest| {
             let is_hot = interest.since + HOT_FOR > now;
             if !is_hot && is_waiting(interest) {
                 self.cold.push_back(*interest);
             }
             is_hot && is_waiting(interest)
         });
-        hot
     }
 
-    /// Puts back those that were taken out and are not ready.
-    pub(crate) fn restore_hot(&mut self, hot: Vec<Interest>) {
-        self.hot = hot;
+    /// Makes all cold waits that are not over hot, to ask about all waits. Which of them are cold will turn out the next time.
+    pub(crate) fn warm_up(&mut self, is_waiting: impl Fn(&Interest) -> bool) {
+        self.hot.extend(self.cold.drain(..).filter(is_waiting));
     }
 
-    /// Takes out all cold waits that are not over.
-    pub(crate) fn take_cold(&mut self, is_waiting: impl Fn(&Interest) -> bool) -> impl Iterator<Item = Interest> {
-        self.cold.drain(..).filter(move |interest| is_waiting(interest))
+    /// The hot waits, to ask about them. Those that are ready are to be taken out.
+    pub(crate) fn hot(&mut self) -> &mut Vec<Interest> {
+        &mut self.hot
     }
 
     /// A source has become ready.
@@ -103,51 +101,34 @@ impl PollSet {
         Some(self.due_at).filter(|_| !self.cold.is_empty())
     }
 
-    /// A sweep, if one is due.
-    pub(crate) fn sweep(&self, now: u64) -> Option<Sweep> {
-        self.next_sweep().filter(|&due_at| now >= due_at)?;
-        Some(Sweep { left: self.cold.len(), began_at: now, most: now.saturating_sub(self.swept_at) / SWEEP_SHARE })
-    }
-}
-
-/// One sweep: as many pieces as fit into a tenth of the time since the last one, and no wait twice.
-pub(crate) struct Sweep {
-    /// How many cold waits this sweep has not come to.
-    left: usize,
-    began_at: u64,
-    /// How many nanoseconds it may take.
-    most: u64,
-}
-
-impl Sweep {
-    /// Takes the next piece out of the cold waits: the first one in any case, others as long as there is time left at `now`.
-    pub(crate) fn next(
+    /// Sweeps, if that is due: takes as many pieces out of the cold waits as fit into a tenth of the time since the last sweep, at least
+    /// one, and no wait twice. `ask` takes those that are ready out of a piece, and returns the time; the others go behind the
+    /// cold waits that are left.
+    pub(crate) fn sweep<S>(
         &mut self,
-        set: &mut PollSet,
-        now: u64,
-        is_waiting: impl Fn(&Interest) -> bool,
-    ) -> Option<Vec<Interest>> {
-        if self.left == 0 || now.saturating_sub(self.began_at) > self.most {
-            return None;
+        began_at: u64,
+        sources: &mut S,
+        is_waiting: impl Fn(&S, &Interest) -> bool,
+        ask: impl Fn(&mut S, &mut Vec<Interest>) -> u64,
+    ) {
+        if self.next_sweep().is_none_or(|due_at| began_at < due_at) {
+            return;
         }
-        let mut piece = Vec::with_capacity(self.left.min(SWEEP_PIECE));
-        while self.left > 0 && piece.len() < SWEEP_PIECE {
-            self.left -= 1;
-            piece.extend(set.cold.pop_front().filter(&is_waiting));
+        let most = began_at.saturating_sub(self.swept_at) / SWEEP_SHARE;
+        let (mut left, mut now) = (self.cold.len(), began_at);
+        while left > 0 && now.saturating_sub(began_at) <= most {
+            let mut piece = Vec::with_capacity(left.min(SWEEP_PIECE));
+            while left > 0 && piece.len() < SWEEP_PIECE {
+                left -= 1;
+                piece.extend(self.cold.pop_front().filter(|interest| is_waiting(sources, interest)));
+            }
+            self.quiet += piece.len();
+            now = ask(sources, &mut piece);
+            self.cold.extend(piece);
         }
-        set.quiet += piece.len();
-        Some(piece)
-    }
-
-    /// Puts those of a piece that are not ready behind the other cold waits.
-    pub(crate) fn restore(&self, set: &mut PollSet, piece: Vec<Interest>) {
-        set.cold.extend(piece);
-    }
-
-    /// Ends the sweep. The longer it took, the later the next one is due.
-    pub(crate) fn end(self, set: &mut PollSet, now: u64) {
-        let took = now.saturating_sub(self.began_at);
-        set.swept_at = now;
-        set.due_at = now + (took * (SWEEP_SHARE - 1)).clamp(LEAST_PAUSE, LONGEST_PAUSE);
+        // The longer it took, the later the next one is due.
+        let took = now.saturating_sub(began_at);
+        self.swept_at = now;
+        self.due_at = now + (took * (SWEEP_SHARE - 1)).clamp(LEAST_PAUSE, LONGEST_PAUSE);
     }
 }

@@ -33,16 +33,16 @@
 //! requests could be answered in that time. So not every call asks about every pollable; `poll_set.rs` says which it asks about.
 
 use std::cell::{Cell, RefCell};
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::mem;
-use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
 use slab::Slab;
 
 use crate::host::Host;
 use crate::poll_set::{Interest, PollSet};
-use crate::timers::{Key, Timers};
+use crate::task::yield_now;
+use crate::timers::Timers;
 
 /// How many nanoseconds tasks may run until the reactor looks at the clock, and at what is ready.
 const LONGEST_TURN: u64 = 20_000_000;
@@ -141,7 +141,6 @@ impl<H: Host> Reactor<H> {
     }
 
     /// The earliest deadline.
-    #[cfg(test)]
     pub(crate) fn earliest_deadline(&self) -> Option<u64> {
         self.timers.borrow().earliest()
     }
@@ -156,10 +155,22 @@ impl<H: Host> Reactor<H> {
         self.host.poll(&[&self.budget_probe]);
     }
 
-    /// Makes the host take a turn although tasks could run: it has other things to do, too, and may take a component that never
-    /// pauses for an endless loop.
-    pub(crate) fn pause(&self) {
-        self.host.poll(&[&self.host.alarm(HOST_PAUSE)]);
+    /// Waits until the clock has reached `deadline`, in nanoseconds.
+    pub(crate) async fn sleep_until(&self, deadline: u64) {
+        let key = Cell::new(None);
+        let _clear = OnDrop(|| key.get().into_iter().for_each(|key| self.timers.borrow_mut().clear(key)));
+        poll_fn(|context| {
+            if deadline <= self.now() {
+                return Poll::Ready(());
+            }
+            let mut timers = self.timers.borrow_mut();
+            key.set(Some(match key.get() {
+                Some(key) => timers.renew(key, context.waker()),
+                None => timers.set(deadline, context.waker().clone()),
+            }));
+            Poll::Pending
+        })
+        .await;
     }
 
     /// Waits until the host has had a turn, in which it notices everything that has come by then. Before that turn its knowledge of
@@ -167,15 +178,10 @@ impl<H: Host> Reactor<H> {
     /// later what came meanwhile.
     pub(crate) async fn host_turn(&self) {
         let round = self.round();
-        poll_fn(|context| {
-            if self.round() != round {
-                return Poll::Ready(());
-            }
+        while self.round() == round {
             self.is_host_turn_wanted.set(true);
-            context.waker().wake_by_ref();
-            Poll::Pending
-        })
-        .await;
+            yield_now().await;
+        }
     }
 
     /// Finds out what is ready, and wakes the tasks that wait for that. With `block` it waits until something is.
@@ -183,6 +189,10 @@ impl<H: Host> Reactor<H> {
     /// # Panics
     /// With `block`, when no task waits for anything: that wait would never end.
     pub(crate) fn wait(&self, block: bool) {
+        if !block && self.is_late() {
+            // Tasks could run, but the host has other things to do, too, and may take a component that never pauses for an endless loop.
+            self.host.poll(&[&self.host.alarm(HOST_PAUSE)]);
+        }
         self.round.set(self.round.get() + 1);
         if self.is_host_turn_wanted.take() {
             // The first poll of an alarm of zero is a turn of wasmtime: one to notice what came, one to write what now has room.
@@ -193,13 +203,10 @@ impl<H: Host> Reactor<H> {
         for waker in self.poll(block) {
             waker.wake();
         }
-        loop {
-            // One at a time: a waker may do anything, so the timers must not be borrowed while it is called.
-            let passed = self.timers.borrow_mut().take_passed(self.now());
-            match passed {
-                Some(waker) => waker.wake(),
-                None => break,
-            }
+        // One at a time: a waker may do anything, so the timers must not be borrowed while it is called.
+        let take_passed = || self.timers.borrow_mut().take_passed(self.now());
+        while let Some(waker) = take_passed() {
+            waker.wake();
         }
     }
 
@@ -210,30 +217,26 @@ impl<H: Host> Reactor<H> {
 
         // Since the last wake-up all tasks have had a turn, and that takes time.
         self.now.set(self.host.now());
-        let mut asked = set.take_hot(self.now(), |interest| sources.is_waiting(interest));
-        if !block || !asked.is_empty() {
-            self.sweep(sources, set);
+        set.cool_down(self.now(), |interest| sources.is_waiting(interest));
+        if !block || !set.hot().is_empty() {
+            set.sweep(self.now(), sources, Sources::is_waiting, |sources, piece| {
+                self.ask(sources, piece, Some(&self.always_ready));
+                self.host.now()
+            });
         }
         let block = block && sources.woken.is_empty();
-        let mut wake_at = set.next_sweep();
-        if block && (asked.is_empty() || set.is_quiet()) {
-            // Which of them are cold will turn out the next time.
-            asked.extend(set.take_cold(|interest| sources.is_waiting(interest)));
-            wake_at = None;
+        if block && (set.hot().is_empty() || set.is_quiet()) {
+            set.warm_up(|interest| sources.is_waiting(interest));
         }
         if block {
-            self.set_alarm(wake_at);
+            self.set_alarm(set.next_sweep());
             let alarm = self.alarm.borrow();
             let alarm = alarm.as_ref().map(|(_, pollable)| pollable);
-            assert!(
-                !asked.is_empty() || alarm.is_some(),
-                "deadlock: each task waits, and none of them for a source or a deadline"
-            );
-            self.ask(sources, &mut asked, alarm);
-        } else if !asked.is_empty() {
-            self.ask(sources, &mut asked, Some(&self.always_ready));
+            assert!(!set.hot().is_empty() || alarm.is_some(), "deadlock: no task waits for a source or a deadline");
+            self.ask(sources, set.hot(), alarm);
+        } else if !set.hot().is_empty() {
+            self.ask(sources, set.hot(), Some(&self.always_ready));
         }
-        set.restore_hot(asked);
         if !sources.woken.is_empty() {
             set.note_activity();
         }
@@ -241,30 +244,14 @@ impl<H: Host> Reactor<H> {
         mem::take(&mut sources.woken)
     }
 
-    /// Asks about some of the cold waits, if it is time for that.
-    fn sweep(&self, sources: &mut Sources<H::Pollable>, set: &mut PollSet) {
-        let Some(mut sweep) = set.sweep(self.now()) else { return };
-        let mut now = self.now();
-        while let Some(mut piece) = sweep.next(set, now, |interest| sources.is_waiting(interest)) {
-            self.ask(sources, &mut piece, Some(&self.always_ready));
-            sweep.restore(set, piece);
-            now = self.host.now();
-        }
-        sweep.end(set, now);
-    }
-
     /// Sees to it that the alarm rings at the earliest deadline, or at `wake_at`, at the latest.
     fn set_alarm(&self, wake_at: Option<u64>) {
-        let earliest = self.timers.borrow().earliest().into_iter().chain(wake_at).min();
+        let earliest = self.earliest_deadline().into_iter().chain(wake_at).min();
         let mut alarm = self.alarm.borrow_mut();
-        let rings_at = alarm.as_ref().map_or(u64::MAX, |(at, _)| *at);
-        match earliest {
-            None => *alarm = None,
-            Some(earliest) if earliest < rings_at || rings_at <= self.now() => {
-                let left = earliest.saturating_sub(self.now());
-                *alarm = Some((earliest, self.host.alarm(left)));
-            }
-            Some(_) => {}
+        // An alarm that has rung is of no use any more, and neither is one that would ring too late.
+        alarm.take_if(|(rings_at, _)| *rings_at <= self.now() || earliest.is_none_or(|earliest| earliest < *rings_at));
+        if let (Some(earliest), None) = (earliest, &*alarm) {
+            *alarm = Some((earliest, self.host.alarm(earliest.saturating_sub(self.now()))));
         }
     }
 
@@ -323,8 +310,29 @@ impl<H: Host> Source<H> {
     }
 
     /// Waits until the pollable is ready. It may be reported ready too often, never too seldom.
-    pub(crate) fn ready(&self) -> Ready<'_, H> {
-        Ready { source: self, is_waiting: false }
+    pub(crate) async fn ready(&self) {
+        let mut is_waiting = false;
+        let _cancel = OnDrop(|| self.reactor.sources.borrow_mut().slots[self.key].waker = None);
+        poll_fn(|context| self.poll_ready(context, mem::replace(&mut is_waiting, true))).await;
+    }
+
+    /// Begins a wait, or goes on with one that `is_waiting`: the reactor wakes the task of `context` once the pollable is ready.
+    pub(crate) fn poll_ready(&self, context: &mut Context<'_>, is_waiting: bool) -> Poll<()> {
+        // The reactor takes the waker out when the pollable is ready. A waker that is still there means: not ready.
+        let Sources { slots, waits, .. } = &mut *self.reactor.sources.borrow_mut();
+        let slot = &mut slots[self.key];
+        match &mut slot.waker {
+            None if is_waiting => return Poll::Ready(()),
+            Some(waker) => waker.clone_from(context.waker()),
+            none => {
+                *none = Some(context.waker().clone());
+                *waits += 1;
+                slot.number = *waits;
+                let interest = Interest { key: self.key, number: *waits, since: self.reactor.now() };
+                self.reactor.set.borrow_mut().insert(interest);
+            }
+        }
+        Poll::Pending
     }
 }
 
@@ -338,88 +346,11 @@ impl<H: Host> Drop for Source<H> {
     }
 }
 
-/// Waits for a [`Source`].
-pub(crate) struct Ready<'s, H: Host> {
-    source: &'s Source<H>,
-    is_waiting: bool,
-}
+/// Calls a function when it is dropped: at the end of a wait, or when the future that waits is dropped.
+struct OnDrop<F: Fn()>(F);
 
-impl<H: Host> Future for Ready<'_, H> {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        // The reactor takes the waker out when the pollable is ready. A waker that is still there means: not ready.
-        let reactor = &self.source.reactor;
-        let Sources { slots, waits, .. } = &mut *reactor.sources.borrow_mut();
-        let slot = &mut slots[self.source.key];
-        match &mut slot.waker {
-            None if self.is_waiting => {
-                self.is_waiting = false;
-                return Poll::Ready(());
-            }
-            Some(waker) => waker.clone_from(context.waker()),
-            none => {
-                *none = Some(context.waker().clone());
-                *waits += 1;
-                slot.number = *waits;
-                let interest = Interest { key: self.source.key, number: *waits, since: reactor.now() };
-                reactor.set.borrow_mut().insert(interest);
-            }
-        }
-        self.is_waiting = true;
-        Poll::Pending
-    }
-}
-
-impl<H: Host> Drop for Ready<'_, H> {
+impl<F: Fn()> Drop for OnDrop<F> {
     fn drop(&mut self) {
-        if self.is_waiting {
-            self.source.reactor.sources.borrow_mut().slots[self.source.key].waker = None;
-        }
-    }
-}
-
-/// Waits until the monotonic clock has reached a deadline.
-pub(crate) struct Sleep<H: Host> {
-    reactor: &'static Reactor<H>,
-    deadline: u64,
-    key: Option<Key>,
-}
-
-impl<H: Host> Sleep<H> {
-    /// A wait until `deadline`, in nanoseconds.
-    pub(crate) fn until(reactor: &'static Reactor<H>, deadline: u64) -> Self {
-        Sleep { reactor, deadline, key: None }
-    }
-
-    fn clear(&mut self) {
-        if let Some(key) = self.key.take() {
-            self.reactor.timers.borrow_mut().clear(key);
-        }
-    }
-}
-
-impl<H: Host> Future for Sleep<H> {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        if self.deadline <= self.reactor.now() {
-            self.clear();
-            return Poll::Ready(());
-        }
-        let mut timers = self.reactor.timers.borrow_mut();
-        let key = match self.key {
-            Some(key) => timers.renew(key, context.waker()),
-            None => timers.set(self.deadline, context.waker().clone()),
-        };
-        drop(timers);
-        self.key = Some(key);
-        Poll::Pending
-    }
-}
-
-impl<H: Host> Drop for Sleep<H> {
-    fn drop(&mut self) {
-        self.clear();
+        (self.0)();
     }
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::executor::Executor;
 use crate::host::Host;
-use crate::reactor::{Reactor, Sleep};
+use crate::reactor::Reactor;
 
 /// A runtime on a host. A clone is a handle to the same runtime.
 ///
@@ -47,7 +47,7 @@ impl<H: Host + 'static> Runtime<H> {
         async move {
             // 584 years of nanoseconds fit; a later deadline never comes.
             let deadline = u64::try_from(deadline.as_nanos()).unwrap_or(u64::MAX);
-            Sleep::until(reactor, deadline).await;
+            reactor.sleep_until(deadline).await;
         }
     }
 
@@ -67,29 +67,20 @@ impl<H: Host + 'static> Runtime<H> {
         let output = Rc::new(RefCell::new(None));
         let result = Rc::clone(&output);
         self.spawn(async move {
-            let value = main.await;
-            *result.borrow_mut() = Some(value);
+            result.replace(Some(main.await));
         });
         loop {
             let is_idle = self.turn();
             if let Some(value) = output.take() {
                 return value;
             }
-            self.wait(is_idle);
+            self.reactor.wait(is_idle);
         }
     }
 
     /// Gives each task that was woken a turn. Returns whether none is left that could run.
     pub(crate) fn turn(&self) -> bool {
         self.executor.turn(|| self.reactor.is_late())
-    }
-
-    /// Finds out which tasks can run; waits for that if none could (`is_idle`).
-    pub(crate) fn wait(&self, is_idle: bool) {
-        if !is_idle && self.reactor.is_late() {
-            self.reactor.pause();
-        }
-        self.reactor.wait(is_idle);
     }
 }
 

@@ -1,12 +1,12 @@
-//! The reactor under schedules that nobody has thought of: thousands of them, at random, against the model of the host with
-//! its budget of 128 and its order, and with time that passes while it is asked.
+//! The reactor under thousands of random schedules, against the model of the host with its budget of 128 and its order, and with time
+//! that passes during each poll.
 //!
-//! What is promised, and held here against every one of them:
+//! The rules that each schedule must keep:
 //!
-//! * Who is hot and ready is served in the next round.
-//! * Who is cold and ready is served after as many sweeps as a lap has, whoever is hot meanwhile, and in the next round when
-//!   nobody is.
-//! * Nothing is lost, and nobody is served who was not ready.
+//! * A task whose pollable is hot and ready runs in the next round.
+//! * A task whose pollable is cold and ready runs after as many sweeps as a lap has, however many are hot meanwhile; and in the next
+//!   round when none is hot.
+//! * No wake-up is lost, and no task runs whose pollable was not ready.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -22,7 +22,7 @@ use crate::runtime::Runtime;
 /// How many nanoseconds it takes to ask about one thing, as in wasmtime 48.
 const COST: u64 = 270;
 
-/// How long who waits is hot.
+/// For how long a wait is hot, in nanoseconds.
 const WARM: u64 = 500_000_000;
 
 /// How long it takes at the most until the next sweep is due.
@@ -77,23 +77,23 @@ impl World {
         }
     }
 
-    /// The host is asked, and who is said to be ready has a turn.
+    /// Polls the host, and runs the tasks whose pollables it reports.
     fn round(&self, idle: bool) -> bool {
-        self.runtime.wait(idle);
+        self.runtime.reactor().wait(idle);
         self.runtime.turn()
     }
 
-    /// The same, and what is promised is held against it.
+    /// The same, and checks the rules.
     fn checked_round(&mut self, context: &str) {
         let now = self.model.now();
-        let nobody_is_hot = self.things.iter().all(|thing| now - thing.since >= WARM);
+        let none_is_hot = self.things.iter().all(|thing| now - thing.since >= WARM);
         let due: Vec<bool> = self.things.iter().map(|thing| thing.ready.get()).collect();
         self.round(true);
         let lap = self.things.len().div_ceil(PIECE);
         for (index, (thing, due)) in self.things.iter_mut().zip(due).enumerate() {
             if thing.ready.get() && due {
                 assert!(now - thing.since >= WARM, "{context}: {index} is hot, and was not served");
-                assert!(!nobody_is_hot, "{context}: {index} was not served, and nobody was hot");
+                assert!(!none_is_hot, "{context}: {index} was not served, and none was hot");
                 thing.sweeps += 1;
                 assert!(thing.sweeps <= lap, "{context}: {index} was not served in {lap} sweeps");
             } else if due {
@@ -122,7 +122,7 @@ impl Thing {
 }
 
 #[test]
-fn whoever_is_ready_is_served_in_time_whatever_happens() {
+fn each_ready_task_runs_in_time_whatever_happens() {
     for seed in 0..2000 {
         let mut random = Rng::with_seed(seed);
         // Most worlds are small, some larger than the budget, and some than a piece.
@@ -147,7 +147,7 @@ fn whoever_is_ready_is_served_in_time_whatever_happens() {
                 world.raise(any);
             }
             world.model.set_budget(random.u32(0..=BUDGET));
-            // Whoever is ready has been since before the next sweep is due.
+            // All that are ready have been ready since before the next sweep is due.
             world.model.pass(PAUSE + random.choice([0, 1_000_000, 200_000_000, 700_000_000]).expect("some"));
             world.checked_round(&context);
         }
@@ -162,7 +162,7 @@ fn whoever_is_ready_is_served_in_time_whatever_happens() {
     }
 }
 
-/// A world in which nobody has become ready for long.
+/// A world in which no pollable has become ready for long.
 fn cold(things: usize) -> World {
     let world = World::new(things);
     world.model.pass(WARM);
@@ -190,7 +190,7 @@ fn a_wake_up_costs_what_the_active_ones_cost_however_many_are_idle() {
 }
 
 #[test]
-fn when_nobody_is_active_the_host_is_asked_once_and_never_again() {
+fn when_no_connection_is_active_the_host_is_polled_once_and_never_again() {
     let world = cold(5_000);
     world.round(true);
     let (polls, now) = (world.model.polls(), world.model.now());
@@ -200,7 +200,7 @@ fn when_nobody_is_active_the_host_is_asked_once_and_never_again() {
 }
 
 #[test]
-fn a_cold_one_is_heard_within_a_lap_although_the_hot_ones_leave_no_pause() {
+fn a_cold_pollable_is_noticed_within_a_sweep_although_the_hot_ones_leave_no_pause() {
     let mut world = cold(10_000);
     let last = world.things.len() - 1;
     world.raise(last);

@@ -185,14 +185,13 @@ impl<S: Socket> Stream<S> {
 
     /// Writes what there is room for; `None` while there is no room.
     pub(crate) fn try_write(&mut self, bytes: &[u8]) -> Result<Option<usize>, ErrorKind> {
-        match self.permitted()? {
-            0 => Ok(None),
-            permitted => {
-                let written = bytes.len().min(permitted);
-                self.parts().socket.write(&bytes[..written])?;
-                Ok(Some(written))
-            }
+        let permitted = self.permitted()?;
+        if permitted == 0 {
+            return Ok(None);
         }
+        let written = bytes.len().min(permitted);
+        self.parts().socket.write(&bytes[..written])?;
+        Ok(Some(written))
     }
 
     /// Whether the system has not yet taken all that was written.
@@ -201,16 +200,15 @@ impl<S: Socket> Stream<S> {
     }
 
     /// How many bytes may be written now; 0 while the peer makes no room.
-    fn permitted(&mut self) -> Result<usize, ErrorKind> {
+    pub(crate) fn permitted(&mut self) -> Result<usize, ErrorKind> {
         let parts = self.parts();
-        match parts.socket.check_write()? {
-            0 => {
-                // Perhaps only the host's budget is spent; see `reactor.rs`.
-                parts.runtime.reactor().refresh();
-                parts.socket.check_write()
-            }
-            permitted => Ok(permitted),
+        let permitted = parts.socket.check_write()?;
+        if permitted > 0 {
+            return Ok(permitted);
         }
+        // Perhaps only the host's budget is spent; see `reactor.rs`.
+        parts.runtime.reactor().refresh();
+        parts.socket.check_write()
     }
 
     /// Ready when there is something to read.

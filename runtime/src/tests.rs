@@ -187,3 +187,14 @@ fn a_stream_may_be_dropped_with_a_write_in_flight() {
     });
     drop(client);
 }
+
+#[test]
+fn the_echo_server_of_the_readme_is_the_example() {
+    let (_, block) = include_str!("../README.md").split_once("```rust,no_run\n").expect("a block of Rust");
+    let (block, _) = block.split_once("```").expect("the end of the block");
+    let (example, _) =
+        include_str!("../examples/echo.rs").split_once("\n/// Outside a component").expect("a native part");
+    let is_code = |line: &&str| !line.starts_with("//!") && *line != "#[cfg(target_family = \"wasm\")]";
+    let example: Vec<_> = example.lines().filter(is_code).collect();
+    assert_eq!(example.join("\n").trim(), block.trim());
+}

@@ -6,7 +6,7 @@ use std::ops::{Add, Sub};
 use std::pin::pin;
 use std::time::Duration;
 
-use crate::{Either, current, race};
+use crate::{Either, Runtime, race};
 
 /// A moment on the monotonic clock of the host. It is read once a round, so it stands still while the tasks of a round run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -15,7 +15,7 @@ pub struct Instant(Duration);
 impl Instant {
     /// This moment.
     pub fn now() -> Self {
-        Instant(current().now())
+        Instant(Runtime::current().now())
     }
 
     /// The time since then; none, if that moment is still to come.
@@ -47,7 +47,7 @@ pub async fn sleep(duration: Duration) {
 
 /// Waits until `deadline`.
 pub async fn sleep_until(deadline: Instant) {
-    current().sleep_until(deadline.0).await;
+    Runtime::current().sleep_until(deadline.0).await;
 }
 
 /// A [`timeout`] has passed.

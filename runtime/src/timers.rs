@@ -42,13 +42,11 @@ impl Timers {
 
     /// Replaces the waker of a deadline, which is set again if it has passed.
     pub(crate) fn renew(&mut self, key: Key, waker: &Waker) -> Key {
-        match self.wakers.get_mut(key.slot) {
-            Some((number, old)) if *number == key.number => {
-                old.clone_from(waker);
-                key
-            }
-            _ => self.set(key.deadline, waker.clone()),
+        if !is_set(&self.wakers, &key) {
+            return self.set(key.deadline, waker.clone());
         }
+        self.wakers[key.slot].1.clone_from(waker);
+        key
     }
 
     /// Clears a deadline, if it has not passed.

@@ -4,7 +4,7 @@
 //! <https://github.com/WebAssembly/wasi-sockets>).
 
 use std::io::{self, ErrorKind};
-use std::net::{IpAddr, SocketAddr, SocketAddrV6};
+use std::net::{SocketAddr, SocketAddrV6};
 use std::time::{Duration, SystemTime};
 
 use ::wasi::clocks::{monotonic_clock, wall_clock};
@@ -15,10 +15,10 @@ use ::wasi::sockets::network::{ErrorCode, IpAddressFamily, IpSocketAddress, Ipv4
 use ::wasi::sockets::tcp::{self, ShutdownType};
 use ::wasi::sockets::tcp_create_socket::create_tcp_socket;
 
-use crate::current;
 use crate::host::Host;
 use crate::listener::{Listener, ListeningSocket};
 use crate::reactor::Source;
+use crate::runtime::Runtime;
 use crate::stream::{Socket, Stream};
 
 /// The host that this component runs in.
@@ -112,7 +112,7 @@ impl TcpSocket {
         self.0.set_listen_backlog_size(backlog.into()).map_err(kind)?;
         self.0.start_listen().map_err(kind)?;
         self.finish(tcp::TcpSocket::finish_listen)?;
-        Ok(Listener::new(&current(), Listening(self.0)))
+        Ok(Listener::new(&Runtime::current(), Listening(self.0)))
     }
 
     /// Connects to `address`.
@@ -120,7 +120,7 @@ impl TcpSocket {
     /// # Errors
     /// What the host says: [`ConnectionRefused`](ErrorKind::ConnectionRefused), and others.
     pub async fn connect(self, address: SocketAddr) -> io::Result<Stream<Connected>> {
-        let runtime = current();
+        let runtime = Runtime::current();
         self.0.start_connect(&instance_network(), to_wasi(address)).map_err(kind)?;
         let (input, output) = loop {
             match self.0.finish_connect() {
@@ -256,23 +256,21 @@ fn local_address(socket: &tcp::TcpSocket) -> Result<SocketAddr, ErrorKind> {
 
 fn to_wasi(address: SocketAddr) -> IpSocketAddress {
     match address {
-        SocketAddr::V4(address) => {
-            IpSocketAddress::Ipv4(Ipv4SocketAddress { port: address.port(), address: address.ip().octets().into() })
+        SocketAddr::V4(v4) => {
+            IpSocketAddress::Ipv4(Ipv4SocketAddress { port: v4.port(), address: v4.ip().octets().into() })
         }
-        SocketAddr::V6(address) => IpSocketAddress::Ipv6(Ipv6SocketAddress {
-            port: address.port(),
-            flow_info: address.flowinfo(),
-            address: address.ip().segments().into(),
-            scope_id: address.scope_id(),
+        SocketAddr::V6(v6) => IpSocketAddress::Ipv6(Ipv6SocketAddress {
+            port: v6.port(),
+            flow_info: v6.flowinfo(),
+            address: v6.ip().segments().into(),
+            scope_id: v6.scope_id(),
         }),
     }
 }
 
 fn from_wasi(address: IpSocketAddress) -> SocketAddr {
     match address {
-        IpSocketAddress::Ipv4(address) => {
-            SocketAddr::new(IpAddr::V4(<[u8; 4]>::from(address.address).into()), address.port)
-        }
+        IpSocketAddress::Ipv4(Ipv4SocketAddress { port, address }) => (<[u8; 4]>::from(address), port).into(),
         IpSocketAddress::Ipv6(Ipv6SocketAddress { port, flow_info, address, scope_id }) => {
             SocketAddrV6::new(<[u16; 8]>::from(address).into(), port, flow_info, scope_id).into()
         }

@@ -3,8 +3,8 @@
 
 #[cfg(target_family = "wasm")]
 use hello_server::{
+    app::App,
     http::{Content, Fault, Request, Response},
-    site::Site,
 };
 #[cfg(target_family = "wasm")]
 use wstd::http::{self, Body, Error, body::util::BodyExt as _};
@@ -20,7 +20,7 @@ async fn main(request: http::Request<Body>) -> Result<http::Response<Body>, Erro
     let fields: Vec<_> = head.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
     let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
     let answered = match Request::new(head.method.as_str(), target, &fields) {
-        Ok(request) => read(body).await?.map(|body| Site::HELLO.answer(&request.with_body(&body))),
+        Ok(request) => read(body).await?.map(|body| App::HELLO.answer(&request.with_body(&body))),
         Err(fault) => Err(fault),
     };
     respond(answered.unwrap_or_else(Fault::response))
@@ -29,10 +29,10 @@ async fn main(request: http::Request<Body>) -> Result<http::Response<Body>, Erro
 /// The whole body, as far as the answer wants to see it; or that it is too long.
 #[cfg(target_family = "wasm")]
 async fn read(body: Body) -> Result<Result<Vec<u8>, Fault>, Error> {
-    let mut content = Content::new(Site::HELLO.body_limit);
-    // Nobody has to send what is too long before that is said.
+    let mut content = Content::new(App::HELLO.body_limit);
+    // A body that is too long is refused before the client sends it.
     if let Some(length) = body.content_length()
-        && let Err(fault) = Content::new(Site::HELLO.body_limit).announce(length)
+        && let Err(fault) = Content::new(App::HELLO.body_limit).announce(length)
     {
         return Ok(Err(fault));
     }
@@ -62,7 +62,7 @@ fn respond(response: Response) -> Result<http::Response<Body>, Error> {
     Ok(head.header("Content-Length", length).body(response.body().into())?)
 }
 
-/// Outside a component nobody asks.
+/// Outside a component there is no host that sends requests.
 #[cfg(not(target_family = "wasm"))]
 fn main() -> std::process::ExitCode {
     eprintln!("hello-http: this is a WebAssembly component, built here as a native program");

@@ -2,7 +2,7 @@
 //!
 //! This server mostly answers without looking at the content, but it has to know where it ends, because the next request on
 //! the connection begins there. The chunked coding is read to the letter: carriage return and line feed, hexadecimal
-//! digits and nothing else, because whatever two readers could read differently, somebody will use to smuggle a request.
+//! digits and nothing else, because a body that two readers read differently can smuggle a request.
 
 use super::{Fault, MAX_BODY, MAX_CHUNK_OVERHEAD, is_field_value, is_token};
 
@@ -144,8 +144,8 @@ impl Part {
 const SIZE_DIGITS: u8 = 16;
 
 impl Body {
-    /// A body that has not begun, and will be thrown away. A length beyond [`MAX_BODY`] is refused at once, before anybody
-    /// sends it.
+    /// A body that has not begun, and will be thrown away. A length beyond [`MAX_BODY`] is refused at once, before the
+    /// client sends the body.
     ///
     /// # Errors
     /// That.
@@ -175,7 +175,7 @@ impl Body {
         self.state == State::End
     }
 
-    /// What is in it, as far as somebody wanted to see it.
+    /// The content that was kept; see [`Content::new`].
     pub fn into_content(self) -> Vec<u8> {
         self.content.into_bytes()
     }

@@ -111,7 +111,7 @@ pub(crate) const CASES: &[Case] = &[
     case("RFC 9112 section 2.2", b"GET / HTTP/1.1\r\nHost: a\r\n\r\n\r\n\r\n", "200 400 EmptyRequestLine closed"),
     case("RFC 9112 section 2.2", b"\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", "400 EmptyRequestLine closed"),
     case("RFC 9112 section 2.2", b"\rGET / HTTP/1.1\r\nHost: a\r\n\r\n", "400 Method closed"),
-    // A line feed alone ends a line of the head, as it does when somebody types a request.
+    // A line feed alone ends a line of the head, as in a request that is typed by hand.
     case("RFC 9112 section 2.2", b"GET / HTTP/1.1\nHost: a\n\n", "200 open"),
     case("RFC 9112 section 2.2", b"GET / HTTP/1.1\nHost: a\r\n\r\n", "200 open"),
     case(
@@ -126,7 +126,7 @@ pub(crate) const CASES: &[Case] = &[
     case("RFC 9112 section 2.2", b"GET / HTTP/1.1\r\nHost: a\r\n\r\r\n\r\n", "400 BareCarriageReturn closed"),
     // Without any line feed not even the request line has ended.
     case("RFC 9112 section 2.2", b"GET / HTTP/1.1\rHost: a\r\r", "400 BareCarriageReturn closed"),
-    // A blank before the first field could hide it from somebody else.
+    // A blank before the first field could hide the field from another reader.
     case("RFC 9112 section 2.2", b"GET / HTTP/1.1\r\n Host: a\r\n\r\n", "400 ObsoleteFold closed"),
     // RFC 9112 section 2.3 and RFC 9110 section 2.5: a higher minor version is read as the highest known one.
     case("RFC 9110 section 2.5", b"GET / HTTP/1.2\r\nHost: a\r\n\r\n", "200 open"),
@@ -278,7 +278,7 @@ pub(crate) const CASES: &[Case] = &[
           Upgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n\r\n",
         "200 open",
     ),
-    // RFC 9112 section 9.3: the connection stays open, in HTTP/1.1 until somebody says otherwise.
+    // RFC 9112 section 9.3: in HTTP/1.1 the connection stays open until one side says `close`.
     case("RFC 9112 section 9.3", b"GET / HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", "200 200 open"),
     case("RFC 9112 section 9.3", b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", "200 closed"),
     case("RFC 9112 section 9.3", b"GET / HTTP/1.1\r\nHost: a\r\nConnection: CLOSE\r\n\r\n", "200 closed"),
@@ -408,7 +408,7 @@ pub(crate) const CASES: &[Case] = &[
           hello",
         "400 ContentLength closed",
     ),
-    // A body is at most 1 MiB. A longer one is refused before anybody sends it.
+    // A body is at most 1 MiB. A longer body is refused before the client sends it.
     case("RFC 9110 section 15.5.14", b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1048576\r\n\r\n", "open"),
     case("RFC 9110 section 15.5.14", &BODY_MEBIBYTE, "200 open"),
     case(
@@ -560,7 +560,7 @@ pub(crate) const CASES: &[Case] = &[
           5\r\nhello\r\nffffffffffffffff\r\n",
         "413 BodyTooLong closed",
     ),
-    // RFC 9112 section 7.1.1: extensions are skipped, as nobody here knows any.
+    // RFC 9112 section 7.1.1: extensions are skipped, because this server knows none.
     case(
         "RFC 9112 section 7.1.1",
         b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n\
@@ -928,7 +928,7 @@ pub(crate) const CASES: &[Case] = &[
     case("RFC 6585 section 5", &FIELDS_101_SO_FAR, "431 TooManyFields closed"),
     case("RFC 6585 section 5", &FIELD_BEHIND_16384, "431 HeadTooLong closed"),
     case("RFC 6585 section 5", &FIELD_WITHIN_16384, "400 FieldName closed"),
-    // RFC 8446 section 5.1: somebody typed https. A handshake has no line that could end, so its first byte has to do.
+    // RFC 8446 section 5.1: `https://` typed by mistake. A TLS handshake has no end of a line, so its first byte decides.
     case("RFC 8446 section 5.1", b"\x16", "400 Tls closed"),
     case("RFC 8446 section 5.1", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", "400 Tls closed"),
     case("RFC 8446 section 5.1", b"\r\n\x16\x03\x01", "400 Tls closed"),

@@ -1,5 +1,5 @@
-//! Everything that can be wrong with a request, one variant a cause, each with its status, a sentence for somebody who
-//! is learning, and the section that says so.
+//! Everything that can be wrong with a request, one variant a cause, each with its status, a sentence for
+//! learners, and the section of the RFC.
 
 use super::{ALLOW, Response};
 
@@ -8,7 +8,7 @@ use super::{ALLOW, Response};
 macro_rules! faults {
     ($($(#[$doc:meta])* $fault:ident, $status:literal, $section:literal, $sentence:literal;)*) => {
         /// Why a request is refused. Each becomes a reply in one place, [`Fault::response`], and the connection is closed after
-        /// it: once a message is not understood, nobody can tell where the next one begins.
+        /// it: once a message is not understood, the beginning of the next one is unknown.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub enum Fault {
             $($(#[$doc])* $fault,)*
@@ -37,10 +37,10 @@ macro_rules! faults {
 }
 
 faults! {
-    /// The first bytes are the start of a TLS handshake: somebody typed `https://`.
+    /// The first bytes are the start of a TLS handshake, as for `https://`.
     Tls, 400, "RFC 9110 section 4.2.2",
-        "These bytes are the start of a TLS handshake: somebody called <code>https://</code>, but this server \
-         speaks plain HTTP. Type <code>http://</code>.";
+        "These bytes are the start of a TLS handshake, as for <code>https://</code>, but this server speaks plain HTTP. \
+         Type <code>http://</code>.";
     /// A second empty line where the request line should be.
     EmptyRequestLine, 400, "RFC 9112 section 2.2",
         "A request begins with its request line, such as <code>GET / HTTP/1.1</code>, but there were only empty \
@@ -129,7 +129,7 @@ faults! {
          <code>Host: localhost</code>.";
     /// More than one `Host`.
     HostRepeated, 400, "RFC 9112 section 3.2",
-        "There is more than one <code>Host</code>, and nobody can tell which is meant. Send one.";
+        "There is more than one <code>Host</code>, and the server cannot tell which one is meant. Send one.";
     /// A `Host` that is no host and port.
     HostMalformed, 400, "RFC 9110 section 7.2",
         "<code>Host</code> is a name or address and perhaps a port (up to 65535), as in <code>localhost:9000</code>.";
@@ -150,8 +150,8 @@ faults! {
          <code>Content-Length</code>, or speak HTTP/1.1.";
     /// A `Transfer-Encoding` that does not end in `chunked`, or has it twice.
     ChunkedNotLast, 400, "RFC 9112 section 6.3",
-        "<code>chunked</code> has to be the last transfer coding, once and without parameters, or nobody can \
-         tell where the request ends.";
+        "<code>chunked</code> has to be the last transfer coding, once and without parameters. Otherwise the end of the request \
+         is unknown.";
     /// A transfer coding other than `chunked`.
     CodingUnknown, 501, "RFC 9112 section 6.1",
         "This server knows one transfer coding, <code>chunked</code>.";

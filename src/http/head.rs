@@ -44,7 +44,7 @@ pub enum Version {
     /// HTTP/1.0: one request a connection, unless the client asks for more.
     Http10,
     #[default]
-    /// HTTP/1.1: the connection stays open, unless somebody asks otherwise.
+    /// HTTP/1.1: the connection stays open, unless one side asks to close it.
     Http11,
 }
 
@@ -217,7 +217,7 @@ fn request_line(line: &[u8]) -> Result<(&str, Target<'_>, Version), Fault> {
 const MAX_LINE: usize = MAX_METHOD + MAX_TARGET + 10;
 
 /// Whether a request line, or as much of it as has come, is not too long, and has no carriage return from `start` on: only a
-/// line feed may follow that, and who ends lines without one would wait for ever. Of both mistakes the first counts.
+/// line feed may follow that, and a client that ends lines without one would wait for ever. Of both mistakes the first counts.
 fn check_line(line: &[u8], start: usize) -> Result<(), Fault> {
     let end = line.len().min(MAX_LINE);
     if line[start.min(end)..end].contains(&b'\r') {

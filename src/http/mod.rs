@@ -44,8 +44,8 @@ pub const MAX_TARGET: usize = 8 * 1024;
 pub const MAX_METHOD: usize = 32;
 
 /// The most bytes of content a request may carry, when it is read and thrown away. More is answered with 413
-/// (RFC 9110 section 15.5.14). Default is 1 MiB. Who wants to see bodies says how long they may be
-/// ([`crate::hello::BODY_LIMIT`]).
+/// (RFC 9110 section 15.5.14). Default is 1 MiB. For bodies that `hello.rs` gets, the limit is
+/// [`crate::hello::BODY_LIMIT`].
 pub const MAX_BODY: u64 = 1024 * 1024;
 
 /// The most bytes of chunk extensions, trailer fields, and digits of a size beyond its 16th that a chunked body may carry around
@@ -53,8 +53,8 @@ pub const MAX_BODY: u64 = 1024 * 1024;
 pub const MAX_CHUNK_OVERHEAD: usize = 16 * 1024;
 
 /// The methods that the reply to OPTIONS, and a 405, name in `Allow` (RFC 9110 section 10.2.1).
-/// Other well-formed methods are answered too: the lecture's server answers whatever it is asked. (Who names PATCH should say
-/// which formats it takes, RFC 5789 section 3.1.)
+/// Other well-formed methods are answered too: the lecture's server answers every request. (A server that names PATCH
+/// should say which formats it takes, RFC 5789 section 3.1.)
 pub const ALLOW: &str = "GET, HEAD, POST, PUT, DELETE, OPTIONS";
 
 /// Whether `byte` may stand in a token, such as a method or a field name (RFC 9110 section 5.6.2).

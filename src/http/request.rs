@@ -18,9 +18,9 @@ pub struct Request<'b> {
     /// The whole content of the body, without the chunks that it may have come in; nothing, unless `hello.rs` wants to see
     /// bodies ([`crate::hello::BODY_LIMIT`]).
     pub body: &'b [u8],
-    /// The field lines as they came, checked line by line. Who was given pairs has none.
+    /// The field lines as they came, checked line by line; empty, if the request was made of pairs.
     lines: &'b [u8],
-    /// The fields as somebody else has read them. Who was given lines has none.
+    /// The fields as a host has read them; empty, if the request came as lines.
     pairs: &'b [(&'b str, &'b [u8])],
 }
 
@@ -36,12 +36,12 @@ pub enum Target<'b> {
 }
 
 impl<'b> Request<'b> {
-    /// A request that somebody else has read, such as an engine with `wasi:http`: `fields` are names and values, as
+    /// A request that a host with `wasi:http` has read: `fields` are names and values, as
     /// [`fields`](Request::fields) says. It has no body yet. [`parse`](super::parse) reads one from the wire.
     ///
     /// # Errors
-    /// What is wrong with its method or its target: here, too, such a request is not answered. Everything else has been
-    /// seen to by who has read it.
+    /// What is wrong with its method or its target: here, too, such a request is not answered. The host has checked
+    /// everything else.
     ///
     /// ```
     /// use hello_server::http::{Fault, Request};
@@ -74,20 +74,13 @@ impl<'b> Request<'b> {
     /// The path of the target, without its query: `/romeo.txt`. For `OPTIONS *` it is `*`. Nothing in it is decoded: what the
     /// client wrote as `%C3%A9` is `%C3%A9` here, and `é` in [`decoded_path`](Request::decoded_path).
     pub fn path(&self) -> &'b str {
-        let target = match self.target {
-            Target::Asterisk => return "*",
-            Target::Origin(target) => target,
-            // What stands behind the scheme and the authority; behind those alone, the path is `/`.
-            Target::Absolute(target) => {
-                let rest = target.split_once("://").map_or("", |(_, rest)| rest);
-                let end = rest.find(['/', '?']).unwrap_or(rest.len());
-                match &rest[end..] {
-                    path if path.starts_with('/') => path,
-                    _ => "/",
-                }
-            }
-        };
-        target.split('?').next().unwrap_or(target)
+        let (Target::Origin(target) | Target::Absolute(target)) = self.target else { return "*" };
+        let path = target.split('?').next().unwrap_or(target);
+        match self.target {
+            // The third slash ends scheme and authority. Without it the path is `/`.
+            Target::Absolute(_) => path.match_indices('/').nth(2).map_or("/", |(start, _)| &path[start..]),
+            _ => path,
+        }
     }
 
     /// The path as people read it: `/hello/José`, if [`path`](Request::path) is `/hello/Jos%C3%A9` (RFC 3986 section 2.1).

@@ -19,7 +19,7 @@ pub struct Response {
 /// What becomes of the connection after a reply (RFC 9112 section 9.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Persistence {
-    /// It stays open: what HTTP/1.1 does when nobody says anything.
+    /// It stays open: the default of HTTP/1.1.
     Keep,
     /// It stays open, and the reply says so, because the client speaks HTTP/1.0 and asked for it.
     KeepAndSay,
@@ -28,7 +28,7 @@ pub enum Persistence {
 }
 
 /// The fields that are written for every reply, as it needs them; and those that are about a connection and not about an
-/// answer (RFC 9110 section 7.6.1), which engines with `wasi:http` take from nobody.
+/// answer (RFC 9110 section 7.6.1), which hosts with `wasi:http` take from no component.
 pub const OWN_FIELDS: [&str; 12] = [
     "Connection",
     "Content-Length",

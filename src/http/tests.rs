@@ -2,129 +2,33 @@
 //! memory in one piece. `tests/conversation.rs` splits each of them everywhere, and the responses are the same.
 
 use std::cell::RefCell;
-use std::collections::VecDeque;
-use std::future::{Future, pending, poll_fn};
-use std::pin::pin;
 use std::rc::Rc;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll, Wake, Waker};
-use std::time::{Duration, SystemTime};
 
 use super::cases::{CASES, Case};
 use super::{Content, Fault, Head, MAX_BODY, MAX_TARGET, Parsed, Persistence, Progress, Request, Response, parse};
-use crate::events::{Event, Observer, Peer};
-use crate::net::{Runtime, Stream};
-use crate::server::limit::ConnectionLimit;
-use crate::server::{Limits, Server, connection};
-use crate::site::Site;
-
-/// A peer that says what it has to say, piece by piece, and then waits.
-#[derive(Default)]
-struct Script {
-    pieces: VecDeque<Vec<u8>>,
-    replies: Vec<u8>,
-    finished: bool,
-}
-
-struct Line(Rc<RefCell<Script>>);
-
-impl Stream for Line {
-    async fn read(&mut self, most: usize) -> std::io::Result<Vec<u8>> {
-        poll_fn(|_| {
-            let pieces = &mut self.0.borrow_mut().pieces;
-            match pieces.pop_front() {
-                Some(mut piece) => {
-                    if piece.len() > most {
-                        pieces.push_front(piece.split_off(most));
-                    }
-                    Poll::Ready(Ok(piece))
-                }
-                None => Poll::Pending,
-            }
-        })
-        .await
-    }
-
-    async fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.borrow_mut().replies.extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn shutdown_write(&mut self) {
-        self.0.borrow_mut().finished = true;
-    }
-
-    async fn flushed(&mut self) {}
-
-    fn abandon_writes(&mut self) {}
-}
-
-/// No time passes.
-#[derive(Clone)]
-struct Still;
-
-impl Runtime for Still {
-    fn now(&self) -> Duration {
-        Duration::ZERO
-    }
-
-    fn wall_clock(&self) -> SystemTime {
-        SystemTime::UNIX_EPOCH
-    }
-
-    async fn sleep_until(&self, _: Duration) {
-        pending().await
-    }
-
-    async fn host_turn(&self) {}
-
-    fn spawn(&self, _: impl Future<Output = ()> + 'static) {
-        unreachable!("a conversation starts nothing");
-    }
-}
-
-struct Deaf;
-
-impl Observer for Deaf {
-    fn observe(&self, _: Event<'_>) {}
-}
-
-/// Whether somebody called the waker.
-struct Woken(AtomicBool);
-
-impl Wake for Woken {
-    fn wake(self: Arc<Self>) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
+use crate::app::App;
+use crate::server::Limits;
+use crate::server::tests::play_with;
 
 /// What the server says to these pieces: its replies, and whether it hangs up.
 fn serve_connection(pieces: impl IntoIterator<Item = Vec<u8>>) -> (Vec<u8>, bool) {
-    converse_with(Site::HELLO, pieces)
+    converse_with(App::HELLO, pieces)
 }
 
 /// The same for a server that says something else.
-fn converse_with(site: Site, pieces: impl IntoIterator<Item = Vec<u8>>) -> (Vec<u8>, bool) {
-    let script = Rc::new(RefCell::new(Script {
-        pieces: pieces.into_iter().filter(|piece| !piece.is_empty()).collect(),
-        ..Script::default()
-    }));
-    let server = Server::with_site(site, Still, Deaf, Limits::default());
-    let place = ConnectionLimit::new(1).try_acquire().expect("a free place");
-    let caller = Peer { id: 1, address: ([127, 0, 0, 1], 50_000).into() };
-    let conversation = connection::serve_connection(server, Line(Rc::clone(&script)), caller, place);
-    // A stream that is always ready or never wakes nobody; only the conversation itself does, to let others go first.
-    let woken = Arc::new(Woken(AtomicBool::new(true)));
-    let waker = Waker::from(Arc::clone(&woken));
-    let mut conversation = pin!(conversation);
-    while woken.0.swap(false, Ordering::Relaxed) {
-        if conversation.as_mut().poll(&mut Context::from_waker(&waker)).is_ready() {
-            break;
+fn converse_with(app: App, pieces: impl IntoIterator<Item = Vec<u8>>) -> (Vec<u8>, bool) {
+    let outcome = Rc::<RefCell<_>>::default();
+    let (pieces, found) = (pieces.into_iter().collect::<Vec<_>>(), Rc::clone(&outcome));
+    play_with(app, Limits::default(), |scene| async move {
+        let (peer, mut replies) = (scene.call(), Vec::new());
+        for piece in pieces {
+            peer.send(&piece);
+            scene.pause().await;
+            replies.extend(peer.received());
         }
-    }
-    let script = script.take();
-    (script.replies, script.finished)
+        found.replace((replies, peer.is_closed()));
+    });
+    outcome.take()
 }
 
 /// The replies in short: their status codes, which fault the page of a refusal is about, and `open` or `closed` for the
@@ -207,7 +111,7 @@ fn every_request_has_its_outcome() {
 }
 
 #[test]
-fn what_follows_a_request_is_the_next_one() {
+fn the_bytes_behind_a_request_are_the_next_one() {
     // Whatever leaves the connection open has ended where the server thinks it has: the next request is found.
     const NEXT: &[u8] = b"GET /next HTTP/1.1\r\nHost: a\r\n\r\n";
     for case in CASES {
@@ -216,7 +120,7 @@ fn what_follows_a_request_is_the_next_one() {
             let (replies, closed) = serve_connection([both]);
             let found = summary(&replies, closed, case.request);
             let outcome = case.outcome.replace("open", "200 open");
-            // Whoever has begun to send its body is not told to go on.
+            // A client that has begun to send its body gets no `100 Continue`.
             let outcome = outcome.replace("100 ", "");
             assert_eq!(found.replace("100 ", ""), outcome, "{}", case.request.escape_ascii());
         }
@@ -259,7 +163,7 @@ const MISTAKES: [(&str, Fault); 19] = [
 ];
 
 #[test]
-fn a_mistake_in_a_field_line_is_told_at_the_end_of_that_line() {
+fn a_mistake_in_a_field_line_is_found_at_the_end_of_that_line() {
     for line_end in ["\r\n", "\n"] {
         for (lines, fault) in MISTAKES {
             let head = format!("POST / HTTP/1.1\r\nX: y\r\n{lines}{line_end}");
@@ -334,8 +238,8 @@ fn no_byte_of_a_head_that_comes_byte_by_byte_is_looked_at_again_before_its_line_
 }
 
 /// Says what it has seen of the body, of which it wants to see so much.
-fn echo(most: usize) -> Site {
-    Site { answer: |request| Response::new(200, "application/octet-stream", request.body.to_vec()), body_limit: most }
+fn echo(most: usize) -> App {
+    App { answer: |request| Response::new(200, "application/octet-stream", request.body.to_vec()), body_limit: most }
 }
 
 /// `Wikipedia` in two chunks, with an extension, a trailer, and line ends in the content.
@@ -344,7 +248,7 @@ const CHUNKED: &[u8] = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunke
 const COUNTED: &[u8] = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 11\r\n\r\nWi\r\nkipedia";
 
 #[test]
-fn an_answer_sees_the_content_of_a_body_wherever_that_is_split() {
+fn hello_rs_gets_the_content_of_a_body_wherever_that_is_split() {
     for request in [CHUNKED, COUNTED] {
         // What follows is no part of it, and is the next request.
         let both = [request, COUNTED].concat();
@@ -361,7 +265,7 @@ fn an_answer_sees_the_content_of_a_body_wherever_that_is_split() {
 }
 
 #[test]
-fn a_body_that_is_longer_than_the_answer_wants_to_see_is_refused() {
+fn a_body_beyond_the_body_limit_is_refused() {
     for request in [CHUNKED, COUNTED] {
         assert_eq!(summary(&converse_with(echo(11), [request.to_vec()]).0, false, request), "200 open");
         let (replies, closed) = converse_with(echo(10), [request.to_vec()]);
@@ -377,7 +281,7 @@ fn a_body_that_is_longer_than_the_answer_wants_to_see_is_refused() {
 }
 
 #[test]
-fn nothing_is_kept_of_a_body_that_nobody_wants_to_see_and_no_more_than_may_come_of_another() {
+fn an_unwanted_body_is_not_kept_and_a_wanted_one_takes_no_more_memory_than_its_limit() {
     for (wanted, kept) in [(0, 0), (3000, 3000), (usize::MAX, 3000)] {
         let mut content = Content::new(wanted);
         for _ in 0..30 {
@@ -391,14 +295,14 @@ fn nothing_is_kept_of_a_body_that_nobody_wants_to_see_and_no_more_than_may_come_
 }
 
 #[test]
-fn without_a_word_of_hello_rs_its_answer_sees_no_body() {
-    assert_eq!(Site::HELLO.body_limit, 0);
+fn with_a_body_limit_of_0_hello_rs_gets_no_body() {
+    assert_eq!(App::HELLO.body_limit, 0);
     let (replies, _) = converse_with(echo(0), [CHUNKED.to_vec()]);
     assert!(replies.ends_with(b"\r\n\r\n"), "{}", replies.escape_ascii());
 }
 
 #[test]
-fn a_request_that_somebody_else_has_read_is_like_one_from_the_wire() {
+fn a_request_from_wasi_http_is_like_one_from_the_wire() {
     let bytes = b"OPTIONS /a?b HTTP/1.1\r\nHost: localhost\r\nx:\t1 \r\nX: 2\r\n\r\n";
     let Ok(Parsed::Complete(Head { request: read, .. }, _)) = parse(bytes) else { panic!("complete") };
     let pairs: &[(&str, &[u8])] = &[("Host", b"localhost"), ("x", b"1"), ("X", b"2")];
@@ -408,11 +312,11 @@ fn a_request_that_somebody_else_has_read_is_like_one_from_the_wire() {
     assert_eq!(given.decoded_path(), read.decoded_path());
     assert_eq!((given.field("X"), given.field("y")), (read.field("X"), None));
     assert_eq!(given.body, b"body");
-    assert_eq!(Site::HELLO.answer(&given), Site::HELLO.answer(&read));
+    assert_eq!(App::HELLO.answer(&given), App::HELLO.answer(&read));
 }
 
 #[test]
-fn what_the_wire_refuses_of_method_and_target_is_refused_whoever_has_read_it() {
+fn a_method_or_target_that_the_wire_refuses_is_refused_behind_wasi_http_too() {
     let long = format!("/{}", "a".repeat(MAX_TARGET));
     for (method, target, fault) in [
         ("", "/", Fault::Method),
@@ -472,7 +376,7 @@ fn encoded(response: &Response, to_head: bool) -> String {
 }
 
 #[test]
-fn a_reply_says_how_long_it_is() {
+fn a_response_has_its_content_length() {
     let text = Response::new(201, "text/plain", &b"made"[..]);
     assert_eq!(
         encoded(&text, false),
@@ -484,7 +388,7 @@ fn a_reply_says_how_long_it_is() {
 }
 
 #[test]
-fn no_field_of_an_answer_ends_its_line_or_says_where_the_reply_ends() {
+fn no_field_from_hello_rs_ends_its_line_or_frames_the_response() {
     let answer = Response::empty(200)
         .with_field("X-Path", "/a\r\nSet-Cookie: b\n".to_owned())
         .with_field("content-length", "1000")

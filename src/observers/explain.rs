@@ -26,7 +26,7 @@ impl Explainer {
         Explainer { lines: Rc::clone(lines) }
     }
 
-    fn tell(&self, verb: &str, wasi: &str, sentence: impl Display) {
+    fn tell(&self, verb: &str, wasi: &str, sentence: fmt::Arguments<'_>) {
         self.lines.add(|out| writeln!(out, "{verb:<6}  {sentence}  [{wasi}]"));
     }
 

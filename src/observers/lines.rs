@@ -1,7 +1,6 @@
-//! Lines for standard output, from all who have something to tell, in the order in which it happened.
+//! Collects the lines of all observers for standard output, in the order of the events.
 //!
-//! They are collected while the server works and written together when it is done with its turn, so that telling does not
-//! decide the speed.
+//! The lines of one turn are written together at its end, so that output does not decide the speed.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -12,9 +11,9 @@ use std::time::Duration;
 
 use crate::net::Runtime;
 
-/// The most bytes of lines that wait for somebody to take them, those that are being written included. A reader that has
-/// stopped reading loses the lines beyond that, and is told how many. (That is for hosts whose standard output does not
-/// block. `wasmtime run` waits, in the very call that writes, for a pipe to be read, and the component with it.) Default is
+/// The most bytes of lines that wait to be written, or are being written. A reader that has stopped reading loses the lines beyond
+/// this limit, and a line says how many. (That is for hosts whose standard output does not block. `wasmtime run` waits, in the
+/// call that writes, for a pipe to be read, and the component waits with it.) Default is
 /// 1 MiB: ten thousand lines, which is as many as there are connections.
 const MAX_WAITING: usize = 1024 * 1024;
 
@@ -43,7 +42,7 @@ impl Sink for hello_runtime::io::Output {
 /// What the operator is told when the log cannot be written.
 pub fn lost_note(kind: ErrorKind) -> &'static str {
     match kind {
-        ErrorKind::BrokenPipe => "hello-server: note: nobody reads the log any more; serving on without it\n",
+        ErrorKind::BrokenPipe => "hello-server: note: the reader of the log has gone; serving on without it\n",
         _ => {
             "hello-server: note: the log cannot be written (is the disk full?); serving on, and lines of it are lost\n"
         }
@@ -63,7 +62,7 @@ pub struct Lines {
     waker: RefCell<Option<Waker>>,
     /// Nothing more will come.
     finished: Cell<bool>,
-    /// Somebody passes lines on.
+    /// [`run`](Lines::run) is running.
     running: Cell<bool>,
 }
 
@@ -82,7 +81,7 @@ impl Lines {
         }
     }
 
-    /// Adds what `write` writes: whole lines. Does not even ask for them when nobody reads.
+    /// Adds the whole lines that `write` writes. Does not call `write` when the reader has gone.
     pub fn add(&self, write: impl FnOnce(&mut String) -> fmt::Result) {
         if self.closed.get() {
             return;
@@ -117,9 +116,9 @@ impl Lines {
         self.waiting.take()
     }
 
-    /// Passes lines on to `sink` whenever there are some, until they are [finished](Lines::finish), or until nobody reads
-    /// them any more: then there are no more lines, and the server goes on without them. `complain` is told of that; and
-    /// that lines could not be written, once until it has worked again.
+    /// Passes lines on to `sink` whenever there are some, until they are [finished](Lines::finish), or until the reader has gone:
+    /// then the server goes on without lines. `complain` gets the error when the reader has gone, and when lines could not be
+    /// written, once until a write has worked again.
     pub async fn run(&self, sink: impl Sink, complain: &dyn Fn(ErrorKind)) {
         self.running.set(true);
         self.pass_on(sink, complain).await;
@@ -127,7 +126,7 @@ impl Lines {
     }
 
     async fn pass_on(&self, mut sink: impl Sink, complain: &dyn Fn(ErrorKind)) {
-        // Nobody says how much of a write that failed was written.
+        // How much a failed write has written is unknown.
         let mut torn = false;
         // How many lines the last write was about. A host that writes behind our back says only at the next one whether
         // they are lost.

@@ -40,7 +40,7 @@ fn escape(out: &mut String, bytes: &[u8]) {
     }
 }
 
-/// Writes the line of a request so, without what nobody should read.
+/// Writes the line of a request in the same way, without secrets.
 fn escape_line(out: &mut String, line: &[u8]) {
     let secret = secret(line);
     escape(out, &line[..secret.unwrap_or(line.len())]);

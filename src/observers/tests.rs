@@ -10,12 +10,12 @@ use super::explain::Explainer;
 use super::lines::{Lines, Sink};
 use super::log::{AccessLog, Format};
 use super::notes::{Counter, Notes};
+use crate::app::App;
 use crate::events::{Event, Exchange, Observer, Peer};
 use crate::http::Fault;
 use crate::server::accept::serve;
 use crate::server::tests::{GET, HELLO, LAST_GET, play, seconds};
 use crate::server::{Limits, Server};
-use crate::site::Site;
 use hello_runtime::Runtime;
 use hello_runtime::model::{Client, Model, Network, NetworkListener, ROOM};
 
@@ -155,7 +155,7 @@ impl Sink for Disk {
 }
 
 #[test]
-fn a_log_that_fails_for_a_while_goes_on_and_says_how_much_was_lost() {
+fn a_log_that_fails_for_a_while_goes_on_and_counts_the_lost_lines() {
     let disk = Disk::default();
     let (runtime, network) = with_log(Format::Common, |_| disk.clone());
     let (full, clock) = (Rc::clone(&disk.full), runtime.clone());
@@ -175,7 +175,7 @@ fn a_log_that_fails_for_a_while_goes_on_and_says_how_much_was_lost() {
 }
 
 #[test]
-fn a_log_that_fails_twice_says_so_twice_and_each_time_no_fewer_lines_than_were_lost() {
+fn a_log_that_fails_twice_counts_the_lost_lines_twice_and_never_too_few() {
     for later in [false, true] {
         play(Limits::default(), |scene| async move {
             let (log, lines) = log_and_lines();
@@ -219,7 +219,7 @@ impl Sink for Stalled {
 }
 
 #[test]
-fn a_log_that_is_not_read_has_bounds_and_says_what_it_lost() {
+fn an_unread_log_is_bounded_and_counts_the_lost_lines() {
     let (resumed, page) = (Rc::new(Cell::new(false)), Page::default());
     let (runtime, network) = with_log(Format::Json, |runtime| Stalled {
         resumed: Rc::clone(&resumed),
@@ -248,7 +248,7 @@ fn a_log_that_is_not_read_has_bounds_and_says_what_it_lost() {
 }
 
 #[test]
-fn a_log_that_nobody_reads_any_more_does_not_stop_the_server() {
+fn a_log_whose_reader_has_gone_does_not_stop_the_server() {
     let (runtime, network) = with_log(Format::Common, |_| Shut);
     runtime.block_on(async move {
         for _ in 0..3 {
@@ -317,9 +317,9 @@ fn a_reader_that_does_not_read_does_not_keep_the_server_from_ending() {
     });
 }
 
-/// What `observer` tells about `story`, in which a server that answers with `site` is called.
+/// What `observer` tells about `story`, in which a server that answers with `app` is called.
 fn told_of<O: Observer + 'static, F: Future<Output = ()> + 'static>(
-    site: Site,
+    app: App,
     limits: Limits,
     observer: impl FnOnce(&Rc<Lines>, &Runtime<Model>) -> O,
     story: impl FnOnce(Network, Runtime<Model>) -> F,
@@ -327,7 +327,7 @@ fn told_of<O: Observer + 'static, F: Future<Output = ()> + 'static>(
     let model = Model::new();
     let runtime = Runtime::new(model.clone());
     let lines = Rc::new(Lines::new(Format::Common.loss()));
-    let server = Server::with_site(site, runtime.clone(), observer(&lines, &runtime), limits);
+    let server = Server::with_app(app, runtime.clone(), observer(&lines, &runtime), limits);
     let (listener, network) = NetworkListener::listen(&model, &runtime);
     runtime.spawn(serve(server, listener));
     runtime.block_on(story(network, runtime.clone()));
@@ -339,7 +339,7 @@ fn told<O: Observer + 'static>(
     observer: impl FnOnce(&Rc<Lines>, &Runtime<Model>) -> O,
     pieces: &'static [&'static [u8]],
 ) -> String {
-    told_of(Site::HELLO, Limits::default(), observer, |network, clock| async move {
+    told_of(App::HELLO, Limits::default(), observer, |network, clock| async move {
         let peer = network.connect();
         for piece in pieces {
             clock.sleep_until(clock.now() + seconds(1)).await;
@@ -363,7 +363,7 @@ fn said(shown: &str, mark: &str) -> Vec<String> {
 }
 
 #[test]
-fn a_call_is_told_as_it_happens() {
+fn each_event_of_a_connection_is_explained_as_it_happens() {
     let told = told(|lines, _| Explainer::new(lines), &[b"GET /romeo.txt HTTP/1.1\r\n", b"Host: localhost\r\n\r\n"]);
     assert_eq!(
         told,
@@ -377,11 +377,11 @@ fn a_call_is_told_as_it_happens() {
 }
 
 #[test]
-fn the_bytes_of_a_body_are_told_whether_or_not_the_answer_reads_them() {
+fn the_bytes_of_a_body_are_reported_whether_or_not_hello_rs_reads_them() {
     for body_limit in [0, 16] {
-        let site = Site { body_limit, ..Site::HELLO };
+        let app = App { body_limit, ..App::HELLO };
         let told = told_of(
-            site,
+            app,
             Limits::default(),
             |lines, _| Explainer::new(lines),
             |network, clock| async move {
@@ -398,7 +398,7 @@ fn the_bytes_of_a_body_are_told_whether_or_not_the_answer_reads_them() {
 }
 
 #[test]
-fn the_end_that_the_server_decides_on_is_told_in_words_that_fit_each_reason() {
+fn each_reason_for_which_the_server_closes_has_its_own_sentence() {
     let limits = Limits { connections: 1, ..Limits::default() };
     let cases: [(&[u8], bool, &str); 3] = [
         (GET, false, "the client has said nothing for too long"),
@@ -410,7 +410,7 @@ fn the_end_that_the_server_decides_on_is_told_in_words_that_fit_each_reason() {
         let everything = |lines: &Rc<Lines>, runtime: &Runtime<Model>| {
             (Explainer::new(lines), ShowBytes::new(lines, runtime.clone(), false))
         };
-        let told = told_of(Site::HELLO, limits.clone(), everything, |network, clock| async move {
+        let told = told_of(App::HELLO, limits.clone(), everything, |network, clock| async move {
             let peer = network.connect();
             peer.send(&words);
             clock.sleep_until(clock.now() + seconds(2)).await;
@@ -425,14 +425,14 @@ fn the_end_that_the_server_decides_on_is_told_in_words_that_fit_each_reason() {
 }
 
 #[test]
-fn an_explanation_stays_in_its_line_whatever_was_said() {
+fn an_explanation_stays_in_its_line_whatever_was_sent() {
     let told = told(|lines, _| Explainer::new(lines), &[b"\x16\x03\x01\x1b[2J\nclose   call 1\n\n"]);
     assert!(told.bytes().all(|byte| byte == b'\n' || (b' '..=b'~').contains(&byte)), "{told}");
     assert!(told.contains("to \"\\x16\\x03\\x01\\x1b[2J\" the answer is 400 Bad Request"), "{told}");
 }
 
 #[test]
-fn the_bytes_of_both_sides_are_shown_with_the_time_since_the_call_was_picked_up() {
+fn the_bytes_of_both_sides_are_shown_with_the_time_since_accept() {
     let shown = shown(&[b"GET / HTTP/1.1\r\nHo", b"st: localhost\r\nA:\tx\\\xff\r\n", b"\r\n"]);
     assert_eq!(
         shown,
@@ -454,7 +454,7 @@ call 1  3.000 s   the client has hung up
 }
 
 #[test]
-fn what_lets_somebody_in_is_masked_however_it_comes() {
+fn secrets_are_masked_however_they_come() {
     let shown = shown(&[
         b"GET / HTTP/1.1\r\nHost: localhost\r\nAuth",
         b"orization",
@@ -484,7 +484,7 @@ fn what_lets_somebody_in_is_masked_however_it_comes() {
 }
 
 #[test]
-fn what_lets_somebody_in_is_masked_where_it_should_not_be_at_all() {
+fn secrets_are_masked_also_in_the_wrong_place() {
     static ODD: [&[u8]; 13] = [
         b"Cookie: c2VjcmV0\r\n\r\n",
         b"GET / HTTP/1.1\rHost: a\rCookie: c2VjcmV0\r\n\r\n",
@@ -586,7 +586,7 @@ fn tls_is_noted_once_until_a_minute_has_passed_without_it_and_each_failed_accept
 }
 
 #[test]
-fn what_was_served_is_counted() {
+fn requests_and_connections_are_counted() {
     let counter = Counter::default();
     assert_eq!(counter.summary(), "Served 0 requests in 0 calls.\n");
     counter.observe(Event::Accepted(Peer { id: 1, address: ([127, 0, 0, 1], 50_000).into() }));

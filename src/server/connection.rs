@@ -107,7 +107,7 @@ impl<S: Stream, R: Runtime, O: Observer> Connection<'_, S, R, O> {
                 }
             }
         };
-        let mut body = Body::wanted(head.framing, self.server.site.body_limit)?;
+        let mut body = Body::wanted(head.framing, self.server.app.body_limit)?;
         let arrived = &input.unread()[length..];
         let length = length + body.take(arrived)?;
         let is_awaited = head.expects_continue && arrived.is_empty();
@@ -118,7 +118,7 @@ impl<S: Stream, R: Runtime, O: Observer> Connection<'_, S, R, O> {
         let persistence = self.persistence(&head, behind == 0);
         let content = body.into_content();
         let request = head.request.with_body(&content);
-        let response = self.server.site.answer(&request);
+        let response = self.server.app.answer(&request);
         self.respond(&response, head.line, behind, None, request.method == "HEAD", persistence);
         if persistence == Persistence::Close {
             self.flush().await?;

@@ -25,9 +25,9 @@ pub mod stop;
 pub(crate) mod tests;
 mod transport;
 
+use crate::app::App;
 use crate::events::Observer;
 use crate::net::Runtime;
-use crate::site::Site;
 use limit::ConnectionLimit;
 use stop::Stop;
 
@@ -39,10 +39,10 @@ pub struct Limits {
     /// is none of either kind, new connections wait in the backlog. Default is 10,000.
     pub connections: usize,
     /// How long a client may take for the head of a request, counted from its first byte; and as long again for the
-    /// body. Who is not done by then gets a 408. Default is 60 seconds: people type requests by hand.
+    /// body. Then the server sends a 408. Default is 60 seconds: people type requests by hand.
     pub header_timeout: Duration,
-    /// How long a client may say nothing, before its first request and after each reply; then it is hung up on without
-    /// a word, as RFC 9112 section 9.5 allows. Default is 60 seconds.
+    /// How long a client may send no request, at first and after each response; then the server closes the connection without
+    /// a response, as RFC 9112 section 9.5 allows. Default is 60 seconds.
     pub idle_timeout: Duration,
     /// How long a client may take for a response, or for several that are sent at once, from the start of the write. That it
     /// reads on does not put this off. Then the server sends nothing more on the connection, and closes it. What the kernel
@@ -67,7 +67,7 @@ impl Default for Limits {
 pub struct Server<R, O> {
     runtime: R,
     observer: O,
-    site: Site,
+    app: App,
     limits: Limits,
     connections: ConnectionLimit,
     stop: Stop,
@@ -79,18 +79,18 @@ pub struct Server<R, O> {
 impl<R: Runtime, O: Observer> Server<R, O> {
     /// A server without connections, which answers what `hello.rs` says.
     pub fn new(runtime: R, observer: O, limits: Limits) -> Rc<Self> {
-        Server::with_site(Site::HELLO, runtime, observer, limits)
+        Server::with_app(App::HELLO, runtime, observer, limits)
     }
 
     /// A server that answers something else.
-    pub fn with_site(site: Site, runtime: R, observer: O, limits: Limits) -> Rc<Self> {
+    pub fn with_app(app: App, runtime: R, observer: O, limits: Limits) -> Rc<Self> {
         Rc::new(Server {
             connections: ConnectionLimit::new(limits.connections),
             stop: Stop::default(),
             accepted: Cell::new(0),
             runtime,
             observer,
-            site,
+            app,
             limits,
             date: HttpDate::default(),
         })

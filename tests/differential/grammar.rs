@@ -302,7 +302,7 @@ impl Writer<'_> {
         match (by_chunks, by_length) {
             (true, _) => self.chunks(&content),
             (false, true) => self.put(&content),
-            // Whoever forgets the length.
+            // A request that forgets the length.
             (false, false) if self.errs() => self.put(&content),
             (false, false) => {}
         }
@@ -393,7 +393,7 @@ impl Writer<'_> {
                 16 => "18446744073709551616".to_owned(),
                 17 => "18446744073709551615".to_owned(),
                 18 => (MAX_BODY + 1).to_string(),
-                // Who counts in 64 bits without looking sees the right number.
+                // A parser that overflows 64 bits sees the right number.
                 19 => ((1 << 64) + bytes as u128).to_string(),
                 _ => String::new(),
             },

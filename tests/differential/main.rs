@@ -13,9 +13,6 @@
 //! `HELLO_CASES=1` repeat one.
 #![cfg(not(target_family = "wasm"))]
 
-#[path = "../support/memory.rs"]
-mod memory;
-
 mod evidence;
 mod grammar;
 mod mutation;

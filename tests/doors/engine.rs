@@ -6,13 +6,12 @@ use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use hello_test_support::{HELLO, LAST_GET, PATIENCE, Process, component, not_tested, run};
 use rustix::process::{Pid, Signal, kill_process_group};
-
-use crate::support::{HELLO, LAST_GET, PATIENCE, component, leftovers, not_tested, run};
 
 /// The first line of what `program --version` says; without such a program it is told that it is not there.
 pub(crate) fn version(program: &str) -> Option<String> {
@@ -26,7 +25,7 @@ pub(crate) fn version_by(program: &str, option: &str) -> Option<String> {
         output.ok().filter(|output| output.status.success()).map(|output| [output.stdout, output.stderr].concat());
     let said = said.and_then(|said| Some(String::from_utf8_lossy(&said).lines().next()?.trim().to_owned()));
     if said.is_none() {
-        not_tested(format!("there is no {program} on PATH"), "install it; docs/operations.md says where it comes from");
+        not_tested(format!("there is no {program} on PATH"), "install it; docs/deploy/many-machines.md names it");
     }
     said
 }
@@ -52,7 +51,7 @@ pub(crate) fn free() -> SocketAddr {
 
 /// A program that runs, with all that it starts. It ends with the test.
 pub(crate) struct Engine {
-    child: Child,
+    process: Process,
     output: PathBuf,
 }
 
@@ -61,7 +60,7 @@ impl Engine {
     pub(crate) fn start(command: &mut Command, output: PathBuf) -> Self {
         let file = File::create(&output).expect("a file");
         command.stdin(Stdio::null()).stdout(file.try_clone().expect("a file")).stderr(file).process_group(0);
-        Engine { child: leftovers::spawn(command).expect("it can be started"), output }
+        Engine { process: Process::start_unread(command), output }
     }
 
     /// Starts what answers at `address` like the lecture's server, and waits until it does.
@@ -86,7 +85,7 @@ impl Engine {
     pub(crate) fn wait_for(&mut self, what: &str, mut is_true: impl FnMut() -> bool) {
         let began = Instant::now();
         while !is_true() {
-            let ended = self.child.try_wait().expect("it was started");
+            let ended = self.process.child.try_wait().expect("it was started");
             assert!(ended.is_none() && began.elapsed() < 5 * PATIENCE, "no {what}: {ended:?}\n{}", self.printed());
             sleep(Duration::from_millis(200));
         }
@@ -96,8 +95,7 @@ impl Engine {
 impl Drop for Engine {
     fn drop(&mut self) {
         // It may have ended by itself.
-        let _ = kill_process_group(Pid::from_child(&self.child), Signal::KILL);
-        let _ = self.child.wait();
+        let _ = kill_process_group(Pid::from_child(&self.process.child), Signal::KILL);
         if std::thread::panicking() {
             eprintln!("it said: {}", self.printed());
         }
@@ -131,9 +129,10 @@ pub(crate) fn shell(command: &str) -> Command {
     shell
 }
 
-/// A command that `docs/operations.md` tells people to type.
+/// A command that `docs/deploy/many-machines.md` tells people to type.
 pub(crate) fn documented(command: &str) -> String {
-    let page = fs::read_to_string(component::root().join("docs/operations.md")).expect("a page");
-    assert!(page.lines().any(|line| line == format!("$ {command}")), "docs/operations.md does not say {command:?}");
+    let name = "docs/deploy/many-machines.md";
+    let page = fs::read_to_string(component::root().join(name)).expect("a page");
+    assert!(page.lines().any(|line| line == format!("$ {command}")), "{name} does not say {command:?}");
     command.to_owned()
 }

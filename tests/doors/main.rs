@@ -1,14 +1,12 @@
 //! Both doors say the same: one table of requests is asked of `hello-server`, by its sockets, and of `hello-http` behind
 //! `wasmtime serve`. What may differ is what the host of the second one owns: the date, the framing, and whether the call
-//! goes on. `docs/operations.md` lists it.
+//! goes on. `docs/differences.md` lists it.
 #![cfg(all(unix, not(target_family = "wasm")))]
 
 mod engine;
 mod node;
 mod proxies;
 mod spin;
-#[path = "../support/mod.rs"]
-mod support;
 mod table;
 mod wasmcloud;
 mod wire;
@@ -20,8 +18,8 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::Command;
 
-use rustix::process::{Pid, Signal, kill_process};
-use support::{Server, command_of, component, connect, run, without_building};
+use hello_test_support::{Server, command_of, component, connect, run, without_building};
+use rustix::process::Signal;
 use table::{ECHO, ECHOED, HELLO_WORLD, Page, Row, Text, row};
 
 /// An answer, as far as it has to be the same.
@@ -102,14 +100,14 @@ fn serve(root: &Path, options: &[&str]) -> Command {
 }
 
 #[test]
-fn both_doors_say_hello_world() {
+fn both_components_answer_hello_world() {
     component::http();
     let http = Server::launch(&mut serve(component::root(), &["--port", "0"]));
     check_both(HELLO_WORLD, &Server::start(&[]), &http);
 }
 
 #[test]
-fn whatever_somebody_writes_into_hello_rs_both_doors_say() {
+fn both_components_answer_as_hello_rs_says() {
     let root = component::copy("doors");
     fs::write(root.join("src/hello.rs"), ECHO).expect("it can be edited");
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("doors-target");
@@ -138,13 +136,12 @@ fn more_requests_than_wasmtime_has_instances_for_wait() {
 }
 
 #[test]
-fn the_script_says_where_to_call_and_ctrl_c_ends_it() {
+fn the_script_prints_the_url_and_ctrl_c_ends_it() {
     component::http();
     let server = Server::launch(&mut serve(component::root(), &["--quiet", "--listen=127.0.0.1:0"]));
     assert_eq!(server.prelude, "");
     server.assert_serves();
-    let pid = Pid::from_raw(server.pid().try_into().expect("a number")).expect("not zero");
-    kill_process(pid, Signal::INT).expect("it is there");
+    server.signal(Signal::INT);
     let output = server.wait();
     assert_eq!((output.stdout.as_str(), output.status.code()), ("", Some(0)));
     // The instance that has answered may still be about to go.
@@ -153,7 +150,7 @@ fn the_script_says_where_to_call_and_ctrl_c_ends_it() {
 }
 
 #[test]
-fn a_port_that_is_taken_is_told() {
+fn a_port_that_is_in_use_is_reported() {
     component::http();
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = taken.local_addr().expect("an address").port();
@@ -164,7 +161,7 @@ fn a_port_that_is_taken_is_told() {
 }
 
 #[test]
-fn what_does_not_go_with_http_is_a_mistake() {
+fn options_that_do_not_apply_to_http_are_a_usage_error() {
     for (options, word) in [
         (&["--log", "off"][..], "--log does not go with --http"),
         (&["--max-connections=5"], "--max-connections does not go with --http"),

@@ -4,9 +4,10 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
 
+use hello_test_support::{component, not_tested, run};
+
 use super::differences;
 use super::engine::{self, Engine, documented, free, shell};
-use super::support::{component, not_tested, run};
 use super::table::{HELLO_WORLD, Row};
 
 /// Whether this machine has `jco`; when it does not, it is told why.

@@ -1,16 +1,17 @@
-//! Proxies of others, with what `docs/operations.md` tells people to write into their settings.
+//! Proxies of others, with what `docs/deploy/proxy.md` tells people to write into their settings.
 
 use std::fs;
 use std::net::SocketAddr;
 use std::process::Command;
 
+use hello_test_support::{Server, component};
+
 use super::engine::{self, Engine, free, says_hello, version_by};
 use super::serve;
-use super::support::{Server, component};
 
-/// The settings in a block of this kind of `docs/operations.md`.
+/// The settings in a block of this kind of `docs/deploy/proxy.md`.
 fn settings(kind: &str) -> String {
-    let page = fs::read_to_string(component::root().join("docs/operations.md")).expect("a page");
+    let page = fs::read_to_string(component::root().join("docs/deploy/proxy.md")).expect("a page");
     let block = page.split(&format!("```{kind}\n")).nth(1).and_then(|rest| rest.split("```").next());
     block.expect("settings").to_owned()
 }
@@ -78,6 +79,6 @@ fn engine_haproxy_finds_the_other_door_up_when_its_check_has_a_host() {
     assert!(says_hello(front));
     // And it does not pass on that a client has half-closed the connection.
     #[cfg(target_os = "linux")]
-    assert!(super::wire::ask_and_half_close(front).ends_with(super::support::HELLO));
+    assert!(super::wire::ask_and_half_close(front).ends_with(hello_test_support::HELLO));
     engine::tell(&format!("{version}: in front of hello-http.wasm, in wasmtime serve"));
 }

@@ -2,9 +2,10 @@
 
 use std::fs;
 
+use hello_test_support::component;
+
 use super::differences;
 use super::engine::{self, Engine, documented, free, shell, version};
-use super::support::component;
 use super::table::HELLO_WORLD;
 
 #[test]

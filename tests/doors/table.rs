@@ -1,6 +1,6 @@
 //! What is asked of both doors, and what they answer: with the `hello.rs` of this project, and with another.
 
-use crate::support::HELLO;
+use hello_test_support::HELLO;
 
 /// A request, and what comes of it.
 pub(crate) struct Row {

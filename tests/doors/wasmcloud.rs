@@ -7,9 +7,10 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
 
+use hello_test_support::component;
+
 use super::differences;
 use super::engine::{self, Engine, documented, free, output, says_hello, shell, version};
-use super::support::component;
 use super::table::HELLO_WORLD;
 
 #[test]

@@ -1,5 +1,5 @@
 //! What belongs to the wire: `wasmtime serve` reads some requests otherwise than `hello-server` does. Each difference is a row
-//! of the table in `docs/operations.md`. A newer wasmtime that has lost a difference fails here: then the row can go.
+//! of the table in `docs/differences.md`. A newer wasmtime that has lost a difference fails here: then the row can go.
 
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -7,10 +7,10 @@ use std::net::SocketAddr;
 #[cfg(target_os = "linux")]
 use std::net::{Shutdown, TcpStream};
 
-use super::serve;
 #[cfg(target_os = "linux")]
-use super::support::{HELLO, LAST_GET};
-use super::support::{Server, component, connect};
+use hello_test_support::{HELLO, LAST_GET, Server, component, connect};
+
+use super::serve;
 
 /// The beginning of a row of the table, a request, and the statuses of the responses: of `hello-server`, and of
 /// `wasmtime serve`. 0 is no response.
@@ -23,11 +23,11 @@ fn differences() -> Vec<Difference> {
     let post = |fields: &str| format!("POST / HTTP/1.1\r\n{host}{fields}\r\n0\r\n\r\n");
     // Two fields are there already.
     let fields = |number: usize| "X: 1\r\n".repeat(number - 2);
-    let no_request = "what is no request, or has no end";
+    let no_request = "no request, or a request without an end";
     let host_of_11 = "`Host` missing or malformed in HTTP/1.1";
     let no_host = "no `Host` in HTTP/1.0, or an empty one";
     let too_long = "a head that is too long";
-    let coding = "`Content-Length` and a coding, or a coding that is unknown";
+    let coding = "`Content-Length` with a transfer coding, or an unknown transfer coding";
     vec![
         (no_request, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".into(), 505, 0),
         (no_request, "HELLO\r\n\r\n".into(), 400, 400),
@@ -41,7 +41,7 @@ fn differences() -> Vec<Difference> {
         (no_host, "GET / HTTP/1.0\r\n\r\n".into(), 200, 500),
         (no_host, "GET / HTTP/1.1\r\nHost:\r\nConnection: close\r\n\r\n".into(), 200, 500),
         ("`CONNECT`", format!("CONNECT localhost:80 HTTP/1.1\r\n{host}\r\n"), 405, 500),
-        ("`Expect` of something unknown", get("/", "Expect: tea\r\n"), 417, 200),
+        ("`Expect` with an unknown value", get("/", "Expect: tea\r\n"), 417, 200),
         ("`https://` as a target", get("https://localhost/", ""), 421, 200),
         (coding, post("Content-Length: 5\r\nTransfer-Encoding: chunked\r\n"), 400, 200),
         (coding, post("Transfer-Encoding: gzip, chunked\r\n"), 501, 200),
@@ -81,10 +81,10 @@ fn both_doors() -> [Server; 2] {
     [Server::start(&["--log", "off"]), Server::launch(http.env("RUST_BACKTRACE", "1"))]
 }
 
-/// `docs/operations.md` has a row of the table that begins like this.
+/// `docs/differences.md` has a row of the table that begins like this.
 fn assert_documented(row: &str) {
-    let page = fs::read_to_string(component::root().join("docs/operations.md")).expect("a page");
-    assert!(page.contains(&format!("\n| {row} | ")), "docs/operations.md has no row {row:?}");
+    let page = fs::read_to_string(component::root().join("docs/differences.md")).expect("a page");
+    assert!(page.contains(&format!("\n| {row} | ")), "docs/differences.md has no row {row:?}");
 }
 
 #[test]
@@ -106,7 +106,7 @@ fn wasmtime_reads_the_wire_otherwise_only_where_the_table_says_so() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn wasmtime_takes_a_client_that_half_closes_for_gone() {
+fn wasmtime_takes_a_half_closed_connection_for_a_closed_one() {
     assert_documented("a client that sends a request and half-closes the connection");
     let [sockets, http] = both_doors();
     assert!(ask_and_half_close(sockets.address()).ends_with(HELLO));

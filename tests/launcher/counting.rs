@@ -1,7 +1,8 @@
 //! `runner/test`: the last line counts, what was skipped is named before it, and the first step that fails is the last one.
 
+use hello_test_support::{Output, run};
+
 use super::pretended::Project;
-use super::support::{Output, run};
 
 /// What cargo does here: of every program with tests two pass, one of them because it could not be tested. `STEP` fails.
 const CARGO: &str = r#"#!/bin/sh
@@ -65,14 +66,14 @@ fn the_first_step_that_fails_is_the_last_one_and_is_named() {
 }
 
 #[test]
-fn what_is_not_built_is_a_failure_too() {
+fn a_component_that_is_not_built_is_a_failure_too() {
     let (output, project) = tested("unbuilt", &["quick"], "build*", "true");
     assert!(output.stdout.ends_with("\n0 passed, 1 failed, 0 skipped\n"), "{output:?}");
     assert_eq!((output.status.code(), project.calls().len()), (Some(1), 1), "{output:?}");
 }
 
 #[test]
-fn what_tests_there_are_not_is_a_mistake() {
+fn an_unknown_group_of_tests_is_a_usage_error() {
     let (output, _) = tested("unknown", &["slow"], "none", "true");
     let said = "runner/test: there are no tests called slow\n  say quick, or nothing\n";
     assert_eq!((output.stderr.as_str(), output.status.code()), (said, Some(2)));

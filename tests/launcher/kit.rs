@@ -4,8 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use hello_test_support::{HELLO, Server, component, run, runner};
+
 use super::pretended::launcher;
-use super::support::{HELLO, Server, component, run, runner};
 
 /// A kit, unpacked in a place with an odd name; and a folder to be PATH, in which there is nothing.
 fn kit() -> (PathBuf, PathBuf) {
@@ -43,8 +44,7 @@ fn a_kit_serves_and_calls_without_rust_and_says_what_it_cannot_do() {
         assert!(output.stdout.contains(HELLO.trim_end()), "{client}: {output:?}");
         assert_eq!((output.stderr.as_str(), output.status.code()), ("", Some(0)), "{client}: {output:?}");
     }
-    let sent = Command::new("kill").arg(server.pid().to_string()).status();
-    assert!(sent.is_ok_and(|status| status.success()));
+    server.terminate();
     let output = server.wait();
     assert!(output.stderr.starts_with("This is a kit: "), "{output:?}");
     assert!(output.status.success(), "{output:?}");

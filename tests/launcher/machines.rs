@@ -1,10 +1,11 @@
 //! What the launcher makes of a machine: which programs it takes, what it says when it builds, and how it fails.
 
+use hello_test_support::{Server, run};
+
 use super::pretended::Project;
-use super::support::{Server, run};
 
 #[test]
-fn what_is_up_to_date_is_not_worth_a_word_and_what_is_not_is_announced() {
+fn only_a_build_that_has_work_to_do_is_announced() {
     let project = Project::new("announced");
     let output = run(&mut project.launch(&["serve", "--version"]));
     let announcement = "Building the server: about 10 seconds on 2 cores, the first time.\n";
@@ -117,7 +118,7 @@ fn the_target_for_components_is_added_if_it_can_be() {
 }
 
 #[test]
-fn without_the_target_for_components_it_is_said_what_helps() {
+fn without_the_target_for_components_the_message_names_the_command() {
     let project = Project::new("target-missing");
     project.program("rustc", "#!/bin/sh\necho @/added\n");
     project.program("rustup", "#!/bin/sh\nexit 1\n");
@@ -138,7 +139,7 @@ fn without_the_target_for_components_it_is_said_what_helps() {
 }
 
 #[test]
-fn without_cargo_it_takes_what_has_been_built() {
+fn without_cargo_the_existing_build_is_taken() {
     let project = Project::new("no-cargo");
     std::fs::remove_file(project.folder.join("bin/cargo")).expect("a file");
     let alone = |words: &[&str]| {
@@ -151,16 +152,16 @@ fn without_cargo_it_takes_what_has_been_built() {
     project.write("target/wasm32-wasip2/release/hello-server.wasm", "");
     let sandbox = project.folder.join("target/runner/hello-runner");
     std::fs::remove_file(&sandbox).expect("a file");
-    std::os::unix::fs::symlink(super::support::runner(), sandbox).expect("a link");
+    std::os::unix::fs::symlink(hello_test_support::runner(), sandbox).expect("a link");
     let built = project.folder.join("target/wasm32-wasip2/release/hello-server.wasm");
-    std::fs::copy(super::support::component::path(), built).expect("a copy");
+    std::fs::copy(hello_test_support::component::path(), built).expect("a copy");
     let output = alone(&["serve", "--version"]);
     assert_eq!((output.stderr.as_str(), output.status.code()), ("", Some(0)));
     assert!(output.stdout.starts_with("hello-server "), "{output:?}");
 }
 
 #[test]
-fn what_another_checkout_has_built_in_a_shared_target_folder_is_built_anew() {
+fn the_build_of_another_checkout_in_a_shared_target_folder_is_not_taken() {
     let project = Project::new("shared-target");
     let here = project.folder.to_str().expect("text");
     let (other, longer) = (format!("{here}/other"), format!("{here}2"));

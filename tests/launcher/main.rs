@@ -6,7 +6,5 @@ mod counting;
 mod kit;
 mod machines;
 mod pretended;
-#[path = "../support/mod.rs"]
-mod support;
 mod surroundings;
 mod watching;

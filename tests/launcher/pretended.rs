@@ -6,8 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
-use super::support::component;
-use super::support::runner;
+use hello_test_support::{component, runner};
 
 /// The launcher, as `runner/launch` builds it.
 pub(crate) fn launcher() -> &'static Path {

@@ -5,9 +5,9 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use hello_test_support::{Output, Server, component, not_tested, run, runner};
+
 use super::pretended::launcher;
-use super::support::component;
-use super::support::{Output, Server, not_tested, run, runner};
 
 /// A name that a shell, a file of JSON and a regular expression would each like to read in their own way.
 const ODD: &str = r#"a "b" \n 'c' $d [e] José ж"#;
@@ -47,8 +47,7 @@ fn bare(name: &str) -> PathBuf {
 fn assert_serves(command: &mut Command) {
     let server = Server::launch(command.args(["--port", "0", "--quiet"]));
     server.assert_serves();
-    let sent = Command::new("kill").arg(server.pid().to_string()).status();
-    assert!(sent.is_ok_and(|status| status.success()));
+    server.terminate();
     let output = server.wait();
     assert!(!output.stderr.contains("Compiling"), "{output:?}");
     assert_eq!(output.status.code(), Some(0), "{output:?}");
@@ -128,7 +127,7 @@ fn assert_explained(output: &Output, said: &[&str], cause: &str, advice: &str) {
 const NOT_BUILT: &str = "cargo has not built the launcher; it says above why";
 
 #[test]
-fn without_cargo_and_with_nothing_built_it_is_said_what_to_install() {
+fn without_cargo_and_a_build_the_message_names_what_to_install() {
     let mut serve = Command::new(script("serve"));
     let output = run(serve.env("PATH", bare("no-cargo")).env("CARGO_TARGET_DIR", folder("nothing")));
     assert_eq!(output.stderr.lines().count(), 2, "{output:?}");
@@ -136,12 +135,12 @@ fn without_cargo_and_with_nothing_built_it_is_said_what_to_install() {
 }
 
 #[test]
-fn without_cargo_what_has_been_built_serves() {
+fn without_cargo_the_existing_build_serves() {
     assert_serves(Command::new(script("serve")).env("PATH", bare("only-built")).env("CARGO_TARGET_DIR", target()));
 }
 
 #[test]
-fn without_a_compiler_for_c_it_is_said_that_one_is_needed() {
+fn without_a_compiler_for_c_the_message_names_one() {
     let tools = bare("no-cc");
     let cargo = run(Command::new("sh").args(["-c", "command -v cargo"])).stdout;
     let beside = Path::new(cargo.trim_end()).parent().expect("a folder");
@@ -156,7 +155,7 @@ fn without_a_compiler_for_c_it_is_said_that_one_is_needed() {
 }
 
 #[test]
-fn without_the_internet_it_is_said_that_it_is_needed_once() {
+fn without_the_internet_the_message_says_that_the_first_build_needs_it() {
     let mut serve = Command::new(script("serve"));
     serve
         .env("CARGO_HOME", folder("no-crates"))
@@ -166,7 +165,7 @@ fn without_the_internet_it_is_said_that_it_is_needed_once() {
 }
 
 #[test]
-fn a_cargo_that_is_too_old_is_told() {
+fn a_cargo_that_is_too_old_is_reported() {
     let tools = bare("too-old");
     let cargo = "#!/bin/sh\necho 'error: rustc 1.80.0 is not supported by the following package' >&2\nexit 101\n";
     fs::write(tools.join("cargo"), cargo).expect("a file");
@@ -192,7 +191,7 @@ fn with_disks(mount: &str) -> Option<Command> {
 }
 
 #[test]
-fn on_a_full_disk_it_is_said_how_much_is_needed_and_how_to_take_another() {
+fn on_a_full_disk_the_message_has_the_space_needed_and_the_way_to_take_another_disk() {
     script("serve");
     let disk = folder("small");
     let Some(mut serve) = with_disks(&format!("mount -t tmpfs -o size=200k none '{}'", disk.display())) else { return };

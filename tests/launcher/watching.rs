@@ -1,15 +1,14 @@
 //! `--watch`: what a change does, what is none, and how it ends.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::Write as _;
 use std::net::{TcpListener, TcpStream};
 use std::process::Stdio;
-use std::thread::spawn;
 
-use rustix::process::{Pid, Signal, kill_process, kill_process_group, test_kill_process};
+use hello_test_support::{HELLO, Output, Process, Server, by, hearing, not_tested, read_all};
+use rustix::process::{Pid, Signal, kill_process_group, test_kill_process};
 
 use super::pretended::Project;
-use super::support::{HELLO, Output, Server, by, hearing, leftovers, not_tested, read_all};
 
 /// A server that follows the source of `project`, on a free port.
 fn watch(project: &Project, words: &[&str]) -> Server {
@@ -36,7 +35,7 @@ fn assert_gone(address: std::net::SocketAddr) {
 fn wait_for_calls(project: &Project, number: usize) {
     let began = std::time::Instant::now();
     while project.calls().len() <= number {
-        assert!(began.elapsed() < super::support::PATIENCE, "{:?}", project.calls());
+        assert!(began.elapsed() < hello_test_support::PATIENCE, "{:?}", project.calls());
         std::thread::yield_now();
     }
 }
@@ -52,7 +51,7 @@ fn each_signal_that_only_the_launcher_gets_ends_everything_and_gracefully() {
         let server = watch(&project, &["--port", "0"]);
         server.assert_serves();
         let address = server.address();
-        kill_process(pid(&server), signal).expect("it is there");
+        server.signal(signal);
         let output = server.wait();
         assert_eq!(output.stdout, "Shutting down...\nServed 1 request in 1 call.\n", "{name}: {output:?}");
         assert_eq!(output.status.code(), Some(0), "{name}: {output:?}");
@@ -87,9 +86,9 @@ fn a_second_signal_ends_the_server_at_once() {
     let mut client = server.connect();
     client.write_all(b"GET / HTTP/1.1\r\nHost: ").expect("write half a request");
     server.assert_serves();
-    kill_process(pid(&server), Signal::INT).expect("it is there");
+    server.signal(Signal::INT);
     assert_eq!(server.line(), "Shutting down...");
-    kill_process(pid(&server), Signal::INT).expect("it is there");
+    server.signal(Signal::INT);
     assert_eq!(server.wait().status.code(), Some(130));
 }
 
@@ -112,7 +111,7 @@ fn assert_answers(mut client: TcpStream) {
 fn a_server_whose_launcher_is_killed_stops_gracefully() {
     let project = Project::new("watch-killed");
     let (server, client) = half_asked(&project);
-    kill_process(pid(&server), Signal::KILL).expect("it is there");
+    server.signal(Signal::KILL);
     assert_eq!(server.line(), "Shutting down...");
     assert_answers(client);
     assert_eq!(server.line(), "Served 2 requests in 2 calls.");
@@ -122,10 +121,10 @@ fn a_server_whose_launcher_is_killed_stops_gracefully() {
 fn a_terminal_that_closes_is_not_in_a_hurry() {
     let project = Project::new("watch-closing");
     let (server, client) = half_asked(&project);
-    kill_process(pid(&server), Signal::HUP).expect("it is there");
+    server.signal(Signal::HUP);
     assert_eq!(server.line(), "Shutting down...");
-    kill_process(pid(&server), Signal::HUP).expect("it is there");
-    kill_process(pid(&server), Signal::TERM).expect("it is there");
+    server.signal(Signal::HUP);
+    server.signal(Signal::TERM);
     assert_answers(client);
     assert_eq!(server.wait().status.code(), Some(0));
 }
@@ -136,7 +135,7 @@ fn the_first_signal_lets_a_server_that_is_being_replaced_stop_gracefully() {
     let (server, client) = half_asked(&project);
     project.write("src/hello.rs", "another");
     assert_eq!(server.line(), "Shutting down...");
-    kill_process(pid(&server), Signal::INT).expect("it is there");
+    server.signal(Signal::INT);
     assert_answers(client);
     let output = server.wait();
     assert_eq!(output.stdout, "Served 2 requests in 2 calls.\n", "{output:?}");
@@ -144,7 +143,7 @@ fn the_first_signal_lets_a_server_that_is_being_replaced_stop_gracefully() {
 }
 
 #[test]
-fn what_was_started_to_survive_the_end_of_its_terminal_does() {
+fn a_server_that_was_started_with_nohup_survives_its_terminal() {
     if !cfg!(target_os = "linux") {
         return not_tested("this system does not tell which signals are ignored", "run it on Linux");
     }
@@ -152,10 +151,10 @@ fn what_was_started_to_survive_the_end_of_its_terminal_does() {
     let launch = project.launch(&["serve", "--watch", "--port", "0", "--log", "off"]);
     let mut nohup = by(&["sh", "-c", "trap '' HUP; exec \"$0\" \"$@\""], &launch);
     let server = Server::launch(&mut nohup);
-    kill_process(pid(&server), Signal::HUP).expect("it is there");
+    server.signal(Signal::HUP);
     project.write("src/hello.rs", "another");
     next_port(&server);
-    kill_process(pid(&server), Signal::TERM).expect("it is there");
+    server.signal(Signal::TERM);
     assert_eq!(server.wait().status.code(), Some(0));
 }
 
@@ -165,14 +164,14 @@ fn a_signal_ends_the_build_that_is_under_way() {
     project.program("cargo", "#!/bin/sh\necho $$\n: >@/calls\nexec sleep 1000 >/dev/null\n");
     // What it says is read to its end, which comes when nothing that it has started is left.
     let launch = &mut project.launch(&["serve", "--watch"]);
-    let mut child = leftovers::spawn(launch.stderr(Stdio::piped())).expect("it can be started");
+    let mut process = Process::start_unread(launch.stderr(Stdio::piped()));
     while !project.folder.join("calls").exists() {
         std::thread::yield_now();
     }
-    kill_process(Pid::from_child(&child), Signal::TERM).expect("it is there");
-    let mut said = String::new();
-    child.stderr.take().expect("piped").read_to_string(&mut said).expect("text");
-    assert_eq!((child.wait().expect("it was started").code(), said.as_str()), (Some(143), ""));
+    process.signal(Signal::TERM);
+    process.read();
+    let output = process.wait();
+    assert_eq!((output.status.code(), output.stderr.as_str()), (Some(143), ""));
 }
 
 #[test]
@@ -199,7 +198,7 @@ fn a_change_replaces_the_server_and_what_an_editor_writes_does_not() {
     assert_gone(first);
     project.write("src/hello.rs", "two");
     next_port(&server);
-    kill_process(pid(&server), Signal::INT).expect("it is there");
+    server.signal(Signal::INT);
     let output = server.wait();
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     assert_eq!(lines_with(&output, "Something has changed in src."), 2, "{output:?}");
@@ -208,7 +207,7 @@ fn a_change_replaces_the_server_and_what_an_editor_writes_does_not() {
 }
 
 #[test]
-fn what_does_not_build_leaves_the_server_as_it_was() {
+fn a_failed_build_leaves_the_server_running() {
     let project = Project::new("watch-broken");
     let server = watch(&project, &["--port", "0"]);
     let calls = project.calls().len();
@@ -217,27 +216,27 @@ fn what_does_not_build_leaves_the_server_as_it_was() {
     server.assert_serves();
     project.write("src/hello.rs", "mended");
     next_port(&server);
-    kill_process(pid(&server), Signal::TERM).expect("it is there");
+    server.signal(Signal::TERM);
     let output = server.wait();
     assert_eq!(lines_with(&output, "It does not build, so the server goes on as it was."), 1, "{output:?}");
 }
 
 #[test]
-fn what_does_not_build_at_first_is_tried_again() {
+fn a_failed_build_is_tried_again() {
     let project = Project::new("watch-broken-first");
     project.write("src/hello.rs", "broken");
     let launch = &mut project.launch(&["serve", "--watch", "--port", "0", "--log", "off"]);
-    let launch = launch.stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = leftovers::spawn(launch).expect("it can be started");
-    let mut said = BufReader::new(child.stderr.take().expect("piped")).lines().map_while(Result::ok);
-    assert!(said.any(|line| line == "It does not build; that is tried again when something in src has changed."));
-    let rest = spawn(move || said.count());
+    let process = Process::start(launch);
+    assert!(
+        process
+            .stderr
+            .iter()
+            .any(|line| line == "It does not build; that is tried again when something in src has changed.")
+    );
     project.write("src/hello.rs", "mended");
-    let mut printed = BufReader::new(child.stdout.take().expect("piped")).lines().map_while(Result::ok);
-    assert!(printed.any(|line| line.starts_with("Access ")));
-    kill_process(Pid::from_child(&child), Signal::TERM).expect("it is there");
-    assert_eq!(child.wait().expect("it was started").code(), Some(0));
-    rest.join().expect("it reads");
+    assert!(process.stdout.iter().any(|line| line.starts_with("Access ")));
+    process.signal(Signal::TERM);
+    assert_eq!(process.wait().status.code(), Some(0));
 }
 
 #[test]
@@ -247,18 +246,18 @@ fn a_server_that_has_failed_is_started_anew_at_the_next_change() {
     let port = taken.local_addr().expect("an address").port();
     let launch = &mut project.launch(&["serve", "--watch", "--log", "off", "--quiet", "--listen"]);
     launch.arg(format!("127.0.0.1:{port}"));
-    let launch = launch.stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = leftovers::spawn(launch).expect("it can be started");
-    let mut said = BufReader::new(child.stderr.take().expect("piped")).lines().map_while(Result::ok);
-    assert!(said.any(|line| line == "The server has ended; it is started anew when something in src has changed."));
-    let rest = spawn(move || said.count());
+    let process = Process::start(launch);
+    assert!(
+        process
+            .stderr
+            .iter()
+            .any(|line| line == "The server has ended; it is started anew when something in src has changed.")
+    );
     drop(taken);
     project.write("src/hello.rs", "another");
-    let mut printed = BufReader::new(child.stdout.take().expect("piped")).lines().map_while(Result::ok);
-    assert!(printed.any(|line| line == format!("Access http://127.0.0.1:{port}")));
-    kill_process(Pid::from_child(&child), Signal::TERM).expect("it is there");
-    assert_eq!(child.wait().expect("it was started").code(), Some(0));
-    rest.join().expect("it reads");
+    assert!(process.stdout.iter().any(|line| line == format!("Access http://127.0.0.1:{port}")));
+    process.signal(Signal::TERM);
+    assert_eq!(process.wait().status.code(), Some(0));
 }
 
 #[test]
@@ -270,7 +269,7 @@ fn a_server_in_plain_wasmtime_stops_gracefully_too() {
     assert_eq!(server.line(), "Shutting down...");
     assert_eq!(server.line(), "Served 1 request in 1 call.");
     next_port(&server);
-    kill_process(pid(&server), Signal::INT).expect("it is there");
+    server.signal(Signal::INT);
     let output = server.wait();
     assert_eq!(
         (output.stdout.as_str(), output.status.code()),
@@ -281,7 +280,7 @@ fn a_server_in_plain_wasmtime_stops_gracefully_too() {
 #[test]
 fn a_mistake_in_the_options_is_not_waited_with() {
     let project = Project::new("watch-mistake");
-    let output = super::support::run(&mut project.launch(&["serve", "--watch", "--port", "x"]));
+    let output = hello_test_support::run(&mut project.launch(&["serve", "--watch", "--port", "x"]));
     assert_eq!(output.status.code(), Some(2), "{output:?}");
 }
 
@@ -293,7 +292,7 @@ fn the_server_does_not_outlive_the_launcher() {
     let Some(child) = children.split_whitespace().next().and_then(|pid| Pid::from_raw(pid.parse().ok()?)) else {
         return not_tested("this system does not tell which processes a process has started", "run it on Linux");
     };
-    kill_process(pid(&server), Signal::TERM).expect("it is there");
+    server.signal(Signal::TERM);
     server.wait();
     assert!(test_kill_process(child).is_err());
 }

@@ -4,17 +4,13 @@
 //! their own where the system lets them have one.
 #![cfg(unix)]
 
-#[path = "../support/chromium.rs"]
-mod chromium;
 mod page;
-#[path = "../support/mod.rs"]
-mod support;
 
 use std::net::TcpListener;
 use std::process::{Command, Stdio};
 
+use hello_test_support::{Process, component, not_tested, runner};
 use page::Page;
-use support::{component, leftovers, not_tested, runner};
 
 /// Set for the tests that run in a network of their own.
 const ALONE: &str = "HELLO_LECTURE_ALONE";
@@ -51,8 +47,8 @@ fn alone(name: &str, lesson: impl FnOnce()) {
     }
     let tests = std::env::current_exe().expect("a path");
     let mut tests = unshare(&[tests.to_str().expect("text"), "--exact", name, "--nocapture"]);
-    let mut tests = leftovers::spawn(tests.env(ALONE, "1").stdout(Stdio::null())).expect("it can be started");
-    assert!(tests.wait().expect("it was started").success(), "the output above says what differs");
+    let tests = Process::start_unread(tests.env(ALONE, "1").stdout(Stdio::null())).wait();
+    assert!(tests.status.success(), "the output above says what differs");
 }
 
 #[test]

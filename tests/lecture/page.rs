@@ -13,15 +13,14 @@ use std::io::{BufRead, BufReader, Read};
 use std::net::TcpStream;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::{sleep, spawn};
 use std::time::{Duration, Instant};
 
+use hello_test_support::chromium::{self, Browser};
+use hello_test_support::{PATIENCE, Process, component, is_about_building};
 use regex_lite::Regex;
-
-use super::chromium::{self, Browser};
-use super::support::{PATIENCE, component, is_about_building, leftovers};
 
 /// A page that was read.
 pub(crate) struct Page {
@@ -40,7 +39,7 @@ struct Block {
 
 /// The server of the other terminal.
 struct Server {
-    child: Child,
+    process: Process,
     lines: Receiver<Printed>,
     /// What was printed and not looked at yet, because another stream was ahead of the page.
     early: Vec<Printed>,
@@ -273,11 +272,11 @@ impl Server {
         if root != component::root() {
             shell.env("CARGO_TARGET_DIR", Path::new(env!("CARGO_TARGET_TMPDIR")).join("lecture-target"));
         }
-        let mut child = leftovers::spawn(shell.stdout(Stdio::piped()).stderr(Stdio::piped())).expect("a shell");
+        let mut process = Process::start_unread(shell.stdout(Stdio::piped()).stderr(Stdio::piped()));
         let (sender, lines) = channel();
-        pass_on(Stream::Output, child.stdout.take().expect("piped"), sender.clone());
-        pass_on(Stream::Error, child.stderr.take().expect("piped"), sender);
-        Server { child, lines, early: Vec::new() }
+        pass_on(Stream::Output, process.child.stdout.take().expect("piped"), sender.clone());
+        pass_on(Stream::Error, process.child.stderr.take().expect("piped"), sender);
+        Server { process, lines, early: Vec::new() }
     }
 
     /// The next line that it prints.
@@ -323,7 +322,7 @@ impl Server {
 
     /// Types Ctrl-C, which everybody hears who was started in that terminal.
     fn interrupt(&self) {
-        let sent = Command::new("kill").args(["-INT", "--", &format!("-{}", self.child.id())]).status();
+        let sent = Command::new("kill").args(["-INT", "--", &format!("-{}", self.process.pid())]).status();
         assert!(sent.expect("kill is there").success());
     }
 }
@@ -342,7 +341,7 @@ fn pass_on(stream: Stream, pipe: impl Read + Send + 'static, to: Sender<Printed>
 impl Drop for Server {
     fn drop(&mut self) {
         // What was started by it ends with it: a script that watches has its server to end.
-        let _ = Command::new("kill").arg(self.child.id().to_string()).stderr(Stdio::null()).status();
-        let _ = self.child.wait();
+        let _ = Command::new("kill").arg(self.process.pid().to_string()).stderr(Stdio::null()).status();
+        let _ = self.process.child.wait();
     }
 }

@@ -5,7 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::support::{Output, component, runner};
+use hello_test_support::{Output, component, runner};
+
 use super::{probe, run, sandbox};
 
 /// A fresh folder for the cache of one test.
@@ -80,7 +81,7 @@ fn garbage_in_the_cache_is_compiled_anew() {
 }
 
 #[test]
-fn code_that_nobody_vouches_for_is_compiled_anew() {
+fn code_of_unknown_origin_is_compiled_anew() {
     let folder = folder("unsealed");
     assert_ran(&run(&mut cached(&folder)));
     let (code, _) = entries(&folder).pop_first().expect("one");
@@ -122,7 +123,7 @@ fn a_folder_that_others_can_write_to_is_not_used() {
         let mut command = Command::new(runner());
         command.args(["--max-connections", "100"]).arg(component::probe()).args(["arguments", "kept"]);
         let output = run(command.env("XDG_CACHE_HOME", &folder));
-        let note = format!("{} belongs to somebody else, or others can write to it\n", place.display());
+        let note = format!("{} belongs to another user, or others can write to it\n", place.display());
         assert!(output.stderr.contains(&note), "{output:?}");
         assert_eq!(output.status.code(), Some(0), "{output:?}");
         fs::set_permissions(place, fs::Permissions::from_mode(0o755)).expect("it is ours");
@@ -156,7 +157,7 @@ fn without_a_place_to_keep_it_this_is_noted_and_the_component_runs() {
     assert!(output.stderr.contains(file.to_str().expect("text")), "{output:?}");
     assert!(output.stderr.contains("\n  set XDG_CACHE_HOME to a folder that only you can write to\n"), "{output:?}");
     assert_eq!((output.stdout.as_str(), output.status.code()), ("arguments: [\"kept\"]\n", Some(0)));
-    // Who does not want to hear what there is too little of does not hear this.
+    // `--quiet` leaves this note out.
     assert_ran(&run(&mut cached(&file)));
 }
 

@@ -1,17 +1,19 @@
 //! The examples of the runtime, as other people would write a server on it.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::process::Stdio;
 use std::thread;
 
-use super::support::{PATIENCE, component, connect};
-use super::{Program, sandbox};
+use hello_test_support::{PATIENCE, Process, component, connect};
+
+use super::{sandbox, wasmtime};
 
 /// An example that serves, and where it listens.
-fn example(name: &str, arguments: &[&str]) -> (Program, SocketAddr) {
+fn example(name: &str, arguments: &[&str]) -> (Process, SocketAddr) {
     let mut command = sandbox(&["--allow-listen", "127.0.0.1:0"]);
     command.arg(component::runtime_example(name)).arg("127.0.0.1:0").args(arguments);
-    let program = Program::start(&mut command);
+    let program = Process::start(&mut command);
     let address = program.address();
     (program, address)
 }
@@ -65,7 +67,7 @@ fn echo_sends_back_what_each_client_sends_also_after_the_client_has_finished() {
 }
 
 #[test]
-fn echo_serves_others_while_a_client_never_reads() {
+fn echo_serves_other_clients_while_one_never_reads() {
     let (_program, address) = example("echo", &[]);
     let mut greedy = connect(address);
     send_until_full(&mut greedy);
@@ -111,4 +113,59 @@ fn chat_ends_for_both_after_a_silence_and_a_client_that_never_reads_freezes_no_o
     first.write_all(b"hello").expect("it reads");
     receive(&mut second, b"hello");
     drop(deaf);
+}
+
+#[test]
+fn lines_sends_back_each_line_once_it_has_come_whole_and_the_rest_at_the_end() {
+    let (_program, address) = example("lines", &[]);
+    let (mut slow, mut quick) = (connect(address), connect(address));
+    slow.write_all(b"hel").expect("send half a line");
+    for number in 0..500 {
+        let lines = format!("one {number}\ntwo {number}\n");
+        quick.write_all(lines.as_bytes()).expect("send two lines");
+        receive(&mut quick, lines.as_bytes());
+    }
+    slow.write_all(b"lo\nwor").expect("send the rest of the line");
+    receive(&mut slow, b"hello\n");
+    slow.shutdown(Shutdown::Write).expect("finish sending");
+    let mut rest = String::new();
+    slow.read_to_string(&mut rest).expect("read to the end");
+    assert_eq!(rest, "wor");
+}
+
+#[test]
+fn netcat_sends_standard_input_and_prints_what_comes_also_while_the_server_does_not_read() {
+    const MANY: usize = 8 * 1024 * 1024;
+    let listener = TcpListener::bind("127.0.0.1:0").expect("listen on any port");
+    let address = listener.local_addr().expect("the address of the listener").to_string();
+    // In wasmtime itself, because the sandbox has no standard input for a component.
+    let mut command = wasmtime(&component::runtime_example("netcat"), &[&address]);
+    let mut program = Process::start(command.stdin(Stdio::piped()));
+    let mut stdin = program.child.stdin.take().expect("standard input is piped");
+    let (mut server, _) = listener.accept().expect("accept the connection");
+    server.set_read_timeout(Some(PATIENCE)).expect("a socket");
+
+    // While both streams are open.
+    server.write_all(b"hello\n").expect("send a line");
+    assert_eq!(program.line(), "hello");
+    stdin.write_all(b"hi\n").expect("type a line");
+    receive(&mut server, b"hi\n");
+
+    // More than fits between the two, so the write of `netcat` waits.
+    let typed = thread::spawn(move || stdin.write_all(&vec![b'x'; MANY]).expect("type a lot"));
+    for number in 0..100 {
+        server.write_all(format!("{number}\n").as_bytes()).expect("send a line");
+        assert_eq!(program.line(), number.to_string());
+    }
+    let mut received = Vec::new();
+    server.read_to_end(&mut received).expect("read until standard input has ended");
+    typed.join().expect("standard input was read");
+    assert!(received.len() == MANY && received.iter().all(|&byte| byte == b'x'), "{} bytes", received.len());
+
+    // After standard input has ended.
+    server.write_all(b"bye\n").expect("send a line");
+    drop(server);
+    let output = program.wait();
+    assert_eq!((output.stdout.as_str(), output.stderr.as_str()), ("bye\n", ""));
+    assert!(output.status.success(), "{}", output.status);
 }

@@ -7,10 +7,10 @@ use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 
+use hello_test_support::{LAST_GET, Output, Process, component, connect, runner};
 use rustix::process::Signal;
 
-use super::support::{LAST_GET, Output, component, connect, runner};
-use super::{Program, probe, run, server};
+use super::{probe, run, server};
 
 /// A port that is free on all addresses of this machine, and that no other test of these gets.
 fn free_port() -> u16 {
@@ -43,7 +43,7 @@ const NO_OPTION: &str = "there is no option that would allow it";
 #[test]
 fn it_listens_where_it_was_granted_to_and_is_reached_there() {
     let place = format!("127.0.0.1:{}", free_port());
-    let program = Program::start(&mut probe(&["--allow-listen", &place], &["answer", &place]));
+    let program = Process::start(&mut probe(&["--allow-listen", &place], &["answer", &place]));
     let address = program.address();
     assert_eq!(address.to_string(), place);
     let mut hello = String::new();
@@ -54,7 +54,7 @@ fn it_listens_where_it_was_granted_to_and_is_reached_there() {
 
 #[test]
 fn port_0_is_any_port_of_the_granted_address() {
-    let program = Program::start(&mut probe(&["--allow-listen", "127.0.0.1:0"], &["answer", "127.0.0.1:0"]));
+    let program = Process::start(&mut probe(&["--allow-listen", "127.0.0.1:0"], &["answer", "127.0.0.1:0"]));
     let mut hello = String::new();
     connect(program.address()).read_to_string(&mut hello).expect("an answer");
     assert_eq!((hello.as_str(), program.wait().stderr.as_str()), ("hello", ""));
@@ -108,7 +108,7 @@ fn without_any_grant_it_may_listen_where_the_lecture_does_and_nowhere_else() {
 }
 
 #[test]
-fn it_calls_where_it_was_granted_to_and_nowhere_else() {
+fn a_component_connects_to_the_granted_address_and_no_other() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
     let place = listener.local_addr().expect("an address").to_string();
     // To listen there is not to call there, and another port is another place.
@@ -127,7 +127,7 @@ fn it_calls_where_it_was_granted_to_and_nowhere_else() {
 }
 
 #[test]
-fn a_grant_to_call_is_none_to_listen() {
+fn a_grant_to_connect_is_no_grant_to_listen() {
     let place = format!("127.0.0.1:{}", free_port());
     let output = run(&mut probe(&["--allow-connect", &place], &["listen", &place]));
     assert_refused(&output, &format!("listen on {place}"), &format!("--allow-listen {place} would allow it"));
@@ -162,7 +162,7 @@ fn a_file_that_is_there_is_not_read() {
 }
 
 #[test]
-fn a_file_that_is_tried_twice_is_told_once() {
+fn a_file_that_is_opened_twice_is_reported_once() {
     let output = run(&mut probe(&[], &["read", "Cargo.toml", "Cargo.toml"]));
     assert_eq!(output.stdout, "read Cargo.toml: permission denied\n".repeat(2));
     assert_refused(&output, "use the file \"Cargo.toml\"", NO_OPTION);
@@ -188,22 +188,22 @@ fn the_environment_is_empty() {
 }
 
 #[test]
-fn who_does_nothing_forbidden_hears_nothing() {
+fn without_a_refusal_the_sandbox_prints_nothing() {
     let output = run(&mut probe(&[], &["arguments", "--quiet", "", "a b"]));
     assert_eq!((output.stdout.as_str(), output.stderr.as_str()), ("arguments: [\"--quiet\", \"\", \"a b\"]\n", ""));
     assert_allowed(&run(&mut probe(&[], &["random"])), "random");
 
-    let program = Program::start(&mut server(&[]));
+    let program = Process::start(&mut server(&[]));
     let mut stream = connect(program.address());
     std::io::Write::write_all(&mut stream, LAST_GET).expect("it reads");
-    assert!(super::support::read_all(&mut stream).starts_with("HTTP/1.1 200 OK\r\n"));
+    assert!(hello_test_support::read_all(&mut stream).starts_with("HTTP/1.1 200 OK\r\n"));
     program.signal(rustix::process::Signal::TERM);
     let output = program.wait();
     assert_eq!((output.stderr.as_str(), output.status.code()), ("", Some(0)));
 }
 
 #[test]
-fn what_is_refused_again_and_again_does_not_fill_the_log() {
+fn repeated_refusals_do_not_fill_the_log() {
     let places: Vec<String> = (1..=200).map(|port| format!("127.0.0.1:{port}")).collect();
     let words: Vec<&str> = std::iter::once("connect").chain(places.iter().map(String::as_str)).collect();
     let output = run(&mut probe(&[], &words));
@@ -213,7 +213,7 @@ fn what_is_refused_again_and_again_does_not_fill_the_log() {
 }
 
 #[test]
-fn what_is_granted_is_said_at_the_start() {
+fn the_grants_are_printed_at_the_start() {
     let mut command = Command::new(super::runner());
     command.args(["--max-connections", "100", "--allow-listen", "127.0.0.1:0", "--allow-connect", "192.0.2.1:80"]);
     let output = run(command.args(["--max-memory", "32"]).arg(component::probe()).arg("arguments"));
@@ -225,7 +225,7 @@ fn what_is_granted_is_said_at_the_start() {
 }
 
 #[test]
-fn a_server_that_is_granted_every_address_is_said_to_be_where_others_find_it() {
+fn the_url_of_a_server_on_every_address_is_one_that_other_machines_can_open() {
     let said = |options: &[&str]| {
         let mut command = Command::new(super::runner());
         run(command.args(["--max-connections", "100"]).args(options).arg(component::probe()).arg("arguments")).stderr
@@ -265,8 +265,8 @@ fn asked(options: &[&str], arguments: &[&str]) -> Command {
 }
 
 #[test]
-fn what_a_component_needs_for_its_arguments_is_asked_and_granted() {
-    let program = Program::start(&mut asked(&[], &["--port", "0", "--max-connections", "100", "--log", "off"]));
+fn the_launcher_grants_a_component_the_needs_of_its_arguments() {
+    let program = Process::start(&mut asked(&[], &["--port", "0", "--max-connections", "100", "--log", "off"]));
     let mut answer = String::new();
     let mut client = connect(program.address());
     client.write_all(LAST_GET).expect("write a request");
@@ -279,9 +279,9 @@ fn what_a_component_needs_for_its_arguments_is_asked_and_granted() {
 }
 
 #[test]
-fn what_the_command_line_says_counts_more_than_what_is_needed() {
+fn the_command_line_counts_more_than_the_needs_of_the_component() {
     let program =
-        Program::start(&mut asked(&["--max-connections", "10"], &["--port", "0", "--max-connections", "100"]));
+        Process::start(&mut asked(&["--max-connections", "10"], &["--port", "0", "--max-connections", "100"]));
     program.address();
     program.signal(Signal::INT);
     let output = program.wait();
@@ -303,7 +303,7 @@ fn a_mistake_in_the_arguments_of_a_component_exits_with_2_and_a_failure_of_the_s
 }
 
 #[test]
-fn what_only_prints_is_granted_nothing() {
+fn a_component_that_only_prints_is_granted_nothing() {
     let output = run(&mut asked(&[], &["--version"]));
     assert!(output.stdout.starts_with("hello-server "), "{output:?}");
     assert!(output.stderr.starts_with("The sandbox lets hello-server.wasm print and read the clock.\n"), "{output:?}");

@@ -8,13 +8,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use hello_server::http::MAX_HEAD;
+use hello_test_support::{
+    GET, Output, PATIENCE, Process, Server, by, component, connect, not_tested, read_reply, runner,
+};
 use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
 
-use super::support::{GET, Output, PATIENCE, Server, by, component, connect, not_tested, read_reply, runner};
-use super::{Program, assert_failed, probe, run, sandbox, section, sections};
+use super::{assert_failed, probe, run, sandbox, section, sections};
 
 #[test]
-fn more_memory_than_allowed_is_told_with_figures_and_the_advice_helps() {
+fn more_memory_than_allowed_is_reported_with_figures_and_the_advice_helps() {
     let output = run(&mut probe(&["--max-memory", "32"], &["memory", "40"]));
     assert_failed(&output, 1, "hello-probe.wasm needs 42 MiB of memory, and may have 32", "--max-memory ");
     assert_eq!((output.stdout.as_str(), output.stderr.lines().count()), ("", 2));
@@ -80,7 +82,7 @@ fn a_thousand_of_the_worst_peers_fit_into_48_kib_each() {
 fn a_process_that_was_halted_in_the_middle_of_a_turn_is_not_taken_for_a_loop() {
     let mut command = sandbox(&["--max-turn", "1", "--allow-listen", "127.0.0.1:0"]);
     command.arg(component::path()).args(["--listen", "127.0.0.1:0", "--stop-when-stdin-closes", "--log", "off"]);
-    let program = Program::start(&mut command);
+    let program = Process::start(&mut command);
     let address = program.address();
     let over = AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -121,7 +123,7 @@ fn a_clock_that_stands_before_1970_brings_nothing_down() {
     }
     let mut command = sandbox(&["--allow-listen", "127.0.0.1:0"]);
     command.arg(component::path()).args(["--listen", "127.0.0.1:0"]);
-    let program = Program::start(&mut by(&BEFORE, &command));
+    let program = Process::start(&mut by(&BEFORE, &command));
     let mut stream = connect(program.address());
     stream.write_all(GET).expect("it reads");
     let reply = read_reply(&mut stream);
@@ -151,13 +153,13 @@ fn assert_traps(arguments: &[&str], cause: &str, advice: &str) -> Output {
 }
 
 #[test]
-fn a_panic_is_told_in_two_lines_behind_what_it_said_itself() {
+fn a_panic_is_reported_in_two_lines_behind_its_own_message() {
     let output = assert_traps(&["panic"], "wasm trap: wasm `unreachable`", "what it said before may tell why");
     assert!(output.stderr.contains("as it was told to\n"), "{output:?}");
 }
 
 #[test]
-fn a_function_that_calls_itself_without_an_end_is_told() {
+fn endless_recursion_is_reported() {
     let output = assert_traps(&["overflow"], "wasm trap: call stack exhausted", "calls itself without an end");
     assert_eq!(output.stderr.lines().count(), 2);
     // What a program has on its own stack lies in its memory, and this is what it looks like when it overflows.
@@ -174,7 +176,7 @@ fn the_exit_code_is_that_of_the_component() {
 }
 
 #[test]
-fn code_that_never_pauses_is_ended_after_its_turn() {
+fn code_that_never_waits_is_ended_after_its_turn() {
     let output = run(&mut probe(&["--max-turn", "1"], &["loop"]));
     assert_failed(&output, 1, "hello-probe.wasm has been busy for 1 second", "--max-turn");
     assert_eq!(output.stdout, "busy\n");
@@ -207,7 +209,7 @@ fn module(sections: &[Vec<u8>]) -> Vec<u8> {
 }
 
 #[test]
-fn parts_beyond_the_limit_are_told_before_anything_runs() {
+fn parts_beyond_the_limit_are_reported_before_anything_runs() {
     let tables = |count: u8| module(&[section(4, &[&[count][..], &[0x70, 0, 0].repeat(count.into())].concat())]);
     let memories = |count: u8| module(&[section(5, &[&[count][..], &[0, 0].repeat(count.into())].concat())]);
     // 100000 and 100001 in LEB128.
@@ -230,7 +232,7 @@ fn parts_beyond_the_limit_are_told_before_anything_runs() {
 }
 
 #[test]
-fn handles_beyond_the_limit_are_told_with_figures() {
+fn handles_beyond_the_limit_are_reported_with_figures() {
     let output = run(&mut probe(&[], &["handles", "200001"]));
     let advice = "a --max-connections above 20000 allows more";
     assert_failed(&output, 1, "hello-probe.wasm holds more than 200000 handles of the host", advice);
@@ -244,9 +246,9 @@ fn descriptors_are_raised_as_far_as_the_system_lets_it() {
     let mut inner = Command::new(runner());
     inner.args(["--max-connections", "200"]).arg(component::probe());
     let soft = shell("ulimit -Sn 64 && ulimit -Hn 300");
-    let program = Program::start(by(&["sh", "-c", &soft], &inner).args(["sleep", "86400"]));
+    let program = Process::start(by(&["sh", "-c", &soft], &inner).args(["sleep", "86400"]));
     assert_eq!(program.line(), "sleeping");
-    if let Ok(limits) = fs::read_to_string(format!("/proc/{}/limits", program.child.id())) {
+    if let Ok(limits) = fs::read_to_string(format!("/proc/{}/limits", program.pid())) {
         let files = limits.lines().find(|line| line.starts_with("Max open files")).expect("a limit");
         assert_eq!(files.split_whitespace().nth(3), Some("300"), "{files}");
     }
@@ -257,7 +259,7 @@ fn descriptors_are_raised_as_far_as_the_system_lets_it() {
 /// As with `ulimit -n 40`. The connections that are said to be possible are, and one more is not. A descriptor above the
 /// limit, from before it was lowered, takes no room.
 #[test]
-fn as_many_connections_as_are_said_to_be_possible_are() {
+fn as_many_connections_as_documented_are_possible() {
     assert_room_for_all("ulimit -n 40");
     assert_room_for_all("exec 99</dev/null && ulimit -n 40");
 }
@@ -266,7 +268,7 @@ fn assert_room_for_all(limit: &str) {
     let mut command = Command::new("bash");
     command.args(["-c", &format!("{limit} && exec \"$0\" \"$@\"")]).arg(runner());
     command.args(["--max-connections", "200", "--allow-listen", "127.0.0.1:0"]).arg(component::path());
-    let program = Program::start(command.args(["--listen", "127.0.0.1:0", "--log", "off"]).stdin(Stdio::null()));
+    let program = Process::start(command.args(["--listen", "127.0.0.1:0", "--log", "off"]).stdin(Stdio::null()));
     let address = program.address();
     let said: Vec<String> = (0..4).map(|_| program.stderr.recv_timeout(PATIENCE).expect("a line")).collect();
     let note = "hello-runner: note: the system grants 40 file descriptors, so there can be ";

@@ -10,18 +10,11 @@ mod output;
 mod requests;
 mod signals;
 mod start;
-#[path = "../support/mod.rs"]
-mod support;
 mod table;
 
-use std::io::{BufRead, BufReader, Read};
-use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::thread::spawn;
+use std::process::{Command, Stdio};
 
-use rustix::process::{Pid, Signal, kill_process};
-use support::{Output, PATIENCE, component, leftovers, not_tested, runner};
+use hello_test_support::{Output, Process, component, not_tested, runner};
 
 /// The command that runs the probe with these arguments, in a sandbox with these options.
 fn probe(options: &[&str], arguments: &[&str]) -> Command {
@@ -59,88 +52,9 @@ fn wasmtime(component: &std::path::Path, arguments: &[&str]) -> Command {
     command
 }
 
-/// A program that runs. It ends with the test.
-struct Program {
-    child: Child,
-    stdout: Receiver<String>,
-    stderr: Receiver<String>,
-}
-
-impl Program {
-    /// Starts it.
-    fn start(command: &mut Command) -> Self {
-        let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = leftovers::spawn(command).expect("it can be started");
-        let stdout = lines(child.stdout.take().expect("piped"));
-        let stderr = lines(child.stderr.take().expect("piped"));
-        Program { child, stdout, stderr }
-    }
-
-    /// The next line that it prints.
-    fn line(&self) -> String {
-        let line = self.stdout.recv_timeout(PATIENCE);
-        line.unwrap_or_else(|error| panic!("no line: {error}; {:?}", self.stderr.try_iter().collect::<Vec<_>>()))
-    }
-
-    /// Where it listens: that stands at the end of the next line that it prints.
-    fn address(&self) -> SocketAddr {
-        let line = self.line();
-        let place = line.rsplit(['/', ' ']).next().map(|place| place.replace("localhost", "127.0.0.1"));
-        place.and_then(|place| place.parse().ok()).unwrap_or_else(|| panic!("an address, not {line:?}"))
-    }
-
-    /// Sends it a signal.
-    fn signal(&self, signal: Signal) {
-        let pid = Pid::from_child(&self.child);
-        kill_process(pid, signal).expect("it has not been waited for yet");
-    }
-
-    /// Waits until it ends by itself. What it said that nobody has read yet, and how it ended.
-    fn wait(mut self) -> Output {
-        let stdout = rest(&self.stdout);
-        let stderr = rest(&self.stderr);
-        let status = self.child.wait().expect("it was started");
-        Output { stdout, stderr, status }
-    }
-
-    /// Whether it goes on.
-    fn is_running(&mut self) -> bool {
-        self.child.try_wait().expect("it was started").is_none()
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        leftovers::end(&mut self.child);
-    }
-}
-
-/// The lines of `pipe`, which is read to its end in any case: a full pipe would stop the program.
-fn lines(pipe: impl Read + Send + 'static) -> Receiver<String> {
-    let (sender, lines) = channel();
-    spawn(move || {
-        for line in BufReader::new(pipe).lines() {
-            let _ = sender.send(line.expect("text"));
-        }
-    });
-    lines
-}
-
-/// All lines until the end, which has to come.
-fn rest(lines: &Receiver<String>) -> String {
-    let mut text = String::new();
-    loop {
-        match lines.recv_timeout(PATIENCE) {
-            Ok(line) => text = text + &line + "\n",
-            Err(RecvTimeoutError::Disconnected) => return text,
-            Err(RecvTimeoutError::Timeout) => panic!("it does not end; it said {text:?}"),
-        }
-    }
-}
-
 /// Runs it to its end, which has to come.
 fn run(command: &mut Command) -> Output {
-    Program::start(command).wait()
+    Process::start(command).wait()
 }
 
 /// Whether `starter` can start a program here, so that a test can use it, or say that it did not.

@@ -8,10 +8,10 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use hello_test_support::{Output, Process, by, component, runner};
 use rustix::process::Signal;
 
-use super::support::{Output, by, component, runner};
-use super::{Program, component_of, export, import, leb128, run, section, sections, works};
+use super::{component_of, export, import, leb128, run, section, sections, works};
 
 /// What a terminal would obey: a colour, the beginning of the line, another line, a colour again (a control character of C1),
 /// rubout, a bell, and text from right to left.
@@ -71,7 +71,7 @@ fn a_mistake_in_the_command_line() {
         (&["--max-memory", EVIL], "--max-memory takes a whole number"),
         (&["--grace", EVIL], "--grace takes a whole number"),
         (&[&evil_option], "invalid option"),
-        (&[&evil_value], "unexpected argument for option '--quiet'"),
+        (&[&evil_value], "--quiet takes no value, but has "),
         (&["-\x1b"], "invalid option"),
     ] {
         let output = run(Command::new(runner()).args(arguments));
@@ -85,7 +85,7 @@ fn a_mistake_in_the_command_line() {
 }
 
 #[test]
-fn what_cannot_be_started() {
+fn failures_to_start_have_a_cause_and_an_advice() {
     let server = fs::read(component::path()).expect("a component");
     let missing = folder("missing").join(EVIL);
     let huge = evil("huge", b"\0asm\x0d\0\x01\0");
@@ -120,7 +120,7 @@ fn what_cannot_be_started() {
 }
 
 #[test]
-fn what_is_granted_and_refused() {
+fn grants_and_refusals() {
     let path = probe("granted");
     let ports: Vec<String> = (1..=200).map(|port| format!("127.0.0.1:{port}")).collect();
     let ports: Vec<&str> = ["connect"].into_iter().chain(ports.iter().map(String::as_str)).collect();
@@ -143,7 +143,7 @@ fn what_is_granted_and_refused() {
 }
 
 #[test]
-fn what_is_the_matter_with_the_cache_or_with_a_limit() {
+fn errors_of_the_cache_and_of_limits_have_a_cause_and_an_advice() {
     let path = probe("limits");
     let place = folder("cache").join(EVIL);
     let with_cache = |place: &Path| run(sandbox(&[], &path).arg("arguments").env("XDG_CACHE_HOME", place));
@@ -155,7 +155,7 @@ fn what_is_the_matter_with_the_cache_or_with_a_limit() {
     fs::remove_dir_all(&code).and_then(|()| fs::write(&code, "")).expect("a file");
     assert_says(&with_cache(&place), "is damaged, and cannot be removed");
     fs::set_permissions(&all, fs::Permissions::from_mode(0o777)).expect("it is ours");
-    assert_says(&with_cache(&place), "belongs to somebody else, or others can write to it");
+    assert_says(&with_cache(&place), "belongs to another user, or others can write to it");
     fs::remove_dir_all(&place).and_then(|()| fs::write(&place, "")).expect("a file");
     assert_says(&with_cache(&place), "compiled code cannot be kept");
     let mut homeless = sandbox(&[], &path);
@@ -189,7 +189,7 @@ fn why_it_was_ended() {
         (&["--grace", "1"][..], &["ignore-stop"][..], "waiting", "was asked to stop and did not"),
         (&["--max-turn", "0"], &["heed", "loop"], "busy", "was busy and did not listen"),
     ] {
-        let program = Program::start(sandbox(options, &path).args(arguments));
+        let program = Process::start(sandbox(options, &path).args(arguments));
         assert_eq!(program.line(), line);
         program.signal(Signal::TERM);
         assert_says(&program.wait(), &format!("{TAMED}.wasm {words}"));
@@ -235,7 +235,7 @@ fn why_it_failed() {
 }
 
 #[test]
-fn what_the_server_says_of_its_options() {
+fn messages_of_the_server_about_its_options() {
     let (option, value) = (format!("--{EVIL}"), format!("--explain={EVIL}"));
     for arguments in [
         &[EVIL][..],
@@ -254,7 +254,7 @@ fn what_the_server_says_of_its_options() {
 }
 
 #[test]
-fn what_the_clients_say_of_a_url() {
+fn messages_of_the_clients_about_a_url() {
     for client in ["socket_client", "url_client"] {
         let path = component::example(client);
         for url in
@@ -268,7 +268,7 @@ fn what_the_clients_say_of_a_url() {
 }
 
 #[test]
-fn what_the_launcher_says_of_its_words() {
+fn messages_of_the_launcher_about_its_arguments() {
     let evil_option = format!("--{EVIL}");
     for (script, arguments) in [
         ("runner/serve", &[evil_option.as_str()][..]),

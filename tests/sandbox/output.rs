@@ -1,14 +1,15 @@
-//! Who reads what a component prints cannot stop it.
+//! A reader of the output of a component cannot stop the component.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use hello_test_support::process::address_in;
+use hello_test_support::{GET, HELLO, Process, component, connect, runner};
 use rustix::fs::{OFlags, fcntl_setfl};
 use rustix::process::Signal;
 
-use super::support::{GET, HELLO, component, connect, leftovers, runner};
-use super::{Program, probe, run, server};
+use super::{probe, run, server};
 
 #[test]
 fn all_that_is_printed_arrives() {
@@ -19,7 +20,7 @@ fn all_that_is_printed_arrives() {
 }
 
 #[test]
-fn a_component_starts_when_what_it_is_granted_is_said() {
+fn a_component_starts_after_its_grants_are_printed() {
     let (mut reader, mut writer) = std::io::pipe().expect("a pipe");
     fcntl_setfl(&writer, OFlags::NONBLOCK).expect("a pipe");
     let mut before = 0;
@@ -35,32 +36,30 @@ fn a_component_starts_when_what_it_is_granted_is_said() {
 
     command.stdout(Stdio::piped()).stderr(writer);
     let began = Instant::now();
-    let mut child = leftovers::spawn(&mut command).expect("it can be started");
-    let stdout = super::lines(child.stdout.take().expect("piped"));
+    let mut process = Process::start_unread(&mut command);
+    process.read();
     // Only on a machine that is very busy is this longer than the sandbox waits.
-    let early = stdout.recv_timeout(Duration::from_millis(500));
+    let early = process.stdout.recv_timeout(Duration::from_millis(500));
     assert!(early.is_err() || began.elapsed() > Duration::from_secs(1), "{early:?} before what it is granted");
 
     drop(command);
     let mut said = String::new();
     reader.read_to_string(&mut said).expect("text");
     assert!(said[before..].starts_with("The sandbox lets hello-probe.wasm "), "{:?}", &said[before..]);
-    assert!(child.wait().expect("it was started").success());
-    assert_eq!(early.or_else(|_| stdout.recv()).expect("a line"), "x".repeat(63));
+    assert!(process.child.wait().expect("it was started").success());
+    assert_eq!(early.or_else(|_| process.stdout.recv()).expect("a line"), "x".repeat(63));
 }
 
 /// Starts a server whose standard output is for the caller to read, or not, and reads the first line of it.
-fn start() -> (Program, BufReader<std::process::ChildStdout>, std::net::SocketAddr) {
+fn start() -> (Process, BufReader<std::process::ChildStdout>, std::net::SocketAddr) {
     let mut command = server(&[]);
-    let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = leftovers::spawn(command).expect("it can be started");
-    let mut stdout = BufReader::with_capacity(64, child.stdout.take().expect("piped"));
-    let stderr = super::lines(child.stderr.take().expect("piped"));
-    let program = Program { child, stdout: super::lines(std::io::empty()), stderr };
+    let mut program = Process::start_unread(command.stdout(Stdio::piped()).stderr(Stdio::piped()));
+    let mut stdout = BufReader::with_capacity(64, program.child.stdout.take().expect("piped"));
+    program.read();
     let mut first = String::new();
     stdout.read_line(&mut first).expect("text");
-    let place = first.trim_end().strip_prefix("Access http://").expect("the first line");
-    let address = place.replace("localhost", "127.0.0.1").parse().expect("an address");
+    assert!(first.starts_with("Access http://"), "{first}");
+    let address = address_in(&first).expect("an address");
     (program, stdout, address)
 }
 
@@ -84,7 +83,7 @@ fn ask(address: std::net::SocketAddr, times: usize) {
 }
 
 #[test]
-fn a_log_that_nobody_reads_does_not_stop_the_server() {
+fn an_unread_log_does_not_stop_the_server() {
     let (program, mut stdout, address) = start();
     // A line of the log has about 80 bytes: this is more than the pipe and the sandbox have place for.
     ask(address, 20_000);
@@ -103,6 +102,6 @@ fn a_log_that_is_closed_is_noted_and_does_not_stop_the_server() {
     ask(address, 2_000);
     program.signal(Signal::TERM);
     let output = program.wait();
-    assert_eq!(output.stderr, "hello-server: note: nobody reads the log any more; serving on without it\n");
+    assert_eq!(output.stderr, "hello-server: note: the reader of the log has gone; serving on without it\n");
     assert_eq!(output.status.code(), Some(0));
 }

@@ -5,7 +5,8 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread::{JoinHandle, spawn};
 
-use super::support::{Output, nobody};
+use hello_test_support::{Output, nobody};
+
 use super::{request_probe, run};
 
 /// A listener on a free port, and its address.
@@ -78,7 +79,7 @@ fn a_request_goes_to_an_address_that_was_granted() {
 }
 
 #[test]
-fn a_request_to_another_address_is_refused_told_once_and_not_sent() {
+fn a_request_to_another_address_is_refused_reported_once_and_not_sent() {
     let (listener, address) = listener();
     let url = format!("http://{address}/");
     for grant in [["--allow-connect", "127.0.0.1:1"], ["--allow-listen", &address.to_string()]] {
@@ -145,14 +146,14 @@ fn no_redirect_is_followed() {
 }
 
 #[test]
-fn who_is_not_there_has_a_code_of_its_own() {
+fn a_connection_that_cannot_be_made_has_an_exit_code_of_its_own() {
     let (_socket, address) = nobody();
     let output = run(&mut request_probe(&granting(&address.to_string(), &[]), &[&format!("http://{address}/")]));
     assert_eq!(output.stdout, format!("send http://{address}/: ConnectionRefused\n"), "{output:?}");
 }
 
 #[test]
-fn what_is_no_whole_reply_has_a_code_of_its_own() {
+fn an_incomplete_response_has_an_exit_code_of_its_own() {
     for (reply, code) in [
         ("", "HttpResponseIncomplete"),
         ("HTTP/1.1 200 OK\r\n", "HttpResponseIncomplete"),
@@ -187,7 +188,7 @@ fn a_head_that_never_ends_does_not_fill_the_memory_of_the_host() {
 }
 
 #[test]
-fn nobody_waits_longer_than_they_said() {
+fn the_time_limit_of_a_client_holds() {
     // For the first byte, and for the next one.
     for reply in ["", "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok"] {
         let (listener, address) = listener();
@@ -202,7 +203,7 @@ fn nobody_waits_longer_than_they_said() {
 /// Linux leaves who calls at a full line without an answer.
 #[cfg(target_os = "linux")]
 #[test]
-fn nobody_waits_longer_than_they_said_to_be_connected() {
+fn the_time_limit_of_a_client_holds_for_connecting() {
     use std::time::Duration;
 
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("a socket");
@@ -243,7 +244,7 @@ fn there_are_not_more_connections_at_a_time_than_granted_and_each_is_given_back(
 }
 
 #[test]
-fn an_authority_that_is_none_is_not_called() {
+fn no_connection_is_made_to_an_authority_that_is_none() {
     let (listener, address) = listener();
     for (authority, code) in
         [(format!("you@{address}"), "HttpRequestUriInvalid"), ("127.0.0.1:0".into(), "HttpRequestUriInvalid")]
@@ -255,7 +256,7 @@ fn an_authority_that_is_none_is_not_called() {
 }
 
 #[test]
-fn what_the_host_keeps_for_a_component_has_limits() {
+fn the_memory_of_the_host_for_a_component_is_limited() {
     // Of which `--max-memory` knows nothing. Two requests at a time are 40 handles, and what every program has.
     for (what, allowed, too_much, cause) in [
         ("fields", "10000", "20000", "failed: "),

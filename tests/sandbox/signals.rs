@@ -7,10 +7,12 @@ use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use hello_test_support::{
+    GET, HELLO, LAST_GET, Process, by, component, connect, hearing, not_tested, read_all, read_reply,
+};
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::support::{GET, HELLO, LAST_GET, by, component, connect, hearing, not_tested, read_all, read_reply};
-use super::{Program, assert_failed, probe, sandbox, server, wasmtime, works};
+use super::{assert_failed, probe, sandbox, server, wasmtime, works};
 
 /// The signals that ask a program to end, and the exit code of who does not end by itself.
 const SIGNALS: [(Signal, i32); 3] = [(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 129)];
@@ -19,14 +21,14 @@ const SIGNALS: [(Signal, i32); 3] = [(Signal::INT, 130), (Signal::TERM, 143), (S
 const URGENT: [(Signal, i32); 2] = [SIGNALS[0], SIGNALS[1]];
 
 /// Starts a probe that prints a line once it can be asked to stop, and reads this line.
-fn start(options: &[&str], arguments: &[&str], line: &str) -> Program {
-    let program = Program::start(&mut by(hearing(), &probe(options, arguments)));
+fn start(options: &[&str], arguments: &[&str], line: &str) -> Process {
+    let program = Process::start(&mut by(hearing(), &probe(options, arguments)));
     assert_eq!(program.line(), line);
     program
 }
 
 #[test]
-fn who_never_looks_at_standard_input_is_ended_at_once() {
+fn a_component_that_never_reads_standard_input_is_ended_at_once() {
     for (signal, code) in SIGNALS {
         let program = start(&["--grace", "86400"], &["sleep", "86400"], "sleeping");
         program.signal(signal);
@@ -36,9 +38,9 @@ fn who_never_looks_at_standard_input_is_ended_at_once() {
 }
 
 #[test]
-fn who_has_read_that_the_server_serves_may_ask_it_to_stop_at_once() {
+fn the_server_can_be_stopped_as_soon_as_its_url_is_printed() {
     for _ in 0..20 {
-        let program = Program::start(&mut server(&[]));
+        let program = Process::start(&mut server(&[]));
         assert!(program.line().starts_with("Access http://"));
         program.signal(Signal::TERM);
         let output = program.wait();
@@ -49,12 +51,12 @@ fn who_has_read_that_the_server_serves_may_ask_it_to_stop_at_once() {
 
 /// A sandbox that is still reading its component, and will for ever: it comes out of a pipe called `name` that says
 /// nothing.
-fn reading(name: &str, starter: &[&str]) -> (Program, fs::File) {
+fn reading(name: &str, starter: &[&str]) -> (Process, fs::File) {
     let pipe = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     // It is there when this test has run before.
     let _ = fs::remove_file(&pipe);
     assert!(Command::new("mkfifo").arg(&pipe).status().expect("mkfifo is there").success());
-    let program = Program::start(by(starter, &sandbox(&[])).arg(&pipe));
+    let program = Process::start(by(starter, &sandbox(&[])).arg(&pipe));
     // This waits until the sandbox has opened the other end.
     let silent = OpenOptions::new().write(true).open(&pipe).expect("a pipe");
     (program, silent)
@@ -79,7 +81,7 @@ fn process_1_of_a_container_hears_a_signal_before_anything_runs() {
     }
     for (signal, code) in SIGNALS {
         let (program, _silent) = reading(&format!("pipe-1-{code}"), &container);
-        let unshare = program.child.id();
+        let unshare = program.pid();
         let children = fs::read_to_string(format!("/proc/{unshare}/task/{unshare}/children")).expect("children");
         let pid = children.trim().parse().ok().and_then(Pid::from_raw).expect("one child");
         kill_process(pid, signal).expect("it is there");
@@ -88,7 +90,7 @@ fn process_1_of_a_container_hears_a_signal_before_anything_runs() {
 }
 
 #[test]
-fn who_looks_at_standard_input_is_asked_and_ends_by_itself() {
+fn a_component_that_reads_standard_input_is_asked_to_stop_and_ends_by_itself() {
     for (signal, _) in SIGNALS {
         let program = start(&[], &["stdin"], "waiting");
         program.signal(signal);
@@ -101,7 +103,7 @@ fn who_looks_at_standard_input_is_asked_and_ends_by_itself() {
 #[test]
 fn standard_input_says_nothing_and_does_not_end_before_that() {
     let mut command = probe(&[], &["stdin"]);
-    let mut program = Program::start(command.stdin(Stdio::piped()));
+    let mut program = Process::start(command.stdin(Stdio::piped()));
     assert_eq!(program.line(), "waiting");
     let mut stdin = program.child.stdin.take().expect("piped");
     // What the terminal says is not for the component. If nobody has opened the pipe, all the better.
@@ -123,8 +125,8 @@ fn server_with_input() -> Command {
 }
 
 /// Starts a program whose standard input can be closed.
-fn start_with_input(mut command: Command) -> Program {
-    Program::start(command.stdin(Stdio::piped()))
+fn start_with_input(mut command: Command) -> Process {
+    Process::start(command.stdin(Stdio::piped()))
 }
 
 #[test]
@@ -138,11 +140,11 @@ fn the_end_of_standard_input_stops_the_server_gracefully_if_that_was_asked_for()
 }
 
 #[test]
-fn a_component_whose_standard_input_has_ended_before_it_runs_is_asked_to_stop_when_it_does() {
+fn a_component_whose_standard_input_has_ended_before_it_runs_stops_when_it_runs() {
     let ended = server_with_input();
     let closed = by(&["sh", "-c", "exec \"$0\" \"$@\" <&-"], &ended);
     for mut command in [ended, closed] {
-        let output = Program::start(&mut command).wait();
+        let output = Process::start(&mut command).wait();
         assert!(output.stdout.starts_with("Access http://127.0.0.1:"), "{output:?}");
         assert!(output.stdout.ends_with("\nShutting down...\nServed 0 requests in 0 calls.\n"), "{output:?}");
         assert_eq!((output.stderr.as_str(), output.status.code()), ("", Some(0)));
@@ -189,7 +191,7 @@ fn a_signal_beside_the_end_of_standard_input_is_not_in_a_hurry() {
 }
 
 #[test]
-fn who_was_asked_and_goes_on_is_ended_after_its_grace() {
+fn a_component_that_was_asked_to_stop_and_goes_on_is_ended_after_its_grace() {
     let program = start(&["--grace", "1"], &["ignore-stop"], "waiting");
     program.signal(Signal::TERM);
     let output = program.wait();
@@ -212,7 +214,7 @@ fn a_second_signal_does_not_wait_for_the_grace() {
 /// Shells and the system both send SIGHUP when a terminal closes, and some programs send SIGTERM, too.
 #[test]
 fn a_terminal_that_closes_is_not_in_a_hurry() {
-    assert_stops_gracefully(Program::start(&mut by(hearing(), &server(&[]))), |program| {
+    assert_stops_gracefully(Process::start(&mut by(hearing(), &server(&[]))), |program| {
         program.signal(Signal::HUP);
         // It has heard the first one when it says so.
         let mut said = program.line() + "\n";
@@ -235,7 +237,7 @@ fn a_terminal_that_closes_is_not_in_a_hurry() {
 
 /// As when its window is closed.
 #[test]
-fn a_request_that_has_begun_is_answered_though_the_terminal_has_closed() {
+fn a_request_that_has_begun_gets_its_response_though_the_terminal_has_closed() {
     // `script` is a terminal for the program that it starts.
     let is_there = Command::new("script").args(["-qec", "true", "/dev/null"]).output();
     if !is_there.is_ok_and(|output| output.status.success()) {
@@ -247,12 +249,12 @@ fn a_request_that_has_begun_is_answered_though_the_terminal_has_closed() {
     let words: Vec<String> = words.map(|word| format!("'{}'", word.to_str().expect("text"))).collect();
     let mut script = Command::new("script");
     script.args(["-qec", &format!("exec {}", words.join(" ")), "/dev/null"]);
-    let terminal = Program::start(script.stdin(Stdio::piped()));
+    let terminal = Process::start(script.stdin(Stdio::piped()));
     let address = terminal.address();
     let mut half = connect(address);
     let (first, second) = GET.split_at(20);
     half.write_all(first).expect("it reads");
-    // Who calls after it is answered after it: by then the half is on the server's side.
+    // The server serves a later connection later: by then it has the half request.
     let mut other = connect(address);
     other.write_all(LAST_GET).expect("it reads");
     read_all(&mut other);
@@ -266,11 +268,11 @@ fn a_request_that_has_begun_is_answered_though_the_terminal_has_closed() {
 }
 
 #[test]
-fn who_is_started_to_outlive_the_terminal_does() {
-    let program = Program::start(&mut by(&["sh", "-c", "trap '' HUP; exec \"$0\" \"$@\""], &server(&[])));
+fn a_component_that_was_started_with_nohup_outlives_its_terminal() {
+    let program = Process::start(&mut by(&["sh", "-c", "trap '' HUP; exec \"$0\" \"$@\""], &server(&[])));
     let address = program.address();
     // It is ignored still, and not only until it has been heard.
-    if let Ok(status) = fs::read_to_string(format!("/proc/{}/status", program.child.id())) {
+    if let Ok(status) = fs::read_to_string(format!("/proc/{}/status", program.pid())) {
         let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).expect("a list");
         assert!(ignored.ends_with(['1', '3', '5', '7', '9', 'b', 'd', 'f']), "SIGHUP is the last bit of {ignored}");
     }
@@ -287,7 +289,7 @@ fn who_is_started_to_outlive_the_terminal_does() {
 /// Other servers open their log anew, or start anew.
 #[test]
 fn signals_that_ask_for_something_else_change_nothing() {
-    let program = Program::start(&mut server(&[]));
+    let program = Process::start(&mut server(&[]));
     let address = program.address();
     let mut peer = connect(address);
     for signal in [Signal::USR1, Signal::USR2] {
@@ -324,7 +326,7 @@ fn a_loop_that_would_have_to_be_asked_is_not_waited_for() {
 
 /// Asks a server to stop by `stop` while it has half a request of one client, and another one is idle. The first is
 /// answered, the second is let go, and nobody else is picked up. `stop` returns what it has read of what the server says.
-fn assert_stops_gracefully(mut program: Program, stop: impl FnOnce(&mut Program) -> String) {
+fn assert_stops_gracefully(mut program: Process, stop: impl FnOnce(&mut Process) -> String) {
     let address = program.address();
     let mut idle = connect(address);
     idle.write_all(GET).expect("it reads");
@@ -332,7 +334,7 @@ fn assert_stops_gracefully(mut program: Program, stop: impl FnOnce(&mut Program)
     let mut half = connect(address);
     let (first, second) = GET.split_at(20);
     half.write_all(first).expect("it reads");
-    // Who calls after it is answered after it: by then the half is on the server's side.
+    // The server serves a later connection later: by then it has the half request.
     let mut other = connect(address);
     other.write_all(GET).expect("it reads");
     read_reply(&mut other);
@@ -357,7 +359,7 @@ fn assert_stops_gracefully(mut program: Program, stop: impl FnOnce(&mut Program)
 #[test]
 fn the_server_finishes_what_is_under_way_and_ends_well() {
     for (signal, _) in SIGNALS {
-        let program = Program::start(&mut by(hearing(), &server(&[])));
+        let program = Process::start(&mut by(hearing(), &server(&[])));
         assert_stops_gracefully(program, |program| {
             program.signal(signal);
             String::new()
@@ -369,7 +371,7 @@ fn the_server_finishes_what_is_under_way_and_ends_well() {
 fn under_plain_wasmtime_the_end_of_standard_input_does_the_same() {
     let options = ["--listen", "127.0.0.1:0", "--stop-when-stdin-closes"];
     let mut command: Command = wasmtime(component::path(), &options);
-    assert_stops_gracefully(Program::start(command.stdin(Stdio::piped())), |program| {
+    assert_stops_gracefully(Process::start(command.stdin(Stdio::piped())), |program| {
         drop(program.child.stdin.take());
         String::new()
     });

@@ -4,7 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::support::{by, component, runner};
+use hello_test_support::{by, component, runner};
+
 use super::{assert_failed, component_of, export, import, probe, run, sandbox, works};
 
 /// A component that imports this interface, as an instance that has nothing in it.
@@ -35,7 +36,7 @@ fn file(name: &str, bytes: &[u8]) -> PathBuf {
 }
 
 #[test]
-fn what_cannot_be_started_is_one_line_of_cause_and_one_of_advice() {
+fn a_failure_to_start_is_one_line_of_cause_and_one_of_advice() {
     let server = fs::read(component::path()).expect("a component");
     let folder = file("missing.wasm", b"");
     fs::remove_file(&folder).expect("it was there");
@@ -135,7 +136,7 @@ fn help_and_version_are_printed() {
 }
 
 #[test]
-fn who_does_not_read_the_words_changes_nothing_about_the_exit_code() {
+fn an_unread_message_does_not_change_the_exit_code() {
     for (argument, code) in [("--help", 0), ("--version", 0), ("--allow-files", 2)] {
         let (reader, closed) = std::io::pipe().expect("a pipe");
         drop(reader);

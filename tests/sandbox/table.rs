@@ -1,13 +1,13 @@
-//! README.md compares this sandbox with plain `wasmtime run`, attempt by attempt. Each row of that table is tried here.
+//! docs/sandbox.md compares this sandbox with plain `wasmtime run`, attempt by attempt. Each row of that table is tried here.
 
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 
+use hello_test_support::{Output, Process, component};
 use rustix::process::Signal;
 
-use super::support::{Output, component};
-use super::{Program, probe, request_probe, run, wasmtime};
+use super::{probe, request_probe, run, wasmtime};
 
 /// Plain `wasmtime run` of the probe.
 fn plain(arguments: &[&str]) -> std::process::Command {
@@ -39,7 +39,7 @@ fn environment() -> [&'static str; 2] {
 
 /// Whether code that never pauses may go on.
 fn endless() -> [&'static str; 2] {
-    let mut free = Program::start(&mut plain(&["loop"]));
+    let mut free = Process::start(&mut plain(&["loop"]));
     assert_eq!(free.line(), "busy");
     let bound = run(&mut probe(&["--max-turn", "1"], &["loop"]));
     assert!(bound.stderr.contains("has been busy"), "{bound:?}");
@@ -49,7 +49,7 @@ fn endless() -> [&'static str; 2] {
 /// Whether SIGTERM lets a program finish what it does.
 fn farewell() -> [&'static str; 2] {
     [probe(&[], &["stdin"]), plain(&["stdin"])].map(|mut command| {
-        let program = Program::start(command.stdin(std::process::Stdio::piped()));
+        let program = Process::start(command.stdin(std::process::Stdio::piped()));
         assert_eq!(program.line(), "waiting");
         program.signal(Signal::TERM);
         let output = program.wait();
@@ -85,7 +85,7 @@ fn answering() -> String {
 }
 
 #[test]
-fn the_table_of_the_readme_is_what_happens() {
+fn the_table_of_the_sandbox_page_is_what_happens() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
     let place = listener.local_addr().expect("an address").to_string();
     let listen = ["--allow-listen", "127.0.0.1:0"];
@@ -112,6 +112,6 @@ fn the_table_of_the_readme_is_what_happens() {
     for (attempt, [ours, plain]) in rows {
         observed += &format!("| {attempt} | {ours} | {plain} |\n");
     }
-    let readme = fs::read_to_string(component::root().join("README.md")).expect("a README");
-    assert!(readme.contains(&(observed.clone() + "\n")), "README.md has another table than\n{observed}");
+    let page = fs::read_to_string(component::root().join("docs/sandbox.md")).expect("a page");
+    assert!(page.contains(&(observed.clone() + "\n")), "docs/sandbox.md has another table than\n{observed}");
 }

@@ -1,12 +1,11 @@
-//! Who stops in the middle of a request, anywhere in it, by finishing or by going away.
+//! Clients that stop anywhere in a request: they finish sending, or reset the connection.
 
 use std::io::Write;
 use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
 
+use hello_test_support::{LAST_GET, Server, read_all};
 use socket2::SockRef;
-
-use super::support::{LAST_GET, Server, read_all};
 
 /// One of each kind that differs in how it ends.
 const REQUESTS: [&[u8]; 5] = [
@@ -25,7 +24,7 @@ fn begin(server: &Server, beginning: &[u8]) -> TcpStream {
 }
 
 #[test]
-fn who_finishes_anywhere_in_a_request_is_told_so_and_has_a_line_in_the_log() {
+fn a_client_that_finishes_anywhere_in_a_request_gets_a_400_and_a_line_in_the_log() {
     let server = Server::start(&["--stop-when-stdin-closes"]);
     let mut expected = String::new();
     for request in REQUESTS {
@@ -53,7 +52,7 @@ fn who_finishes_anywhere_in_a_request_is_told_so_and_has_a_line_in_the_log() {
 }
 
 #[test]
-fn who_resets_anywhere_in_a_request_does_no_harm_and_leaves_no_line_in_the_log() {
+fn a_reset_anywhere_in_a_request_does_no_harm_and_leaves_no_line_in_the_log() {
     let server = Server::start(&["--stop-when-stdin-closes"]);
     for request in REQUESTS {
         for length in 0..request.len() {

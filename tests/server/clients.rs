@@ -4,10 +4,10 @@ use std::io::Write;
 use std::net::{Ipv6Addr, Shutdown};
 use std::process::Command;
 
-use super::support::{GET, HELLO, Server, connect, has, read_all, read_reply};
+use hello_test_support::{GET, HELLO, Server, connect, has, read_all, read_reply};
 
 #[test]
-fn the_lectures_socket_client_reads_head_and_page_until_the_server_hangs_up() {
+fn the_lectures_socket_client_reads_head_and_page_until_the_server_closes() {
     let server = Server::start(&[]);
     let request = b"GET http://127.0.0.1/romeo.txt HTTP/1.0\r\n\r\n";
     assert_eq!(request.len(), 43);
@@ -65,7 +65,7 @@ fn curl_reads_the_page_by_name_and_by_both_addresses() {
 }
 
 #[test]
-fn curl_uploads_a_file_and_is_told_to_go_on() {
+fn curl_uploads_a_file_and_gets_100_continue() {
     if !has("curl") {
         return;
     }
@@ -77,7 +77,7 @@ fn curl_uploads_a_file_and_is_told_to_go_on() {
         .args(["--next", "-sS", "--noproxy", "*", "-H", "Transfer-Encoding: chunked"])
         .args(["--data-binary", "@Cargo.lock", &url])
         .args(["--next", "-sS", "--noproxy", "*", "-H", "Expect: 100-continue", "-T", "Cargo.lock", &url])
-        .current_dir(super::support::component::root())
+        .current_dir(hello_test_support::component::root())
         .output()
         .expect("curl runs");
     assert_eq!(String::from_utf8_lossy(&output.stdout), HELLO.repeat(3), "{output:?}");
@@ -100,7 +100,7 @@ fn an_http_library_gets_posts_and_heads_on_one_connection() {
 }
 
 #[test]
-fn localhost_answers_on_both_addresses() {
+fn localhost_is_served_on_both_addresses() {
     let server = Server::start(&[]);
     server.assert_serves();
     let mut stream = connect((Ipv6Addr::LOCALHOST, server.port).into());
@@ -111,7 +111,7 @@ fn localhost_answers_on_both_addresses() {
 }
 
 #[test]
-fn a_request_typed_by_hand_is_answered() {
+fn a_request_typed_by_hand_gets_its_response() {
     let server = Server::start(&[]);
     let mut stream = server.connect();
     for line in ["GET / HTTP/1.1\n", "Host: localhost\n", "Connection: close\n", "\n"] {
@@ -135,7 +135,7 @@ fn a_mistake_is_explained_as_soon_as_it_can_be_seen() {
 }
 
 #[test]
-fn who_finishes_sending_still_gets_all_replies() {
+fn a_client_that_finishes_sending_still_gets_all_responses() {
     let server = Server::start(&[]);
     let mut stream = server.connect();
     stream.write_all(&GET.repeat(100)).expect("it reads");
@@ -144,7 +144,7 @@ fn who_finishes_sending_still_gets_all_replies() {
 }
 
 #[test]
-fn a_body_that_is_too_long_is_refused_and_the_reply_arrives() {
+fn a_body_that_is_too_long_is_refused_and_the_response_arrives() {
     let server = Server::start(&[]);
     let mut stream = server.connect();
     let head = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 8000000\r\n\r\n";

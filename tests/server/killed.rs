@@ -8,8 +8,9 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
+use hello_test_support::{GET, Process, Server, command, is_wasmtime, read_reply};
+
 use super::peers::stick;
-use super::support::{GET, Server, command, is_wasmtime, leftovers, read_reply};
 
 /// How many connections of this port there are besides those who wait for callers, if the system tells.
 fn connections(port: u16) -> Option<usize> {
@@ -93,11 +94,10 @@ fn a_start_that_was_killed_anywhere_in_it_does_not_spoil_the_next_one() {
         let folder = folder(&format!("start-{moment}"), &["cache"]);
         let mut command = cached(&folder.join("cache"));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let mut first = leftovers::spawn(&mut command).expect("it can be started");
+        let first = Process::start_unread(&mut command);
         // It compiles for about half a second, and then puts the code into its place.
         thread::sleep(Duration::from_millis(80 * moment));
-        first.kill().expect("it was started");
-        first.wait().expect("it was started");
+        first.finish();
         for _ in 0..2 {
             let server = Server::launch(&mut cached(&folder.join("cache")));
             server.assert_serves();

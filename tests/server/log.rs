@@ -5,7 +5,7 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::thread;
 
-use super::support::{Server, connect, read_all};
+use hello_test_support::{Server, connect, read_all};
 
 /// How many clients there are at a time, and how often each of them calls.
 const CLIENTS: usize = 8;
@@ -100,7 +100,7 @@ fn logged(format: &str, read: impl Fn(&str) -> String, with_port: bool) -> [Vec<
 }
 
 #[test]
-fn each_request_has_one_line_whatever_it_says_and_however_many_ask_in_the_common_format() {
+fn each_request_has_one_line_in_the_common_format_whatever_it_contains_and_however_many_come() {
     let read = |line: &str| {
         let (peer, rest) = line.split_once(" - - [").expect("a line");
         let (date, rest) = rest.split_once(" +0000] \"").expect("a date");
@@ -113,7 +113,7 @@ fn each_request_has_one_line_whatever_it_says_and_however_many_ask_in_the_common
 }
 
 #[test]
-fn each_request_has_one_line_whatever_it_says_and_however_many_ask_in_json() {
+fn each_request_has_one_line_in_json_whatever_it_contains_and_however_many_come() {
     let read = |line: &str| {
         let object: serde_json::Value = serde_json::from_str(line).expect("JSON");
         assert_eq!(object.as_object().map(serde_json::Map::len), Some(5), "{line}");

@@ -11,6 +11,4 @@ mod peers;
 mod readme;
 mod restart;
 mod start;
-#[path = "../support/mod.rs"]
-mod support;
 mod told;

@@ -5,20 +5,20 @@ use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
-use super::support::{
-    GET, HELLO, LAST_GET, command, connect, is_wasmtime, leftovers, not_tested, read_all, read_reply,
+use hello_test_support::{
+    GET, HELLO, LAST_GET, Process, command, connect, is_wasmtime, not_tested, read_all, read_reply,
 };
 
 /// What is said when the log cannot be written, and when nobody reads it.
 const FULL: &str =
     "hello-server: note: the log cannot be written (is the disk full?); serving on, and lines of it are lost\n";
-const UNREAD: &str = "hello-server: note: nobody reads the log any more; serving on without it\n";
+const UNREAD: &str = "hello-server: note: the reader of the log has gone; serving on without it\n";
 
 /// A server whose output goes somewhere.
 struct Server {
-    child: Child,
+    process: Process,
     address: SocketAddr,
 }
 
@@ -32,16 +32,16 @@ impl Server {
 
     /// Starts one by this command, and finds out where it listens without a word of it.
     fn started(command: &mut Command) -> Self {
-        let child = leftovers::spawn(command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()));
-        let mut child = child.expect("it can be started");
+        let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut process = Process::start_unread(command);
         let port = loop {
-            match listening(child.id()) {
+            match listening(process.pid()) {
                 Some(port) => break port,
-                None => assert_eq!(child.try_wait().expect("it was started"), None, "it did not start"),
+                None => assert!(process.is_running(), "it did not start"),
             }
             std::thread::yield_now();
         };
-        Server { child, address: (Ipv4Addr::LOCALHOST, port).into() }
+        Server { process, address: (Ipv4Addr::LOCALHOST, port).into() }
     }
 
     /// It answers so many calls, and requests.
@@ -57,23 +57,11 @@ impl Server {
 
     /// Asks it to stop, which it does. Returns what it said on standard error, if that came here.
     fn stop(mut self) -> String {
-        drop(self.child.stdin.take());
-        if !is_wasmtime() {
-            let sent = Command::new("kill").arg(self.child.id().to_string()).status();
-            assert!(sent.is_ok_and(|status| status.success()));
-        }
-        let mut stderr = String::new();
-        if let Some(mut pipe) = self.child.stderr.take() {
-            pipe.read_to_string(&mut stderr).expect("text");
-        }
-        assert_eq!(self.child.wait().expect("it was started").code(), Some(0), "{stderr}");
-        stderr
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        leftovers::end(&mut self.child);
+        self.process.ask_to_stop();
+        self.process.read();
+        let output = self.process.wait();
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        output.stderr
     }
 }
 
@@ -117,7 +105,7 @@ fn a_log_that_cannot_be_written_is_noted_once_and_the_server_serves_on() {
 }
 
 #[test]
-fn who_cannot_say_anything_serves_on() {
+fn a_server_without_any_output_goes_on() {
     if is_linux() {
         for redirections in [">/dev/full 2>/dev/full", ">&- 2>&-", ">&-", "2>&-", "2>/dev/full"] {
             let server = Server::redirected("", redirections);
@@ -153,16 +141,16 @@ fn the_sandbox_does_not_take_a_missing_standard_input_for_the_sign_to_stop() {
 }
 
 #[test]
-fn a_log_of_which_somebody_wanted_the_first_line_is_noted_once_and_the_server_serves_on() {
+fn a_reader_that_takes_one_line_of_the_log_is_noted_once_and_the_server_goes_on() {
     if is_linux() {
         // As with `serve | head -1`; and with `serve 2>&1 | head -1`.
         for is_stderr_read in [true, false] {
             let mut server = Server::redirected("", "");
             let mut first = String::new();
-            BufReader::new(server.child.stdout.take().expect("piped")).read_line(&mut first).expect("text");
+            BufReader::new(server.process.child.stdout.take().expect("piped")).read_line(&mut first).expect("text");
             assert!(first.starts_with("Access http://"), "{first}");
             if !is_stderr_read {
-                drop(server.child.stderr.take());
+                drop(server.process.child.stderr.take());
             }
             server.assert_serves(50);
             assert_eq!(server.stop(), if is_stderr_read { UNREAD } else { "" });
@@ -187,7 +175,7 @@ fn assert_survives_a_full_disk(server: Server, mut log: File, make_room: impl Fn
     (0..400).for_each(|number| ask(server.address, number));
     let mut text = make_room();
     let mut asked = 400;
-    // Who writes the log may be behind.
+    // The task that writes the log may be behind.
     while !(400..asked).any(|number| text.contains(&path(number))) {
         assert!(asked < 50_000, "it does not go on: {text}");
         ask(server.address, asked);
@@ -223,7 +211,7 @@ fn assert_survives_a_full_disk(server: Server, mut log: File, make_room: impl Fn
 }
 
 #[test]
-fn a_full_disk_is_survived_and_what_is_missing_in_the_log_is_said_when_there_is_room_again() {
+fn the_server_survives_a_full_disk_and_counts_the_missing_lines_when_there_is_room_again() {
     let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join(if is_wasmtime() { "disk-wasmtime" } else { "disk" });
     fs::create_dir_all(&place).expect("a folder");
     let in_own_mounts = |script: &str| {
@@ -237,7 +225,7 @@ fn a_full_disk_is_survived_and_what_is_missing_in_the_log_is_said_when_there_is_
         return;
     }
     let server = Server::started(in_own_mounts("exec \"$@\" >>\"$0/log\"").args(words()));
-    let inside = |name| format!("/proc/{}/root{}/{name}", server.child.id(), place.display());
+    let inside = |name| format!("/proc/{}/root{}/{name}", server.process.pid(), place.display());
     let (log, ballast) = (File::open(inside("log")).expect("a file"), inside("ballast"));
     assert_survives_a_full_disk(server, log, || {
         fs::remove_file(ballast).expect("a file");
@@ -253,7 +241,7 @@ fn a_log_that_has_grown_as_large_as_files_may_be_is_survived_too() {
     let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join(if is_wasmtime() { "log-wasmtime" } else { "log" });
     // It is there when this test has run before.
     File::create(&place).expect("a file");
-    // Who exceeds the limit is sent a signal that ends it; wasmtime has to be told not to mind.
+    // A process that exceeds the limit gets a signal that ends it; wasmtime has to ignore the signal.
     let mind = if is_wasmtime() { "trap '' XFSZ" } else { "" };
     let server = Server::redirected(&format!("{mind}\nulimit -f 64"), &format!(">>'{}'", place.display()));
     let log = File::open(&place).expect("a file");

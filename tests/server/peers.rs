@@ -6,10 +6,9 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use hello_test_support::process::holdings;
+use hello_test_support::{GET, HELLO, LAST_GET, PATIENCE, Server, not_tested, read_all, read_reply};
 use socket2::SockRef;
-
-use super::support::process::holdings;
-use super::support::{GET, HELLO, LAST_GET, PATIENCE, Server, not_tested, read_all, read_reply};
 
 #[test]
 fn twenty_silent_connections_do_not_delay_the_twenty_first() {
@@ -20,7 +19,7 @@ fn twenty_silent_connections_do_not_delay_the_twenty_first() {
 }
 
 #[test]
-fn who_connects_and_leaves_does_no_harm() {
+fn a_client_that_connects_and_closes_does_no_harm() {
     let server = Server::start(&[]);
     for _ in 0..100 {
         drop(server.connect());
@@ -30,7 +29,7 @@ fn who_connects_and_leaves_does_no_harm() {
 }
 
 #[test]
-fn https_typed_by_mistake_is_told_so() {
+fn https_typed_by_mistake_is_reported() {
     let server = Server::start(&[]);
     let reply = server.ask(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03random");
     assert!(reply.starts_with("HTTP/1.1 400 ") && reply.contains("TLS"), "{reply}");
@@ -65,7 +64,7 @@ fn an_http2_preface_gets_a_clean_505() {
 }
 
 #[test]
-fn a_reset_in_the_middle_of_a_reply_does_no_harm() {
+fn a_reset_in_the_middle_of_a_response_does_no_harm() {
     let server = Server::start(&["--log", "off"]);
     for _ in 0..50 {
         let mut stream = server.connect();
@@ -78,7 +77,7 @@ fn a_reset_in_the_middle_of_a_reply_does_no_harm() {
 }
 
 #[test]
-fn callers_who_are_gone_before_they_are_picked_up_cost_nobody_anything() {
+fn connections_that_were_closed_before_accept_cost_the_clients_nothing() {
     let server = Server::start(&["--log", "off"]);
     let mut idle: Vec<TcpStream> = (0..10).map(|_| server.connect()).collect();
     let mut ask_all = || {
@@ -117,7 +116,7 @@ pub(super) fn stick(server: &Server) -> TcpStream {
 }
 
 #[test]
-fn who_pipelines_without_ever_reading_does_not_delay_the_others_before_or_after_its_deadline() {
+fn pipelining_without_reading_delays_no_other_connection_before_or_after_its_deadline() {
     let server = Server::start(&["--log", "off", "--write-timeout", "1"]);
     let stuck: Vec<TcpStream> = (0..3).map(|_| stick(&server)).collect();
     // Long enough for the server to have given up on them; a server that lets go of a stream with a write in flight
@@ -131,7 +130,7 @@ fn who_pipelines_without_ever_reading_does_not_delay_the_others_before_or_after_
 }
 
 #[test]
-fn who_never_reads_is_hung_up_on_and_its_place_is_free() {
+fn the_connection_of_a_client_that_never_reads_is_closed_and_its_permit_is_free() {
     let server = Server::start(&["--log", "off", "--write-timeout", "1", "--max-connections", "600"]);
     let before = holdings(server.pid()).map(|(descriptors, _)| descriptors);
     let stuck: Vec<TcpStream> = (0..3).map(|_| stick(&server)).collect();
@@ -152,7 +151,7 @@ fn who_never_reads_is_hung_up_on_and_its_place_is_free() {
 }
 
 #[test]
-fn when_all_places_are_taken_by_who_is_slow_the_slowest_makes_room() {
+fn when_slow_connections_have_all_permits_the_slowest_one_is_evicted() {
     let server = Server::start(&["--log", "off", "--max-connections", "3"]);
     let begin = |words: &[u8]| {
         let mut peer = server.connect();
@@ -189,7 +188,7 @@ fn six_hundred_connections_active_at_once_are_all_served() {
 }
 
 #[test]
-fn beyond_the_limit_callers_wait_in_line_and_idle_ones_make_room() {
+fn at_the_limit_connections_wait_in_the_backlog_and_idle_ones_are_evicted() {
     let server = Server::start(&["--log", "off", "--max-connections", "2"]);
     // Two that are answered and stay: each of the others needs one of their places.
     let mut idle: Vec<TcpStream> = (0..2).map(|_| server.connect()).collect();
@@ -211,7 +210,7 @@ fn signal(server: &Server, name: &str) {
 
 /// As when a laptop is closed: clocks jump, and nobody was there.
 #[test]
-fn a_server_that_was_halted_for_longer_than_its_deadlines_goes_on_with_everybody() {
+fn a_server_that_was_halted_for_longer_than_its_deadlines_keeps_every_connection() {
     let server = Server::start(&["--log", "off", "--header-timeout", "1"]);
     let mut late = server.connect();
     late.write_all(&GET[..20]).expect("it reads");
@@ -234,7 +233,7 @@ fn a_server_that_was_halted_for_longer_than_its_deadlines_goes_on_with_everybody
 
 /// What a frozen process finds when it goes on counts, although every deadline is past by then.
 #[test]
-fn what_came_while_the_server_was_halted_is_answered() {
+fn requests_that_came_while_the_server_was_halted_get_their_responses() {
     let server = Server::start(&["--log", "off", "--header-timeout", "3", "--idle-timeout", "3"]);
     let body = b"POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 50000\r\n\r\n";
     let mut peers = Vec::new();

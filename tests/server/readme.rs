@@ -1,22 +1,28 @@
-//! Every command that README.md tells people to type is run.
+//! Every command is run that README.md, and the pages for users behind it, tell people to type.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::process::Command;
 
-use super::support::component;
-use super::support::{HELLO, Server, has, run, runner};
+use hello_test_support::{HELLO, Server, component, has, run, runner};
 
-/// The commands of the README: the lines that begin with `$ ` in its `console` blocks.
-fn commands() -> Vec<String> {
-    let readme = fs::read_to_string(component::root().join("README.md")).expect("a README");
-    let blocks = readme.split("```console\n").skip(1);
+/// The pages for users. Others have tests of their own: the lesson in tests/lecture/, operations in tests/deploy.rs.
+const PAGES: [&str; 4] = ["README.md", "docs/options.md", "docs/sandbox.md", "docs/run.md"];
+
+/// The commands of the pages: the lines that begin with `$ ` in their `console` blocks; each once.
+fn commands() -> BTreeSet<String> {
+    let pages = PAGES.map(|page| fs::read_to_string(component::root().join(page)).expect(page)).concat();
+    let blocks = pages.split("```console\n").skip(1);
     let lines = blocks.flat_map(|block| block.split("```").next().unwrap_or_default().lines());
     lines.filter_map(|line| line.strip_prefix("$ ")).map(str::to_owned).collect()
 }
 
 /// `line` as a shell would run it, at the top level, with the wasmtime that this project uses.
 fn shell(line: &str) -> Command {
-    let line = line.replacen("wasmtime ", "runner/wasmtime ", 1);
+    let line = match line.strip_prefix("wasmtime ") {
+        Some(rest) => format!("runner/wasmtime {rest}"),
+        None => line.to_owned(),
+    };
     // Where cargo builds may be somewhere else here.
     let built = component::path().to_str().expect("text");
     let line = line.replace("target/wasm32-wasip2/release/hello-server.wasm", built);
@@ -30,7 +36,7 @@ fn shell(line: &str) -> Command {
 fn every_command_of_the_readme_works() {
     component::path();
     let commands = commands();
-    assert!(commands.len() >= 7, "{commands:?}");
+    assert!(commands.len() >= 14, "{commands:?}");
     for line in &commands {
         let words: Vec<&str> = line.split(' ').collect();
         match words[..] {
@@ -48,6 +54,14 @@ fn every_command_of_the_readme_works() {
                 let granted = "--allow-listen 127.0.0.1:0 --allow-listen [::1]:0";
                 let line = line.replace(component, &format!("{granted} {component}"));
                 Server::launch(&mut shell(&format!("{line} --port 0"))).assert_serves();
+            }
+            // tests/clients.rs knows what it must print.
+            ["runner/client", "intruder"] => {
+                let output = run(&mut shell(line));
+                assert!(
+                    output.status.success() && output.stdout.contains("look up the name example.com: refused"),
+                    "{output:?}"
+                );
             }
             ["runner/client", ..] => {
                 let server = Server::start(&[]);
@@ -76,7 +90,7 @@ fn every_command_of_the_readme_works() {
                 assert!(run(&mut shell(line)).status.success());
             }
             ["cargo", "build", ..] => builds_and_serves(line, "wasm32-wasip2"),
-            _ => panic!("README.md has a command that no test runs: {line}"),
+            _ => panic!("a page has a command that no test runs: {line}"),
         }
     }
 }

@@ -2,12 +2,11 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
-use super::support::{GET, HELLO, LAST_GET, PATIENCE, Server, command, is_wasmtime};
+use hello_test_support::{GET, HELLO, LAST_GET, PATIENCE, Server, command, is_wasmtime};
 
 /// How often the server is restarted.
 const RESTARTS: usize = 50;
@@ -130,8 +129,7 @@ fn fifty_restarts_under_load_lose_no_request() {
             thread::yield_now();
         }
         seen.over.store(restart == RESTARTS, Ordering::Relaxed);
-        let sent = Command::new("kill").arg(server.pid().to_string()).status();
-        assert!(sent.expect("kill is there").success());
+        server.terminate();
         let output = server.wait();
         assert_eq!(output.status.code(), Some(0), "{output:?}");
         let words: Vec<&str> = output.stdout.split_whitespace().collect();

@@ -4,9 +4,7 @@
 use std::process::{Command, Stdio};
 
 use hello_server::options::HELP;
-
-use super::support::component;
-use super::support::{HELLO, Output, Server, command, is_wasmtime, not_tested, run, without_building};
+use hello_test_support::{HELLO, Output, Server, command, component, is_wasmtime, not_tested, run, without_building};
 
 /// It failed with exactly these two lines: cause, and advice.
 fn assert_fails_with(output: &Output, cause: &str, advice: &str) {
@@ -19,8 +17,7 @@ fn assert_fails_with(output: &Output, cause: &str, advice: &str) {
 
 /// Asks it to end, and hears it out: what is killed may have something left to say.
 fn stop(server: Server) -> Output {
-    let sent = Command::new("kill").arg(server.pid().to_string()).status();
-    assert!(sent.is_ok_and(|status| status.success()));
+    server.terminate();
     server.wait()
 }
 
@@ -35,7 +32,7 @@ fn started_twice_the_second_says_why_it_cannot_and_the_first_goes_on() {
 }
 
 #[test]
-fn without_the_network_it_says_how_to_grant_it() {
+fn without_the_network_the_message_names_the_grant() {
     let mut plain = Command::new(component::root().join("runner/wasmtime"));
     let output = run(plain.arg("run").arg(component::path()).args(["--port", "0"]));
     assert_fails_with(&output, "the sandbox does not let this program listen", "wasmtime run -S inherit-network");
@@ -61,7 +58,7 @@ fn an_address_of_another_machine_is_refused() {
 }
 
 #[test]
-fn an_address_that_nobody_can_have_is_refused() {
+fn an_address_that_no_server_can_have_is_refused() {
     let output = run(&mut command(&["--listen", "224.0.0.1:0"]));
     assert_fails_with(&output, "224.0.0.1:0 is no address that a server can listen on", "--listen");
 }
@@ -98,13 +95,13 @@ fn a_machine_without_ipv6_is_noted_and_served() {
 }
 
 #[test]
-fn it_listens_where_it_is_told_to() {
+fn the_server_listens_on_the_addresses_of_its_options() {
     let server = Server::launch(&mut command(&["--listen", "127.0.0.1:0", "--backlog", "16"]));
     server.assert_serves();
 }
 
 #[test]
-fn a_server_on_every_address_says_what_a_browser_can_open() {
+fn a_server_on_every_address_prints_a_url_that_a_browser_can_open() {
     let server = Server::launch(&mut command(&["--listen", "0.0.0.0:0"]));
     assert_eq!(server.access, format!("Access http://localhost:{}", server.port));
     server.assert_serves();
@@ -178,7 +175,7 @@ fn the_script_leaves_the_values_of_the_server_alone() {
 }
 
 #[test]
-fn the_script_serves_and_says_what_the_sandbox_grants() {
+fn the_script_serves_and_prints_the_grants_of_the_sandbox() {
     let mut script = Command::new(component::root().join("runner/serve"));
     let server = Server::launch(script.args(["--port", "0"]));
     server.assert_serves();
@@ -245,7 +242,7 @@ fn the_script_of_the_clients_takes_its_options_wherever_they_stand() {
 }
 
 #[test]
-fn what_the_options_need_is_said_and_nothing_is_done() {
+fn check_options_prints_the_needs_and_does_nothing() {
     let needs = run(&mut command(&["--port", "9005", "--max-connections", "7", "--grace", "9", "--check-options"]));
     assert_eq!(needs.stdout, "listen 127.0.0.1:9005\nlisten [::1]:9005\nconnections 7\ngrace 9\n");
     assert_eq!((needs.stderr.as_str(), needs.status.code()), ("", Some(0)));

@@ -3,10 +3,11 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{ChildStdout, Command, Stdio};
 
-use super::support::{
-    GET, HELLO, Server, command, component, connect, is_wasmtime, leftovers, not_tested, read_all, read_reply, run,
+use hello_test_support::process::address_in;
+use hello_test_support::{
+    GET, HELLO, Process, Server, command, component, connect, is_wasmtime, not_tested, read_all, read_reply, run,
     runner,
 };
 
@@ -30,7 +31,7 @@ fn told(options: &[&str]) -> (Server, String) {
 }
 
 #[test]
-fn a_call_is_explained_from_the_socket_to_the_end() {
+fn a_connection_is_explained_from_the_socket_to_the_close() {
     let (server, text) = told(&["--explain", "--log", "off"]);
     let port = server.port;
     assert_eq!(
@@ -54,7 +55,7 @@ fn a_call_is_explained_from_the_socket_to_the_end() {
 }
 
 #[test]
-fn what_has_led_to_a_failure_is_told_before_it() {
+fn the_events_that_led_to_a_failure_are_printed_before_it() {
     let first = Server::start(&[]);
     let port = first.port.to_string();
     let second = run(&mut command(&["--port", &port, "--explain"]));
@@ -63,7 +64,7 @@ fn what_has_led_to_a_failure_is_told_before_it() {
 }
 
 #[test]
-fn the_bytes_of_a_call_are_shown_in_both_directions() {
+fn the_bytes_of_a_connection_are_shown_in_both_directions() {
     let (_server, text) = told(&["--show-bytes", "--log", "off"]);
     let mut times = Vec::new();
     let mut lines = String::new();
@@ -137,7 +138,7 @@ fn colours_are_for_terminals_that_want_them() {
 }
 
 #[test]
-fn who_types_https_is_noted_in_a_sentence_and_once() {
+fn https_typed_by_mistake_is_noted_once_and_in_a_sentence() {
     let server = Server::start(&[]);
     let hello = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03";
     for _ in 0..3 {
@@ -152,12 +153,12 @@ fn who_types_https_is_noted_in_a_sentence_and_once() {
 
 /// A server that was started by this command, its output, of which nobody reads more than where it listens, and a caller
 /// who has asked so many times for 8 kilobytes each, which are in the log.
-fn unread(command: &mut Command, requests: usize) -> (Child, BufReader<ChildStdout>, TcpStream) {
-    let mut server = leftovers::spawn(command.stdout(Stdio::piped())).expect("it can be started");
-    let mut stdout = BufReader::new(server.stdout.take().expect("piped"));
+fn unread(command: &mut Command, requests: usize) -> (Process, BufReader<ChildStdout>, TcpStream) {
+    let mut server = Process::start_unread(command.stdout(Stdio::piped()));
+    let mut stdout = BufReader::new(server.child.stdout.take().expect("piped"));
     let mut line = String::new();
     stdout.read_line(&mut line).expect("text");
-    let address = line.trim_end().rsplit('/').next().and_then(|address| address.parse().ok()).expect("an address");
+    let address = address_in(&line).expect("an address");
     let mut stream = connect(address);
     let request = format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "x".repeat(8000));
     for _ in 0..requests {
@@ -168,7 +169,7 @@ fn unread(command: &mut Command, requests: usize) -> (Child, BufReader<ChildStdo
 }
 
 #[test]
-fn a_log_that_nobody_reads_fits_into_the_memory_that_few_connections_get() {
+fn an_unread_log_fits_into_the_memory_of_a_server_with_few_connections() {
     if is_wasmtime() {
         // It does not go on while nobody reads.
         return;
@@ -177,18 +178,17 @@ fn a_log_that_nobody_reads_fits_into_the_memory_that_few_connections_get() {
     runner.args(["--quiet", "--allow-listen", "127.0.0.1:0", "--max-connections", "10"]).arg(component::path());
     runner.args(["--listen", "127.0.0.1:0", "--max-connections", "10", "--stop-when-stdin-closes"]);
     // Twenty times as much as may wait.
-    let (mut server, mut stdout, stream) = unread(&mut runner, 2500);
+    let (server, mut stdout, stream) = unread(&mut runner, 2500);
     drop(stream);
-    let sent = Command::new("kill").arg(server.id().to_string()).status();
-    assert!(sent.expect("kill is there").success());
+    server.terminate();
     let mut log = String::new();
     stdout.read_to_string(&mut log).expect("text");
     assert!(log.contains(" lines lost\n") && log.ends_with("Served 2500 requests in 1 call.\n"), "{}", log.len());
-    assert_eq!(server.wait().expect("it was started").code(), Some(0));
+    assert_eq!(server.wait().status.code(), Some(0));
 }
 
 #[test]
-fn a_reader_who_stops_keeps_nobody_from_an_answer_or_from_the_end() {
+fn a_reader_that_stops_reading_delays_no_response_and_not_the_end() {
     if is_wasmtime() {
         // It does not go on while nobody reads.
         return;
@@ -198,14 +198,13 @@ fn a_reader_who_stops_keeps_nobody_from_an_answer_or_from_the_end() {
     shell.args(["-c", "exec \"$@\" 2>&1", "sh"]).arg(runner()).args(["--quiet", "--allow-listen", "127.0.0.1:0"]);
     shell.arg(component::path()).args(["--listen", "127.0.0.1:0", "--stop-when-stdin-closes"]);
     // More than has room on the way to the reader.
-    let (mut server, _stdout, mut stream) = unread(&mut shell, 500);
+    let (server, _stdout, mut stream) = unread(&mut shell, 500);
     let mut tls = connect(stream.peer_addr().expect("an address"));
     tls.write_all(b"\x16\x03\x01\x02\x00").expect("it reads");
     assert!(read_all(&mut tls).starts_with("HTTP/1.1 400 "), "a note about this waits for the reader, too");
     stream.write_all(&GET[..20]).expect("it reads");
-    let sent = Command::new("kill").arg(server.id().to_string()).status();
-    assert!(sent.expect("kill is there").success());
+    server.terminate();
     stream.write_all(&GET[20..]).expect("it reads");
     assert!(read_all(&mut stream).ends_with(HELLO));
-    assert_eq!(server.wait().expect("it was started").code(), Some(0));
+    assert_eq!(server.wait().status.code(), Some(0));
 }

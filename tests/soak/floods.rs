@@ -6,8 +6,8 @@ use std::process::Command;
 use std::thread::{sleep, spawn};
 use std::time::Duration;
 
-use super::support::process::cpu_time;
-use super::support::{GET, HELLO, LAST_GET, Server, command, connect, not_tested, read_all};
+use hello_test_support::process::cpu_time;
+use hello_test_support::{GET, HELLO, LAST_GET, Server, command, connect, not_tested, read_all};
 
 /// How long is looked at who waits.
 const WHILE: Duration = Duration::from_secs(2);
@@ -32,7 +32,7 @@ fn assert_waits(server: &Server, what: &str) {
 }
 
 #[test]
-fn without_places_it_waits_and_serves_again_when_there_are_some() {
+fn without_permits_the_server_waits_and_serves_again_when_there_are_some() {
     let server = Server::start(&["--log", "off", "--max-connections", "8"]);
     let busy = busy(&server, 200);
     assert_waits(&server, "200 busy callers and 8 places");
@@ -43,7 +43,7 @@ fn without_places_it_waits_and_serves_again_when_there_are_some() {
 }
 
 #[test]
-fn without_descriptors_it_waits_for_better_times_and_says_so_once() {
+fn without_descriptors_the_server_waits_and_reports_it_once() {
     // A shell gives the server fewer descriptors than there are callers.
     let serve = command(&["--port", "0", "--log", "off"]);
     let mut limited = Command::new("sh");
@@ -63,13 +63,13 @@ fn without_descriptors_it_waits_for_better_times_and_says_so_once() {
 }
 
 #[test]
-fn beyond_the_line_callers_try_again_and_all_are_served() {
+fn beyond_the_backlog_clients_try_again_and_all_are_served() {
     let server = Server::start(&["--log", "off", "--max-connections", "2", "--backlog", "4"]);
     let busy = busy(&server, 2);
     let address = server.address();
     let callers = (0..12).map(|_| {
         spawn(move || {
-            // Whom the system has no room for it does not answer, and who is not answered calls again.
+            // Without room the system does not answer, and the client tries again.
             let mut caller = connect(address);
             caller.write_all(LAST_GET).expect("it reads");
             assert!(read_all(&mut caller).ends_with(HELLO));

@@ -9,10 +9,10 @@ use std::time::{Duration, Instant, SystemTime};
 
 use fastrand::Rng;
 use hello_server::http::{ALLOW, Fault};
+use hello_test_support::{HELLO, connect};
 
 use super::figures::Latencies;
 use super::run::{Load, Phase};
-use super::support::{HELLO, connect};
 
 /// How many of them there are. The last one is the metronome: it asks every millisecond, so that whatever keeps the server
 /// from answering, for however short a time, is seen.
@@ -132,7 +132,7 @@ impl Question {
     }
 
     fn body(&mut self) -> String {
-        // Whoever takes a piece of a body for a request leaves a line in the log that nobody expects.
+        // A server that takes a piece of a body for a request leaves an unexpected line in the log.
         let content =
             |length| "GET /hidden HTTP/1.1\r\nHost: a\r\n\r\n".chars().cycle().take(length).collect::<String>();
         match self.body {
@@ -302,7 +302,7 @@ impl Client {
         let mut next = self.answered;
         while batch.len() < depth && !batch.last().is_some_and(Question::is_last) {
             let question = Question::new(self.number, next);
-            // Whoever waits to be asked for a body has nothing behind it, and nothing before it.
+            // A request that waits for `100 Continue` stands alone in its batch.
             if matches!(question.body, Body::Expected(_)) {
                 if batch.is_empty() {
                     batch.push(question);
@@ -328,7 +328,7 @@ impl Client {
             }
         }
         let written = self.write(call, bytes.as_bytes());
-        // Who has been answered, and who has not spoken for a second, may be let go.
+        // The server may close a connection that has got its responses, or that has sent nothing for a second.
         let may_go = call.begun.is_none_or(|begun| begun.elapsed() >= SILENCE);
         let heard = match written {
             Ok(()) => call.stream.fill_buf().map(|bytes| !bytes.is_empty()),

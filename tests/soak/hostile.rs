@@ -8,10 +8,10 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
+use hello_test_support::PATIENCE;
 use socket2::{Domain, SockRef, Socket, Type};
 
 use super::run::Load;
-use super::support::PATIENCE;
 
 /// How often each of them is looked after.
 const LOOK: Duration = Duration::from_millis(100);

@@ -1,4 +1,4 @@
-//! Who reads the access log, and knows what must stand there.
+//! A reader of the access log that knows the lines that must stand there.
 
 use std::collections::HashMap;
 use std::sync::mpsc::Receiver;

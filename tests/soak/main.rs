@@ -28,6 +28,4 @@ mod honest;
 mod hostile;
 mod log;
 mod run;
-#[path = "../support/mod.rs"]
-mod support;
 mod watch;

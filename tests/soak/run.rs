@@ -9,13 +9,13 @@ use std::sync::{Arc, Mutex};
 use std::thread::{JoinHandle, panicking, spawn};
 use std::time::Duration;
 
+use hello_test_support::{Output, Server, command_for, is_wasmtime};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::figures::{Latencies, Milliseconds};
 use super::honest::{CLIENTS, Client};
 use super::hostile;
 use super::log::Log;
-use super::support::{Output, Server, command_for, is_wasmtime};
 use super::watch::{Sample, Watch, growth};
 
 /// How much more memory may be held after the last round than after the first one, in KiB. What a round needs at its worst
@@ -299,7 +299,7 @@ impl Course {
         assert_eq!(output.status.code(), Some(0), "{output:?}");
         let words: Vec<&str> = log.summary.split(' ').collect();
         let ["Served", requests, "requests", "in", calls, "calls."] = words[..] else { panic!("{:?}", log.summary) };
-        let (requests, calls) = (requests.parse().expect("a number"), calls.parse().expect("a number"));
+        let (requests, calls): (u64, u64) = (requests.parse().expect("a number"), calls.parse().expect("a number"));
         let answered = self.sum(|client| client.seen.calls);
         assert!((answered..=self.calls).contains(&calls), "{calls} calls, of {answered} and {}", self.calls);
 
@@ -320,7 +320,7 @@ impl Course {
 }
 
 #[test]
-fn nothing_that_hostile_peers_do_loses_an_honest_one_a_reply_or_leaves_anything_behind() {
+fn hostile_peers_cost_an_honest_one_no_response_and_leave_nothing_behind() {
     let plan = Plan::new();
     // Each peer is a descriptor here, too.
     let limit = getrlimit(Resource::Nofile);

@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use hello_test_support::PATIENCE;
+use hello_test_support::process::{cpu_time, holdings};
+
 use super::figures::slope;
 use super::run::{Load, Phase};
-use super::support::PATIENCE;
-use super::support::process::{cpu_time, holdings};
 
 /// What the server held at a time.
 #[derive(Debug, Clone, Copy)]
@@ -17,7 +18,7 @@ pub(crate) struct Sample {
     pub(crate) resident: u64,
 }
 
-/// Who looks every second at what the server holds.
+/// Looks every second at the memory and the descriptors of the server.
 pub(crate) struct Watch {
     pid: u32,
     load: Arc<Load>,

@@ -35,11 +35,11 @@ fn main() -> ExitCode {
     };
     let Err(error) = serve(address);
     eprintln!("epoll-limit: cannot listen at {address}: {error}");
-    eprintln!("  give an address of this machine, and a port that nobody else listens at");
+    eprintln!("  give an address of this machine, and a port that is free");
     ExitCode::FAILURE
 }
 
-/// Listens at `address`, and serves whoever calls, until something fails that all connections need.
+/// Listens on `address`, and serves every connection, until something fails that all connections need.
 fn serve(address: SocketAddr) -> io::Result<std::convert::Infallible> {
     let mut poll = Poll::new()?;
     let mut listener = TcpListener::bind(address)?;
@@ -67,7 +67,7 @@ fn serve(address: SocketAddr) -> io::Result<std::convert::Infallible> {
     }
 }
 
-/// Picks up all who are in line: the kernel tells only once that there is somebody.
+/// Accepts all pending connections: the kernel reports only once that there are some.
 fn pick_up(listener: &TcpListener, poll: &Poll, connections: &mut Slab<Connection<TcpStream>>) -> io::Result<()> {
     loop {
         match listener.accept() {
@@ -106,7 +106,7 @@ struct Connection<S> {
 }
 
 impl<S: Read + Write> Connection<S> {
-    /// One who has not said anything yet.
+    /// A connection that has not sent anything yet.
     fn new(stream: S) -> Self {
         Connection { stream, begun: Vec::new(), unsent: Vec::new(), last: false }
     }
@@ -305,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn it_replies_byte_for_byte_as_the_component_does() {
+    fn the_baseline_responds_byte_for_byte_as_the_component_does() {
         let Ok(hello_server::http::Parsed::Complete(head, _)) = hello_server::http::parse(REQUEST.as_bytes()) else {
             panic!("it is a request")
         };
@@ -321,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn pipelined_requests_are_answered_in_one_write() {
+    fn pipelined_requests_get_their_responses_in_one_write() {
         for count in [1, 2, Replies::MANY] {
             let mut connection = peer(&REQUEST.repeat(count), &[usize::MAX]);
             assert_eq!(connection.talk(&replies(), &mut [0; READ]), Next::Wait);
@@ -330,14 +330,14 @@ mod tests {
     }
 
     #[test]
-    fn more_requests_than_are_ready_get_their_answers_too() {
+    fn more_requests_than_instances_get_their_responses_too() {
         let mut connection = peer(&REQUEST.repeat(Replies::MANY + 1), &[usize::MAX]);
         assert_eq!(connection.talk(&replies(), &mut [0; READ]), Next::Wait);
         assert_eq!(connection.stream.heard, replies().keep(1).unwrap().repeat(Replies::MANY + 1));
     }
 
     #[test]
-    fn what_a_peer_does_not_take_is_sent_later_and_nothing_is_read_meanwhile() {
+    fn while_a_peer_does_not_read_its_responses_no_more_of_its_requests_are_read() {
         let mut connection = peer(&REQUEST.repeat(2), &[10]);
         assert_eq!(connection.talk(&replies(), &mut [0; READ]), Next::Wait);
         assert_eq!(connection.stream.heard.len(), 10);
@@ -355,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn it_hangs_up_when_it_is_asked_to_and_not_before_all_is_sent() {
+    fn the_server_closes_a_connection_on_request_and_after_all_is_sent() {
         let last = format!("{REQUEST}GET / HTTP/1.1\r\nConnection: close\r\n\r\n");
         let mut connection = peer(&last, &[100]);
         assert_eq!(connection.talk(&replies(), &mut [0; READ]), Next::Wait);

@@ -1,7 +1,7 @@
 //! The native baseline: what hyper, on one thread, makes of the same answer.
 //!
-//! `hyper-baseline ADDR:PORT` serves until it is ended. It replies byte for byte as the component does, and is set up
-//! as somebody would who wants it fast: nothing is asked of hyper that the answer does not need, not even timeouts.
+//! `hyper-baseline ADDR:PORT` serves until it is ended. It responds byte for byte as the component does, and is set up
+//! to be fast: hyper does nothing that the response does not need, and has no timeouts.
 
 use std::convert::Infallible;
 use std::io;
@@ -36,13 +36,13 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("hyper-baseline: cannot listen at {address}: {error}");
-            eprintln!("  give an address of this machine, and a port that nobody else listens at");
+            eprintln!("  give an address of this machine, and a port that is free");
             ExitCode::FAILURE
         }
     }
 }
 
-/// Listens at `address`, and serves whoever calls. The component has one thread, and so has this.
+/// Listens on `address`, and serves every connection. The component has one thread, and so has this server.
 fn serve(address: SocketAddr) -> io::Result<()> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
         let listener = TcpListener::bind(address).await?;
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn the_baseline_replies_byte_for_byte_as_the_component_does() {
+    fn the_native_baseline_responds_byte_for_byte_as_the_component_does() {
         let length = of_the_component(&httpdate::fmt_http_date(UNIX_EPOCH)).len();
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let (reply, more) = runtime.block_on(async {

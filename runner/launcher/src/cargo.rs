@@ -484,7 +484,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_word_is_what_a_person_sees_first() {
+    fn the_first_figure_is_the_one_that_a_reader_sees_first() {
         for (line, word) in [
             ("    Finished `release` profile [optimized] target(s) in 0.05s\n", "Finished"),
             ("\r\x1b[K\x1b[1m\x1b[92m    Finished\x1b[0m `release` profile\n", "Finished"),

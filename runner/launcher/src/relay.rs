@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::process::{ChildStdin, Command, Stdio};
 
 use anyhow::Context as _;
-use hello_failure::option::{address, number};
+use hello_failure::option::{self, address, number};
 use hello_failure::{Failure, lines, place};
 
 use crate::process::{cannot_start, outlive_signals};
@@ -37,10 +37,12 @@ impl Address {
         while let Some(argument) = parser.next()? {
             let address = match argument {
                 Long("port") => {
-                    let port = parser.value()?.parse_with(number("--port", 0..=65_535))? as u16;
+                    let port = option::parse(&parser.value()?, number("--port", 0..=65_535))? as u16;
                     Address { socket: (Ipv4Addr::LOCALHOST, port).into(), by_port: true }
                 }
-                Long("listen") => Address { socket: parser.value()?.parse_with(address("--listen"))?, by_port: false },
+                Long("listen") => {
+                    Address { socket: option::parse(&parser.value()?, address("--listen"))?, by_port: false }
+                }
                 Long(name) => return Err(does_not_go_with_http(&format!("--{name}"))),
                 Short(name) => return Err(does_not_go_with_http(&format!("-{name}"))),
                 Value(word) => return Err(does_not_go_with_http(&word.to_string_lossy())),
@@ -137,38 +139,53 @@ mod tests {
     }
 
     #[test]
-    fn what_is_printed_can_be_opened() {
-        for (words, url) in [
-            (&[][..], "http://localhost:9000"),
-            (&["--port", "0"], "http://localhost:9000"),
-            (&["--listen=127.0.0.1:0"], "http://127.0.0.1:9000"),
-            (&["--listen", "0.0.0.0:9000"], "http://localhost:9000"),
-            (&["--listen", "[::]:9000"], "http://localhost:9000"),
-            (&["--listen", "[::1]:9000"], "http://[::1]:9000"),
-            (&["--listen", "[fe80::5%2]:9000"], "http://[fe80::5%252]:9000"),
+    fn wasmtime_serve_listens_where_the_words_say_and_is_called_localhost_unless_they_name_an_address() {
+        for (words, socket, by_port) in [
+            (&[][..], "127.0.0.1:9000", true),
+            (&["--port", "0"], "127.0.0.1:0", true),
+            (&["--listen=127.0.0.1:0"], "127.0.0.1:0", false),
+            (&["--listen", "[fe80::5%2]:9000"], "[fe80::5%2]:9000", false),
         ] {
-            assert_eq!(address(words).url(port("127.0.0.1:9000/").expect("a port")), url, "{words:?}");
+            let address = address(words);
+            assert_eq!(address, Address { socket: socket.parse().expect("an address"), by_port }, "{words:?}");
+            // The port is the one that `wasmtime serve` has taken.
+            let mut taken = address.socket;
+            taken.set_port(9005);
+            assert_eq!(address.url(port("127.0.0.1:9005/").expect("a port")), place::url(taken, by_port), "{words:?}");
         }
     }
 
+    /// What such an option says is tested in `hello_failure::place`.
     #[test]
     fn the_option_for_another_port_can_be_used_as_it_is() {
-        for (words, option) in [
-            (&[][..], "--port 9001"),
-            (&["--port", "65535"], "--port 0"),
-            (&["--listen", "0.0.0.0:9000"], "--listen 0.0.0.0:9001"),
-            (&["--listen", "[::1]:65535"], "--listen [::1]:0"),
-            (&["--listen", "[fe80::5%2]:9000"], "--listen [fe80::5%2]:9001"),
+        for words in [
+            &[][..],
+            &["--port", "65535"],
+            &["--listen", "0.0.0.0:9000"],
+            &["--listen", "[::1]:65535"],
+            &["--listen", "[fe80::5%2]:9000"],
         ] {
             let Address { socket, by_port } = address(words);
             let advised = place::another_port(socket, by_port);
-            assert_eq!(advised, option);
-            address(&advised.split(' ').collect::<Vec<_>>());
+            let moved = address(&advised.split(' ').collect::<Vec<_>>());
+            assert_eq!((moved.socket.ip(), moved.by_port), (socket.ip(), by_port), "{advised}");
+            assert_ne!(moved.socket.port(), socket.port(), "{advised}");
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_value_that_is_not_unicode_is_told_with_its_option() {
+        use std::os::unix::ffi::OsStringExt as _;
+        for option in ["--port", "--listen"] {
+            let words = [option.into(), OsString::from_vec(b"9\xff".to_vec())];
+            let error = Address::parse(&words).expect_err(option).to_string();
+            assert!(error.starts_with(&format!("{option} takes ")) && error.contains("not \"9\u{fffd}\""), "{error}");
         }
     }
 
     #[test]
-    fn what_wasmtime_says_when_it_cannot_listen_becomes_cause_and_advice() {
+    fn the_message_of_wasmtime_about_a_port_becomes_cause_and_advice() {
         let address = address(&["--port", "80"]);
         for (line, cause) in [
             ("Error: Address already in use (os error 98)", "port 80 is already in use"),

@@ -1,6 +1,6 @@
 //! `serve`: builds the server, and becomes it, in the host that was asked for.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -182,51 +182,45 @@ fn given((name, is_given): (&str, bool)) -> Option<&str> {
     is_given.then_some(name)
 }
 
-/// Whether this option of the server takes a value: the word behind it is that value, whatever it looks like.
-fn takes_value(option: &str) -> bool {
-    let named = ["--listen", "--port", "--backlog", "--max-connections", "--grace", "--log", "--color"];
-    named.contains(&option) || option.starts_with("--") && option.ends_with("-timeout")
+/// Whether the server's option `--name` takes a value: the word behind the option is that value, whatever it looks like.
+fn takes_value(name: &str) -> bool {
+    let named = ["listen", "port", "backlog", "max-connections", "grace", "log", "color"];
+    named.contains(&name) || name.ends_with("-timeout")
 }
 
 /// Reads the command line. What is the server's stays as it is.
 fn parse(words: Vec<OsString>) -> Result<Options, Failure> {
+    use lexopt::prelude::*;
+
     let mut options = Options::default();
-    let mut words = words.into_iter();
-    while let Some(word) = words.next() {
-        let text = word.to_string_lossy();
-        let (name, value) = text.split_once('=').map_or((&*text, None), |(name, value)| (name, Some(value)));
-        let flag = match name {
-            "--watch" => &mut options.watch,
-            "--quiet" => &mut options.quiet,
-            "--release" => &mut options.release,
-            "--verbose" => &mut options.verbose,
-            "--wasmtime" | "--http" => &mut false,
-            "--max-memory" | "--max-turn" => {
-                let value = value.map(OsString::from).or_else(|| words.next()).filter(|value| !value.is_empty());
+    let mut parser = lexopt::Parser::from_args(words);
+    loop {
+        let word = parser.try_raw_args().and_then(|words| words.peek().map(OsStr::to_owned));
+        let Some(argument) = parser.next()? else { break };
+        match argument {
+            Long("watch") => options.watch = true,
+            Long("quiet") => options.quiet = true,
+            Long("release") => options.release = true,
+            Long("verbose") => options.verbose = true,
+            Long("wasmtime") => options.choose(Host::Wasmtime)?,
+            Long("http") => options.choose(Host::Http)?,
+            Long(name @ ("max-memory" | "max-turn")) => {
+                let name = format!("--{name}");
+                let value = parser.value().ok().filter(|value| !value.is_empty());
                 let value = value.ok_or_else(|| Failure::see_help(format_args!("{name} takes a number")))?;
                 options.limits.extend([name.into(), value]);
-                continue;
             }
-            _ => {
-                let takes_value = takes_value(&text);
-                options.server.push(word);
-                options.server.extend(words.by_ref().take(takes_value.into()));
-                continue;
+            Long(name) => {
+                let takes_value = takes_value(name);
+                options.server.extend(word);
+                if parser.optional_value().is_none() && takes_value {
+                    options.server.extend(parser.value().ok());
+                }
             }
-        };
-        if value.is_some() {
-            return Err(Failure::see_help(format_args!("{name} takes no value")));
+            // Of options in one word, such as `-hV`, the word comes with the first one.
+            Short(_) => options.server.extend(word),
+            Value(word) => options.server.push(word),
         }
-        *flag = true;
-        let host = match name {
-            "--wasmtime" => Host::Wasmtime,
-            "--http" => Host::Http,
-            _ => continue,
-        };
-        if options.host != Host::Sandbox && options.host != host {
-            return Err(Failure::see_help("--wasmtime and --http are two hosts: give one of them"));
-        }
-        options.host = host;
     }
     let refused = match (options.host, options.of_sandbox().first()) {
         (Host::Sandbox, _) | (_, None) => None,
@@ -244,6 +238,15 @@ pub(crate) fn does_not_go_with_http(option: &str) -> Failure {
 }
 
 impl Options {
+    /// Takes the host that an option names: one, however often it is named.
+    fn choose(&mut self, host: Host) -> Result<(), Failure> {
+        if self.host != Host::Sandbox && self.host != host {
+            return Err(Failure::see_help("--wasmtime and --http are two hosts: give one of them"));
+        }
+        self.host = host;
+        Ok(())
+    }
+
     /// The names of the options that only the sandbox has.
     fn of_sandbox(&self) -> Vec<&str> {
         let limits = self.limits.iter().step_by(2).filter_map(|name| name.to_str());
@@ -308,6 +311,24 @@ mod tests {
     }
 
     #[test]
+    fn words_for_the_server_are_passed_on_once_and_as_they_were_typed() {
+        for words in [&["-hV"][..], &["--log="], &["--log=a=b"], &["--explain=yes"], &["-"], &[""], &["--port"]] {
+            assert_eq!(options(words).expect("options").server, words);
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn words_that_are_not_unicode_are_passed_on_as_they_were_typed() {
+        use std::os::unix::ffi::OsStringExt as _;
+        for (before, after) in [("--log=", ""), ("--", "=off"), ("x", "y")] {
+            let word = OsString::from_vec([before.as_bytes(), b"\xff", after.as_bytes()].concat());
+            let words = vec!["--port".into(), word.clone(), word];
+            assert_eq!(parse(words.clone()).expect("options").server, words);
+        }
+    }
+
+    #[test]
     fn the_value_of_an_option_of_the_server_is_never_an_option_of_this_program() {
         for option in ["--listen", "--port", "--log", "--header-timeout", "--grace"] {
             let options = options(&[option, "--watch"]).expect("options");
@@ -316,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_together_is_a_mistake() {
+    fn options_that_exclude_each_other_are_a_usage_error() {
         for (words, cause) in [
             (&["--watch=yes"][..], "--watch takes no value"),
             (&["--max-turn"], "--max-turn takes a number"),

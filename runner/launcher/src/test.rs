@@ -75,7 +75,7 @@ const STEPS: [Step; 19] = [
     build(
         EVERY,
         "Building the clients, and the examples of the runtime",
-        "build --release --target wasm32-wasip2 --package hello-server --package hello-runtime --examples",
+        "build --release --target wasm32-wasip2 --package hello-server --package hello-runtime --examples --features hello-runtime/futures-io",
     ),
     build(
         BOTH,
@@ -88,7 +88,7 @@ const STEPS: [Step; 19] = [
     test(
         BOTH,
         "The runtime, the launcher and the messages, from inside",
-        "test --package hello-runtime --package hello-launcher --package hello-failure",
+        "test --package hello-runtime --package hello-launcher --package hello-failure --features hello-runtime/futures-io",
         "",
     ),
     test(EVERY, "The benchmark's own arithmetic", "test --package hello-bench", ""),
@@ -309,7 +309,7 @@ test result: ok. 3 passed; 0 failed; 0 ignored; 0 measured; 1 filtered out; fini
 ";
 
     #[test]
-    fn a_test_that_says_it_was_not_tested_is_counted_as_skipped_and_named() {
+    fn a_test_that_prints_not_tested_is_counted_as_skipped_and_named() {
         let (tally, shown) = tally(PRINTED);
         let summary = "browser: it was shown\n\
                        skipped in 1 test: and no y; install it\n\

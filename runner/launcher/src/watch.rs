@@ -347,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_editor_keeps_for_itself_is_not_built() {
+    fn the_backup_files_of_an_editor_start_no_build() {
         for name in [".hello.rs.swp", ".#hello.rs", "#hello.rs#", "hello.rs~"] {
             assert!(is_of_an_editor(&Path::new("/a/src").join(name)), "{name}");
         }

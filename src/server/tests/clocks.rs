@@ -174,7 +174,7 @@ fn a_clock_that_is_set_is_followed_within_a_second() {
 }
 
 #[test]
-fn while_the_clock_of_the_host_stands_still_everybody_is_served() {
+fn while_the_clock_of_the_host_stands_still_each_connection_is_served() {
     play(Limits::default(), |scene| async move {
         let begin = scene.runtime.now();
         let peers: Vec<Client> = (0..20).map(|_| scene.call()).collect();
@@ -192,7 +192,7 @@ fn while_the_clock_of_the_host_stands_still_everybody_is_served() {
 }
 
 #[test]
-fn when_the_clock_of_the_host_jumps_everybody_is_where_the_deadlines_put_them() {
+fn after_a_jump_of_the_clock_each_connection_is_where_its_deadlines_put_it() {
     let limits = Limits { idle_timeout: seconds(86_400), ..Limits::default() };
     play(limits, |scene| async move {
         let idle = idle_peer(&scene).await;
@@ -240,7 +240,7 @@ fn when_the_clock_of_the_host_jumps_everybody_is_where_the_deadlines_put_them() 
 const HOUR: u64 = 3_600_000_000_000;
 
 #[test]
-fn what_peers_did_while_the_process_stood_still_counts_although_their_deadlines_have_passed() {
+fn bytes_that_came_while_the_process_stood_still_count_although_their_deadlines_have_passed() {
     play(Limits::default(), |scene| async move {
         let idle = Rc::new(idle_peer(&scene).await);
         let [silent, head, body, reader, refused] = [(); 5].map(|()| Rc::new(scene.call()));

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use super::accept::serve;
 use super::{Limits, Server};
+use crate::app::App;
 use crate::events::{Event, Observer};
 use crate::http::Response;
-use crate::site::Site;
 use hello_runtime::Runtime;
 use hello_runtime::model::{Client, Model, Network, NetworkListener, ROOM};
 
@@ -51,17 +51,17 @@ pub(crate) struct Scene {
 }
 
 impl Scene {
-    fn new(site: Site, limits: Limits) -> Self {
+    fn new(app: App, limits: Limits) -> Self {
         let model = Model::new();
         let runtime = Runtime::new(model.clone());
         let notes = Rc::new(Notes::default());
-        let server = Server::with_site(site, runtime.clone(), Rc::clone(&notes), limits);
+        let server = Server::with_app(app, runtime.clone(), Rc::clone(&notes), limits);
         let (listener, network) = NetworkListener::listen(&model, &runtime);
         runtime.spawn(serve(Rc::clone(&server), listener));
         Scene { model, runtime, server, notes, network }
     }
 
-    fn call(&self) -> Client {
+    pub(crate) fn call(&self) -> Client {
         self.network.connect()
     }
 
@@ -84,12 +84,12 @@ impl Scene {
 
 /// Plays `story` on a server with these limits.
 pub(crate) fn play<F: Future<Output = ()> + 'static>(limits: Limits, story: impl FnOnce(Scene) -> F) {
-    play_with(Site::HELLO, limits, story);
+    play_with(App::HELLO, limits, story);
 }
 
-/// The same on one that answers with `site`.
-fn play_with<F: Future<Output = ()> + 'static>(site: Site, limits: Limits, story: impl FnOnce(Scene) -> F) {
-    let scene = Scene::new(site, limits);
+/// The same on one that answers with `app`.
+pub(crate) fn play_with<F: Future<Output = ()> + 'static>(app: App, limits: Limits, story: impl FnOnce(Scene) -> F) {
+    let scene = Scene::new(app, limits);
     let runtime = scene.runtime.clone();
     runtime.block_on(story(scene));
 }
@@ -118,7 +118,7 @@ async fn one_reply(peer: &Client) -> String {
 }
 
 #[test]
-fn a_request_is_answered_and_the_connection_stays_open() {
+fn a_request_gets_its_response_and_the_connection_stays_open() {
     play(Limits::default(), |scene| async move {
         let peer = scene.call();
         for _ in 0..3 {
@@ -135,7 +135,7 @@ fn a_request_is_answered_and_the_connection_stays_open() {
 }
 
 #[test]
-fn pipelined_requests_are_answered_in_order_and_in_one_write() {
+fn pipelined_requests_get_their_responses_in_order_and_in_one_write() {
     play(Limits::default(), |scene| async move {
         let peer = scene.call();
         peer.send(&[GET, b"GET /bad HTTP/1.0\r\n\r\n"].concat());
@@ -149,7 +149,7 @@ fn pipelined_requests_are_answered_in_order_and_in_one_write() {
 }
 
 #[test]
-fn what_comes_at_once_is_answered_in_one_write_although_it_takes_several_reads() {
+fn requests_that_come_at_once_get_their_responses_in_one_write_although_they_take_several_reads() {
     play(Limits::default(), |scene| async move {
         let post = [&b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 20000\r\n\r\n"[..], &[b'x'; 20_000]].concat();
         for (requests, replies) in [(GET.repeat(80), 80), ([GET, &post, GET].concat(), 3)] {
@@ -165,7 +165,7 @@ fn what_comes_at_once_is_answered_in_one_write_although_it_takes_several_reads()
 }
 
 #[test]
-fn a_peer_that_finishes_sending_is_still_answered() {
+fn a_peer_that_has_finished_sending_still_gets_its_response() {
     play(Limits::default(), |scene| async move {
         let peer = scene.call();
         peer.send(&GET.repeat(3));
@@ -206,7 +206,7 @@ fn a_refused_head_gets_no_page_either() {
 }
 
 #[test]
-fn a_mistake_in_a_field_line_is_answered_at_the_end_of_that_line() {
+fn a_mistake_in_a_field_line_gets_its_response_at_the_end_of_that_line() {
     play(Limits::default(), |scene| async move {
         // Typed by hand, with a pause in the middle of the line.
         let peer = scene.call();
@@ -223,7 +223,7 @@ fn a_mistake_in_a_field_line_is_answered_at_the_end_of_that_line() {
 }
 
 #[test]
-fn who_speaks_http_10_and_stays_is_told_that_it_may() {
+fn a_client_of_http_10_that_asks_for_keep_alive_gets_it_confirmed() {
     play(Limits::default(), |scene| async move {
         let peer = scene.call();
         peer.send(b"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
@@ -234,7 +234,7 @@ fn who_speaks_http_10_and_stays_is_told_that_it_may() {
 }
 
 #[test]
-fn a_peer_that_finishes_in_the_middle_is_told() {
+fn a_peer_that_finishes_inside_a_request_gets_a_response() {
     play(Limits::default(), |scene| async move {
         for bytes in [&GET[..20], b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n123"] {
             let peer = scene.call();
@@ -248,7 +248,7 @@ fn a_peer_that_finishes_in_the_middle_is_told() {
 }
 
 #[test]
-fn who_says_nothing_is_hung_up_on_without_a_word() {
+fn an_idle_connection_is_closed_without_a_response() {
     play(Limits::default(), |scene| async move {
         let peer = scene.call();
         let (reply, time) = scene.timed(peer.receive_all()).await;
@@ -323,7 +323,7 @@ fn after_the_first_byte_of_a_later_request_the_head_has_its_own_deadline() {
 }
 
 #[test]
-fn a_peer_that_never_reads_is_given_up_and_hung_up_on() {
+fn the_connection_of_a_peer_that_never_reads_is_closed() {
     play(Limits::default(), |scene| async move {
         let stuck = scene.call();
         stuck.send(&GET.repeat(2 * ROOM / HELLO.len()));
@@ -340,7 +340,7 @@ fn a_peer_that_never_reads_is_given_up_and_hung_up_on() {
 }
 
 #[test]
-fn where_a_write_cannot_be_given_up_the_stream_is_kept_until_it_is_done() {
+fn where_a_write_cannot_be_abandoned_the_stream_is_kept_until_the_write_is_done() {
     play(Limits::default(), |scene| async move {
         let stuck = scene.call();
         stuck.insist();
@@ -366,9 +366,9 @@ fn where_a_write_cannot_be_given_up_the_stream_is_kept_until_it_is_done() {
 #[test]
 fn the_write_timeout_counts_from_the_start_of_a_write_and_no_progress_puts_it_off() {
     // The host takes 64 KiB of a page at a time, so this one needs more seconds than there are.
-    let site = Site { answer: |_| Response::html(200, "x".repeat(1024 * 1024)), body_limit: 0 };
+    let app = App { answer: |_| Response::html(200, "x".repeat(1024 * 1024)), body_limit: 0 };
     let limits = Limits { write_timeout: seconds(3), ..Limits::default() };
-    play_with(site, limits, |scene| async move {
+    play_with(app, limits, |scene| async move {
         let slow = scene.call();
         slow.send(GET);
         scene.sleep(Duration::from_millis(500)).await;
@@ -415,7 +415,7 @@ fn a_slow_reader_gets_every_byte() {
 }
 
 #[test]
-fn the_last_reply_arrives_although_the_peer_still_sends() {
+fn the_last_response_arrives_although_the_peer_still_sends() {
     play(Limits::default(), |scene| async move {
         let peer = scene.call();
         peer.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9999999\r\n\r\n");
@@ -430,7 +430,7 @@ fn the_last_reply_arrives_although_the_peer_still_sends() {
 }
 
 #[test]
-fn who_does_not_hang_up_after_the_last_reply_is_hung_up_on() {
+fn a_peer_that_stays_after_the_last_response_is_disconnected() {
     play(Limits::default(), |scene| async move {
         let peer = scene.call();
         peer.send(LAST_GET);
@@ -441,7 +441,7 @@ fn who_does_not_hang_up_after_the_last_reply_is_hung_up_on() {
 }
 
 #[test]
-fn without_a_free_place_callers_wait_in_line() {
+fn without_a_permit_connections_wait_in_the_backlog() {
     let limits = Limits { connections: 2, ..Limits::default() };
     play(limits, |scene| async move {
         let busy: Vec<Client> = (0..2).map(|_| scene.call()).collect();
@@ -459,7 +459,7 @@ fn without_a_free_place_callers_wait_in_line() {
 }
 
 #[test]
-fn the_connection_that_is_idle_for_the_longest_time_makes_room() {
+fn the_connection_that_has_been_idle_longest_is_evicted() {
     let limits = Limits { connections: 3, ..Limits::default() };
     play(limits, |scene| async move {
         let peers: Vec<Client> = (0..3).map(|_| scene.call()).collect();
@@ -478,7 +478,7 @@ fn the_connection_that_is_idle_for_the_longest_time_makes_room() {
 }
 
 #[test]
-fn who_has_just_called_is_given_a_moment_to_speak() {
+fn a_new_connection_is_not_idle_for_a_second() {
     let limits = Limits { connections: 1, ..Limits::default() };
     play(limits, |scene| async move {
         let first = scene.call();
@@ -493,7 +493,7 @@ fn who_has_just_called_is_given_a_moment_to_speak() {
         assert_eq!(time, Duration::ZERO, "once answered, it makes room");
         next.shutdown_write();
 
-        // Who says nothing for longer makes room too.
+        // A connection without a request for longer is evicted, too.
         let silent = scene.call();
         scene.pause().await;
         let next = scene.call();
@@ -508,7 +508,7 @@ fn who_has_just_called_is_given_a_moment_to_speak() {
 const POST: &[u8] = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nConnection: close\r\n\r\n";
 
 #[test]
-fn who_has_begun_a_request_is_not_asked_to_make_room_for_a_moment() {
+fn a_connection_that_has_begun_a_request_is_not_evicted_for_a_second() {
     let limits = Limits { connections: 1, ..Limits::default() };
     play(limits, |scene| async move {
         for begun in [POST, &LAST_GET[..20]] {
@@ -527,7 +527,7 @@ fn who_has_begun_a_request_is_not_asked_to_make_room_for_a_moment() {
 }
 
 #[test]
-fn when_nobody_is_idle_the_slowest_one_makes_room() {
+fn when_no_connection_is_idle_the_slowest_one_is_evicted() {
     let limits = Limits { connections: 5, ..Limits::default() };
     play(limits, |scene| async move {
         // In the head, in the body, in taking replies, and in taking the last one.
@@ -566,7 +566,7 @@ fn when_nobody_is_idle_the_slowest_one_makes_room() {
 }
 
 #[test]
-fn who_has_ended_a_request_is_not_slow_any_more() {
+fn a_connection_whose_request_is_complete_is_not_slow_any_more() {
     let limits = Limits { connections: 2, ..Limits::default() };
     play(limits, |scene| async move {
         let peers = [scene.call(), scene.call()];
@@ -586,7 +586,7 @@ fn who_has_ended_a_request_is_not_slow_any_more() {
 }
 
 #[test]
-fn who_is_slow_has_all_its_time_while_there_is_room() {
+fn below_the_limit_a_slow_connection_has_all_its_time() {
     let limits = Limits { connections: 3, ..Limits::default() };
     play(limits, |scene| async move {
         let slow = scene.call();
@@ -610,7 +610,7 @@ fn who_is_slow_has_all_its_time_while_there_is_room() {
 }
 
 #[test]
-fn a_call_that_cannot_be_picked_up_is_told_once_and_the_next_ones_are_answered() {
+fn a_failed_accept_is_reported_once_and_the_next_connections_are_served() {
     play(Limits::default(), |scene| async move {
         scene.network.break_for(100);
         let peers: Vec<Client> = (0..10).map(|_| scene.call()).collect();
@@ -623,7 +623,7 @@ fn a_call_that_cannot_be_picked_up_is_told_once_and_the_next_ones_are_answered()
 }
 
 #[test]
-fn callers_who_are_gone_before_they_are_picked_up_cost_nothing() {
+fn connections_that_were_closed_before_accept_cost_nothing() {
     play(Limits::default(), |scene| async move {
         let idle = idle_peer(&scene).await;
         for _ in 0..200 {
@@ -640,7 +640,7 @@ fn callers_who_are_gone_before_they_are_picked_up_cost_nothing() {
 }
 
 #[test]
-fn who_speaks_while_being_asked_to_leave_stays_and_the_next_one_is_asked() {
+fn a_connection_that_sends_while_it_is_evicted_stays_and_the_next_one_is_evicted() {
     let limits = Limits { connections: 2, ..Limits::default() };
     play(limits, |scene| async move {
         let peers = [idle_peer(&scene).await, idle_peer(&scene).await];
@@ -658,7 +658,7 @@ fn who_speaks_while_being_asked_to_leave_stays_and_the_next_one_is_asked() {
 }
 
 #[test]
-fn nobody_makes_room_for_one_who_has_found_a_place() {
+fn no_connection_is_evicted_for_one_that_has_its_permit() {
     let limits = Limits { connections: 2, ..Limits::default() };
     play(limits, |scene| async move {
         let peers = [idle_peer(&scene).await, idle_peer(&scene).await];
@@ -673,7 +673,7 @@ fn nobody_makes_room_for_one_who_has_found_a_place() {
 }
 
 #[test]
-fn who_lingers_after_the_last_reply_makes_room() {
+fn a_connection_that_lingers_after_the_last_response_is_evicted() {
     let limits = Limits { connections: 1, ..Limits::default() };
     play(limits, |scene| async move {
         let first = scene.call();
@@ -688,7 +688,7 @@ fn who_lingers_after_the_last_reply_makes_room() {
 }
 
 #[test]
-fn when_no_call_can_be_picked_up_an_idle_connection_makes_room() {
+fn when_accept_fails_an_idle_connection_is_evicted() {
     play(Limits::default(), |scene| async move {
         let idle = idle_peer(&scene).await;
         scene.network.break_for(1);
@@ -700,7 +700,7 @@ fn when_no_call_can_be_picked_up_an_idle_connection_makes_room() {
 }
 
 #[test]
-fn who_was_asked_to_leave_and_cannot_does_not_keep_the_others_from_being_asked() {
+fn an_unevictable_connection_does_not_block_other_evictions() {
     let limits = Limits { connections: 2, ..Limits::default() };
     play(limits, |scene| async move {
         // Its replies fill the connection and are all written: it is idle, and its last write is on its way.
@@ -721,7 +721,7 @@ fn who_was_asked_to_leave_and_cannot_does_not_keep_the_others_from_being_asked()
 }
 
 #[test]
-fn time_runs_for_the_peer_once_it_has_its_replies() {
+fn the_idle_timeout_begins_when_the_peer_has_its_responses() {
     let limits = Limits { idle_timeout: seconds(5), ..Limits::default() };
     play(limits, |scene| async move {
         let peer = scene.call();
@@ -739,7 +739,7 @@ fn time_runs_for_the_peer_once_it_has_its_replies() {
 }
 
 #[test]
-fn who_still_sends_when_refused_is_listened_to_until_it_is_done() {
+fn a_refused_client_that_still_sends_is_read_until_it_is_done() {
     play(Limits::default(), |scene| async move {
         let peer = scene.call();
         peer.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9999999\r\n\r\n");
@@ -755,7 +755,7 @@ fn who_still_sends_when_refused_is_listened_to_until_it_is_done() {
 }
 
 #[test]
-fn who_still_sends_when_refused_is_not_listened_to_for_ever() {
+fn a_refused_client_that_still_sends_is_not_read_for_ever() {
     play(Limits::default(), |scene| async move {
         let peer = scene.call();
         peer.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9999999\r\n\r\n");
@@ -779,7 +779,7 @@ fn who_still_sends_when_refused_is_not_listened_to_for_ever() {
 }
 
 #[test]
-fn who_pipelines_without_an_end_does_not_keep_the_others_waiting() {
+fn endless_pipelining_does_not_delay_other_connections() {
     play(Limits::default(), |scene| async move {
         let greedy = scene.call();
         greedy.babble(&GET.repeat(500));
@@ -816,7 +816,7 @@ fn a_thousand_active_connections_are_all_served_alike() {
 }
 
 #[test]
-fn the_date_is_that_of_the_reply() {
+fn the_date_is_that_of_the_response() {
     play(Limits::default(), |scene| async move {
         let peer = scene.call();
         // The last second of a leap day.
@@ -831,7 +831,7 @@ fn the_date_is_that_of_the_reply() {
 }
 
 #[test]
-fn who_sends_hundreds_of_requests_at_once_lets_others_in_between() {
+fn hundreds_of_requests_at_once_let_other_connections_in_between() {
     play(Limits::default(), |scene| async move {
         let (busy, honest) = (idle_peer(&scene).await, idle_peer(&scene).await);
         busy.send(&GET.repeat(400));

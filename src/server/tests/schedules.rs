@@ -43,7 +43,7 @@ impl Talk {
 }
 
 #[test]
-fn every_request_is_answered_once_and_in_order_whatever_the_host_does() {
+fn every_request_gets_one_response_in_order_whatever_the_host_does() {
     for seed in 0..60 {
         play(Limits::default(), move |scene| async move {
             let mut random = Rng::with_seed(seed);
@@ -67,7 +67,7 @@ fn every_request_is_answered_once_and_in_order_whatever_the_host_does() {
 }
 
 #[test]
-fn every_caller_is_answered_whatever_goes_wrong_with_picking_up() {
+fn every_client_is_served_whatever_goes_wrong_with_accept() {
     for seed in 0..60 {
         let mut random = Rng::with_seed(seed);
         let limits = Limits { connections: random.usize(1..20), ..Limits::default() };
@@ -100,7 +100,7 @@ fn every_caller_is_answered_whatever_goes_wrong_with_picking_up() {
 }
 
 #[test]
-fn a_system_that_has_no_room_for_long_is_asked_now_and_then_and_told_of_once() {
+fn when_accept_fails_for_long_the_server_tries_now_and_then_and_reports_it_once() {
     play(Limits::default(), |scene| async move {
         let caller = scene.call();
         caller.send(LAST_GET);

@@ -14,7 +14,7 @@ fn begin_to_stop(scene: &Scene) {
 }
 
 #[test]
-fn a_server_without_callers_stops_at_once() {
+fn a_server_without_connections_stops_at_once() {
     play(Limits::default(), |scene| async move {
         let (cut, time) = stop(&scene, seconds(5)).await;
         assert_eq!(cut, 0);
@@ -23,7 +23,7 @@ fn a_server_without_callers_stops_at_once() {
 }
 
 #[test]
-fn a_reply_under_way_is_finished_and_says_that_it_is_the_last() {
+fn a_response_under_way_is_finished_and_says_that_it_is_the_last() {
     play(Limits::default(), |scene| async move {
         let peer = scene.call();
         peer.send(&GET[..20]);
@@ -37,7 +37,7 @@ fn a_reply_under_way_is_finished_and_says_that_it_is_the_last() {
 }
 
 #[test]
-fn a_request_on_its_way_to_an_idle_connection_is_answered() {
+fn a_request_on_its_way_on_an_idle_connection_gets_its_response() {
     play(Limits::default(), |scene| async move {
         let peer = idle_peer(&scene).await;
         scene.sleep(seconds(9)).await;
@@ -50,7 +50,7 @@ fn a_request_on_its_way_to_an_idle_connection_is_answered() {
 }
 
 #[test]
-fn idle_connections_are_closed_and_keep_nobody_waiting() {
+fn idle_connections_are_closed_and_delay_no_other_connection() {
     play(Limits::default(), |scene| async move {
         let peer = idle_peer(&scene).await;
         let silent = scene.call();
@@ -64,7 +64,7 @@ fn idle_connections_are_closed_and_keep_nobody_waiting() {
 }
 
 #[test]
-fn who_is_in_line_is_picked_up_and_has_a_moment_to_speak() {
+fn a_pending_connection_is_accepted_at_the_stop_and_has_a_moment_for_its_request() {
     play(Limits { connections: 1, ..Limits::default() }, |scene| async move {
         let first = scene.call();
         first.send(GET);
@@ -80,7 +80,7 @@ fn who_is_in_line_is_picked_up_and_has_a_moment_to_speak() {
 }
 
 #[test]
-fn who_calls_after_the_line_was_closed_is_not_picked_up() {
+fn a_connection_made_after_the_listener_was_closed_is_not_accepted() {
     play(Limits::default(), |scene| async move {
         stop(&scene, seconds(5)).await;
         let late = scene.call();
@@ -91,7 +91,7 @@ fn who_calls_after_the_line_was_closed_is_not_picked_up() {
 }
 
 #[test]
-fn pipelined_requests_are_all_answered_and_the_last_reply_says_so() {
+fn all_pipelined_requests_get_a_response_and_the_last_response_says_close() {
     play(Limits::default(), |scene| async move {
         let peer = scene.call();
         scene.pause().await;
@@ -119,7 +119,7 @@ fn a_body_that_is_still_coming_is_awaited() {
 }
 
 #[test]
-fn who_is_not_done_when_the_grace_is_over_is_counted() {
+fn connections_that_are_open_after_the_grace_period_are_counted() {
     play(Limits::default(), |scene| async move {
         let slow = scene.call();
         slow.send(&GET[..5]);
@@ -132,7 +132,7 @@ fn who_is_not_done_when_the_grace_is_over_is_counted() {
 }
 
 #[test]
-fn the_last_reply_still_arrives_when_its_peer_is_sending() {
+fn the_last_response_still_arrives_when_its_peer_is_sending() {
     play(Limits::default(), |scene| async move {
         let peer = scene.call();
         peer.send(b"nonsense\r\n");

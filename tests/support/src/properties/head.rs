@@ -1,25 +1,23 @@
 //! The head of a request.
 
-use std::future::{Future, pending};
 use std::net::Ipv6Addr;
 use std::rc::Rc;
-use std::time::{Duration, SystemTime};
 
 use hello_server::events::{CloseReason, Event, Exchange, Observer, Peer};
 use hello_server::http::{
     Fault, Framing, Head, MAX_FIELDS, MAX_HEAD, MAX_METHOD, MAX_TARGET, Parsed, Persistence, Progress, Target, Version,
     is_silence, parse,
 };
-use hello_server::net::Runtime;
 use hello_server::observers::bytes::ShowBytes;
 use hello_server::observers::explain::Explainer;
 use hello_server::observers::lines::Lines;
 use hello_server::observers::log::{AccessLog, Format};
 
 use super::notation;
+use crate::memory::Handle;
 
 /// A head in pieces is the same as at once; and is taken if, and only if, a reader agrees that was written to be simple.
-pub(crate) fn hold(data: &[u8]) {
+pub fn hold(data: &[u8]) {
     let pieces = notation::pieces(data, MAX_HEAD + 1024);
     let bytes = pieces.concat();
     let whole = parse(&bytes);
@@ -309,7 +307,7 @@ fn lines_stay_lines(pieces: &[Vec<u8>], line: &[u8]) {
     Explainer::new(&lines).observe(answered);
     assert_eq!(told().lines().count(), 1);
 
-    let shown = ShowBytes::new(&lines, Stillness, false);
+    let shown = ShowBytes::new(&lines, Handle::default(), false);
     shown.observe(Event::Accepted(peer));
     for (index, piece) in pieces.iter().enumerate() {
         shown.observe(Event::Received(peer, piece));
@@ -320,30 +318,6 @@ fn lines_stay_lines(pieces: &[Vec<u8>], line: &[u8]) {
     }
     shown.observe(Event::Closed(peer, CloseReason::Disconnected));
     assert!(told().lines().all(|line| line.starts_with("call 1  0.000 s ")));
-}
-
-/// No time passes.
-#[derive(Clone)]
-struct Stillness;
-
-impl Runtime for Stillness {
-    fn now(&self) -> Duration {
-        Duration::ZERO
-    }
-
-    fn wall_clock(&self) -> SystemTime {
-        SystemTime::UNIX_EPOCH
-    }
-
-    async fn sleep_until(&self, _deadline: Duration) {
-        pending().await
-    }
-
-    async fn host_turn(&self) {}
-
-    fn spawn(&self, _task: impl Future<Output = ()> + 'static) {
-        unreachable!("an observer starts nothing");
-    }
 }
 
 /// How many quotes begin or end a string: those without a backslash before them.

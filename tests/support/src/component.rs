@@ -1,5 +1,4 @@
 //! Where the programs are. They are built when they are not there, or older than their source.
-#![allow(dead_code, reason = "not every group of tests needs everything")]
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,58 +6,78 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 /// The top level of the project.
-pub(crate) fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
+pub fn root() -> &'static Path {
+    static ROOT: OnceLock<PathBuf> = OnceLock::new();
+    ROOT.get_or_init(|| Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("two folders up").to_owned())
+}
+
+/// Where cargo builds for the test that runs, and therefore everything else; in `tmp` tests keep their files, as in
+/// `CARGO_TARGET_TMPDIR`, which cargo tells tests and no library.
+pub fn target() -> &'static Path {
+    static TARGET: OnceLock<PathBuf> = OnceLock::new();
+    TARGET.get_or_init(|| {
+        // The test itself is in a folder such as `debug/deps`.
+        let test = std::env::current_exe().expect("a path");
+        test.ancestors().nth(3).expect("a target folder").to_owned()
+    })
 }
 
 /// The component, as users get it.
-pub(crate) fn path() -> &'static Path {
+pub fn path() -> &'static Path {
     static PATH: OnceLock<PathBuf> = OnceLock::new();
     let options = ["--release", "--target", "wasm32-wasip2", "--bin", "hello-server"];
     PATH.get_or_init(|| build(&options, "wasm32-wasip2/release/hello-server.wasm"))
 }
 
 /// The other one, which says the same behind `wasi:http`.
-pub(crate) fn http() -> &'static Path {
+pub fn http() -> &'static Path {
     static PATH: OnceLock<PathBuf> = OnceLock::new();
     let options = ["--release", "--target", "wasm32-wasip2", "--features", "http", "--bin", "hello-http"];
     PATH.get_or_init(|| build(&options, "wasm32-wasip2/release/hello-http.wasm"))
 }
 
 /// The component that tries what its host should control: `tests/probe/`.
-pub(crate) fn probe() -> &'static Path {
+pub fn probe() -> &'static Path {
     static PATH: OnceLock<PathBuf> = OnceLock::new();
     let options = ["--release", "--target", "wasm32-wasip2", "-p", "hello-probe"];
     PATH.get_or_init(|| build(&options, "wasm32-wasip2/release/hello-probe.wasm"))
 }
 
 /// The component that tries to send requests, by `wasi:http`: `tests/probe/src/bin/`.
-pub(crate) fn request_probe() -> &'static Path {
+pub fn request_probe() -> &'static Path {
     static PATH: OnceLock<PathBuf> = OnceLock::new();
     PATH.get_or_init(|| probe().with_file_name("hello-request-probe.wasm"))
 }
 
 /// A client of `examples/`: `socket_client` or `url_client`.
-pub(crate) fn example(name: &str) -> PathBuf {
+pub fn example(name: &str) -> PathBuf {
     let options = ["--release", "--target", "wasm32-wasip2", "--example", name];
     build(&options, &format!("wasm32-wasip2/release/examples/{name}.wasm"))
 }
 
-/// An example of `runtime/`: `echo` or `chat`.
-pub(crate) fn runtime_example(name: &str) -> PathBuf {
-    let options = ["--release", "--target", "wasm32-wasip2", "--package", "hello-runtime", "--example", name];
+/// An example of `runtime/`, by its name.
+pub fn runtime_example(name: &str) -> PathBuf {
+    let options = [
+        "--release",
+        "--target",
+        "wasm32-wasip2",
+        "--package",
+        "hello-runtime",
+        "--features",
+        "futures-io",
+        "--example",
+        name,
+    ];
     build(&options, &format!("wasm32-wasip2/release/examples/{name}.wasm"))
 }
 
 /// Builds with these options of cargo, and says where `file` of what was built is.
-pub(crate) fn build(options: &[&str], file: &str) -> PathBuf {
-    // Where cargo builds for this test is where it builds everything else.
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("a target folder");
-    build_in(root(), target, options, file)
+pub fn build(options: &[&str], file: &str) -> PathBuf {
+    build_in(root(), target(), options, file)
 }
 
 /// The same for a copy of the project, which builds into another folder.
-pub(crate) fn build_in(root: &Path, target: &Path, options: &[&str], file: &str) -> PathBuf {
+pub fn build_in(root: &Path, target: &Path, options: &[&str], file: &str) -> PathBuf {
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(["build", "--quiet", "--locked", "--target-dir"]).arg(target).args(options).current_dir(root);
     // As the launcher does it: what is set for one of them is not for the other.
@@ -73,8 +92,8 @@ pub(crate) fn build_in(root: &Path, target: &Path, options: &[&str], file: &str)
 }
 
 /// A copy of this project with this name, to be edited.
-pub(crate) fn copy(name: &str) -> PathBuf {
-    let copy = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+pub fn copy(name: &str) -> PathBuf {
+    let copy = target().join("tmp").join(name);
     if copy.exists() {
         fs::remove_dir_all(&copy).expect("an old copy can be removed");
     }

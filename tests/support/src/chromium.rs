@@ -2,19 +2,18 @@
 //! (<https://chromedevtools.github.io/devtools-protocol/>): messages of JSON, a zero byte behind each, over two pipes.
 //! No driver is needed, and no port. And when its pipe ends, the browser does, with all its processes: even when a test
 //! is killed, nothing is left behind.
-#![allow(dead_code, reason = "not every test needs everything")]
 
 use std::collections::VecDeque;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
-use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::path::PathBuf;
+use std::process::{ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread::spawn;
 
 use serde_json::{Value, json};
 
-use super::support::{PATIENCE, is_there, leftovers};
+use crate::{PATIENCE, Process, component, is_there, leftovers};
 
 /// The names under which a Chromium is installed.
 const NAMES: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
@@ -38,7 +37,7 @@ const FLAGS: [&str; 10] = [
 
 /// The browser to test with: the one that `HELLO_BROWSER` names, which must be there then; or one that happens to be
 /// there.
-pub(crate) fn program() -> Option<String> {
+pub fn program() -> Option<String> {
     if let Ok(name) = std::env::var("HELLO_BROWSER") {
         assert!(is_there(&name), "HELLO_BROWSER is {name:?}, which cannot be run");
         return Some(name);
@@ -47,22 +46,22 @@ pub(crate) fn program() -> Option<String> {
 }
 
 /// The names to look for, as a sentence has them.
-pub(crate) fn names() -> String {
+pub fn names() -> String {
     NAMES.join(", ")
 }
 
 /// A page as the browser shows it.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Page {
+pub struct Page {
     /// What the tab is called.
-    pub(crate) title: String,
+    pub title: String,
     /// The text that is to be read.
-    pub(crate) text: String,
+    pub text: String,
 }
 
 /// A browser with an empty profile, and one of its tabs that is looked at. It ends with the test.
-pub(crate) struct Browser {
-    child: Child,
+pub struct Browser {
+    process: Process,
     commands: Option<ChildStdin>,
     messages: Receiver<Value>,
     /// Events that came before the answer that was waited for.
@@ -76,8 +75,8 @@ pub(crate) struct Browser {
 
 impl Browser {
     /// Starts one, with a tab, whose profile is in a folder of this name.
-    pub(crate) fn start(program: &str, folder: &str) -> Self {
-        let profile = Path::new(env!("CARGO_TARGET_TMPDIR")).join(folder);
+    pub fn start(program: &str, folder: &str) -> Self {
+        let profile = component::target().join("tmp").join(folder);
         let _ = fs::remove_dir_all(&profile);
         fs::create_dir_all(&profile).expect("a folder");
         let complaints = fs::File::create(profile.join("stderr")).expect("a file");
@@ -88,9 +87,9 @@ impl Browser {
         // What it keeps beside its profile stays with it, too.
         command.env("HOME", &profile).env_remove("XDG_CONFIG_HOME").env_remove("XDG_CACHE_HOME");
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(complaints);
-        let mut child = leftovers::spawn(&mut command).expect("it can be started");
-        let commands = child.stdin.take();
-        let pipe = BufReader::new(child.stdout.take().expect("piped"));
+        let mut process = Process::start_unread(&mut command);
+        let commands = process.child.stdin.take();
+        let pipe = BufReader::new(process.child.stdout.take().expect("piped"));
         let (sender, messages) = channel();
         spawn(move || {
             for message in pipe.split(0) {
@@ -104,13 +103,13 @@ impl Browser {
             }
         });
         let early = VecDeque::new();
-        let mut browser = Browser { child, commands, messages, early, asked: 0, tab: Value::Null, profile };
+        let mut browser = Browser { process, commands, messages, early, asked: 0, tab: Value::Null, profile };
         browser.open_tab();
         browser
     }
 
     /// Its version, such as `156.0.8078.79`.
-    pub(crate) fn version(&mut self) -> String {
+    pub fn version(&mut self) -> String {
         let version = self.tell_browser("Browser.getVersion", json!({}));
         // `Chrome/156.0.8078.79`, whichever of its names it has.
         let product = version["product"].as_str().expect("a name");
@@ -118,7 +117,7 @@ impl Browser {
     }
 
     /// Opens another tab, and looks at that one from now on.
-    pub(crate) fn open_tab(&mut self) {
+    pub fn open_tab(&mut self) {
         let tab = self.tell_browser("Target.createTarget", json!({"url": "about:blank"}));
         let target = json!({"targetId": tab["targetId"], "flatten": true});
         self.tab = self.tell_browser("Target.attachToTarget", target)["sessionId"].take();
@@ -127,7 +126,7 @@ impl Browser {
 
     /// Goes to `url`, as if it had been typed, and waits until what it shows then is complete: the page, or its own
     /// about the error that is returned.
-    pub(crate) fn visit(&mut self, url: &str) -> Result<(), String> {
+    pub fn visit(&mut self, url: &str) -> Result<(), String> {
         let went = self.tell("Page.navigate", json!({"url": url}));
         assert_ne!(went["isDownload"], json!(true), "it is to be shown, not kept: {went}");
         while self.event("Page.frameNavigated")["frame"]["loaderId"] != went["loaderId"] {}
@@ -136,14 +135,14 @@ impl Browser {
     }
 
     /// Presses the button, and waits until the page is complete.
-    pub(crate) fn reload(&mut self) {
+    pub fn reload(&mut self) {
         self.tell("Page.reload", json!({}));
         self.event("Page.frameNavigated");
         self.event("Page.loadEventFired");
     }
 
     /// What it shows.
-    pub(crate) fn page(&mut self) -> Page {
+    pub fn page(&mut self) -> Page {
         let look = json!({"expression": "[document.title, document.body.innerText]", "returnByValue": true});
         let seen = self.tell("Runtime.evaluate", look);
         let text = |part: usize| seen["result"]["value"][part].as_str().expect("text").to_owned();
@@ -197,7 +196,7 @@ impl Drop for Browser {
         // The end of its pipe ends it; and its last process that has the other one, that.
         self.commands = None;
         while self.messages.recv_timeout(PATIENCE).is_ok() {}
-        leftovers::end(&mut self.child);
+        leftovers::end(&mut self.process.child);
         if std::thread::panicking() {
             eprintln!("the browser said: {}", fs::read_to_string(self.profile.join("stderr")).unwrap_or_default());
         }

@@ -7,9 +7,9 @@ use hello_server::hello;
 use hello_server::http::{ALLOW, Body, Fault, Framing, Head, Parsed, Persistence, Response, Target, is_silence, parse};
 use hello_server::server::Limits;
 
-use super::memory::{Answered, Outcome, Step, play};
 use super::notation;
 use super::replies::{Reply, read};
+use crate::memory::{Answered, Outcome, Step, play};
 
 /// As many bytes as a peer sends: more than the longest head, and than what is written at once. (Long bodies are for
 /// [`super::body`].)
@@ -24,7 +24,7 @@ const LINGER_SILENCE: Duration = Duration::from_secs(2);
 
 /// Whatever a peer does, the conversation ends, and the peer has been told what it has to be told, in the right order and
 /// in well-formed replies, however its bytes were cut into pieces.
-pub(crate) fn hold(data: &[u8]) {
+pub fn hold(data: &[u8]) {
     let (steps, limits) = notation::read(data, MOST);
     let said = Said::new(&steps);
     let outcome = play(steps.clone(), &limits);

@@ -1,6 +1,5 @@
 //! One conversation in memory, for those who have millions of them: what a peer does is a list, the clock jumps to wherever
 //! something happens next, and nothing else is there. (`runtime/src/model.rs` has more of a host, and is slower.)
-#![allow(dead_code, reason = "not everybody looks at everything")]
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -22,7 +21,7 @@ use hello_server::server::{Limits, Server};
 
 /// What a peer does next.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Step {
+pub enum Step {
     /// It sends these bytes, which come at once; not none.
     Bytes(Vec<u8>),
     /// It says nothing for this time.
@@ -37,39 +36,39 @@ pub(crate) enum Step {
 
 /// What came of a conversation.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Outcome {
+pub struct Outcome {
     /// Everything the server said, byte for byte.
-    pub(crate) said: Vec<u8>,
+    pub said: Vec<u8>,
     /// The requests that were answered, in their order.
-    pub(crate) answered: Vec<Answered>,
+    pub answered: Vec<Answered>,
     /// Why it is over.
-    pub(crate) ending: Option<CloseReason>,
+    pub ending: Option<CloseReason>,
     /// How long it took, by the clock that jumps.
-    pub(crate) time: Duration,
+    pub time: Duration,
     /// How many of the bytes that were sent the server has read.
-    pub(crate) read: usize,
+    pub read: usize,
 }
 
 /// One reply.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Answered {
+pub struct Answered {
     /// Its status code.
-    pub(crate) status: u16,
+    pub status: u16,
     /// What was wrong.
-    pub(crate) fault: Option<Fault>,
+    pub fault: Option<Fault>,
     /// The line that it answers, as the log shows it.
-    pub(crate) line: Vec<u8>,
+    pub line: Vec<u8>,
     /// How many bytes of body it has.
-    pub(crate) bytes: usize,
+    pub bytes: usize,
     /// How many bytes had been heard by then: where the request ends that it answers.
-    pub(crate) heard: usize,
+    pub heard: usize,
 }
 
 /// Plays `steps`, and then silence, until the server has hung up.
 ///
 /// # Panics
 /// When a conversation waits for nothing at all.
-pub(crate) fn play(steps: impl IntoIterator<Item = Step>, limits: &Limits) -> Outcome {
+pub fn play(steps: impl IntoIterator<Item = Step>, limits: &Limits) -> Outcome {
     let world = Rc::new(World { steps: RefCell::new(steps.into_iter().collect()), ..World::default() });
     world.reads.set(true);
     let handle = Handle(Rc::clone(&world));
@@ -84,7 +83,7 @@ pub(crate) fn play(steps: impl IntoIterator<Item = Step>, limits: &Limits) -> Ou
         if conversation.as_mut().poll(&mut Context::from_waker(&waker)).is_ready() {
             break;
         }
-        // Who has given way to others is next at once: there are no others.
+        // A task that has yielded is next at once: there are no other tasks.
         if !woken.0.swap(false, Ordering::Relaxed) {
             world.advance();
         }
@@ -135,9 +134,9 @@ impl World {
     }
 }
 
-/// Whether the conversation asked for another turn at once.
+/// Whether a task asked for another turn at once.
 #[derive(Debug, Default)]
-struct Woken(AtomicBool);
+pub struct Woken(pub AtomicBool);
 
 impl Wake for Woken {
     fn wake(self: Arc<Self>) {
@@ -146,8 +145,8 @@ impl Wake for Woken {
 }
 
 /// The world, as the server sees it.
-#[derive(Debug, Clone)]
-struct Handle(Rc<World>);
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Handle(Rc<World>);
 
 impl Runtime for Handle {
     fn now(&self) -> Duration {

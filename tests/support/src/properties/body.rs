@@ -9,7 +9,7 @@ const MOST: usize = MAX_BODY as usize + 2 * MAX_CHUNK_OVERHEAD;
 
 /// A body in pieces is the same as at once, takes nothing of what follows it, and ends where a decoder says that was
 /// written to be simple, and has the same content. `L` and a byte n begin a body of n times n times n bytes; everything else is chunked.
-pub(crate) fn hold(data: &[u8]) {
+pub fn hold(data: &[u8]) {
     let (framing, data) = match data {
         [b'L', n, rest @ ..] => (Framing::Length(u64::from(*n).pow(3)), rest),
         _ => (Framing::Chunked, data),

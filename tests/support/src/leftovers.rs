@@ -5,38 +5,46 @@
 //! A guard, which is another process, waits for the end of the test process and ends everything that has its mark.
 
 use std::fs;
-use std::io::Read as _;
-use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
+
+use crate::component;
 
 /// The variable that is the mark.
 const MARK: &str = "HELLO_SERVER_TEST";
 
-/// The variable that tells a guard which test process it waits for.
-const GUARDED: &str = "HELLO_SERVER_TEST_GUARDED";
+/// What a guard does: it reads its standard input, which ends when the test process does, and ends what has the mark. What is
+/// ended may have started something a moment before.
+const GUARD: &str = "cat
+while marked=$(grep -lszxF -e \"$0\" /proc/[0-9]*/environ); [ \"$marked\" ]; do
+    for file in $marked; do file=${file#/proc/} && kill -9 \"${file%/environ}\"; done
+done";
 
 /// The mark of what the test process with this number starts. Other copies of this project have other marks.
-pub(crate) fn mark(tests: u32) -> String {
-    format!("{MARK}={}:{tests}", env!("CARGO_TARGET_TMPDIR"))
+pub fn mark(tests: u32) -> String {
+    format!("{MARK}={}:{tests}", component::target().display())
 }
 
 /// Starts a process that ends with this one at the latest.
-pub(crate) fn spawn(command: &mut Command) -> std::io::Result<Child> {
+pub fn spawn(command: &mut Command) -> std::io::Result<Child> {
     guard();
     spawn_as(command, &mark(std::process::id()))
 }
 
 /// Starts a process with this mark.
-pub(crate) fn spawn_as(command: &mut Command, mark: &str) -> std::io::Result<Child> {
+pub fn spawn_as(command: &mut Command, mark: &str) -> std::io::Result<Child> {
     let (variable, value) = mark.split_once('=').expect("a variable and its value");
     command.env(variable, value).spawn()
 }
 
 /// Ends a process at once, and what it has started.
-pub(crate) fn end(child: &mut Child) {
+pub fn end(child: &mut Child) {
+    if let Ok(Some(_)) = child.try_wait() {
+        // It has ended by itself, and its number may be that of another one.
+        return;
+    }
     let offspring = offspring(child.id());
-    // It may have ended by itself, and so may they.
+    // It may have ended meanwhile, and so may they.
     let _ = child.kill();
     offspring.into_iter().for_each(kill);
     let _ = child.wait();
@@ -65,7 +73,7 @@ fn kill(pid: u32) {
 fn kill(_pid: u32) {}
 
 /// Every process whose mark is this one.
-pub(crate) fn marked(mark: &str) -> Vec<u32> {
+pub fn marked(mark: &str) -> Vec<u32> {
     processes()
         .filter(|(_, environment)| environment.split(|&byte| byte == 0).any(|entry| entry == mark.as_bytes()))
         .map(|(pid, _)| pid)
@@ -82,7 +90,7 @@ fn processes() -> impl Iterator<Item = (u32, Vec<u8>)> {
 }
 
 /// What tests of this copy of the project have started that has outlived them: each process, and its command line.
-pub(crate) fn leftovers() -> Vec<String> {
+pub fn leftovers() -> Vec<String> {
     let own = mark(0);
     let own = own.trim_end_matches('0').as_bytes();
     let left = processes().filter(|(_, environment)| {
@@ -99,38 +107,20 @@ pub(crate) fn leftovers() -> Vec<String> {
 
 /// Whether the process `pid` runs a program that cargo has built here.
 fn is_test_process(pid: &str) -> bool {
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("a target folder");
-    fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|program| program.starts_with(target))
+    fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|program| program.starts_with(component::target()))
 }
 
 /// Sees to it that there is a guard.
 fn guard() {
-    static GUARD: OnceLock<Child> = OnceLock::new();
-    GUARD.get_or_init(|| {
-        let (_, name) = concat!(module_path!(), "::a_guard_ends_what_is_left").split_once("::").expect("a crate");
-        let mut guard = Command::new(std::env::current_exe().expect("a path"));
-        guard.args([name, "--exact", "--ignored"]).env(GUARDED, std::process::id().to_string()).env_remove(MARK);
-        // It is sent no signal that a terminal sends.
-        #[cfg(unix)]
-        std::os::unix::process::CommandExt::process_group(&mut guard, 0);
-        // Its standard input ends when this process does.
-        guard.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("a guard")
-    });
-}
-
-#[test]
-#[ignore = "this is the guard, which a test process starts for itself"]
-fn a_guard_ends_what_is_left() {
-    let Some(tests) = std::env::var(GUARDED).ok().and_then(|tests| tests.parse().ok()) else {
-        return;
-    };
-    std::io::stdin().read_to_end(&mut Vec::new()).expect("it ends");
-    // What is ended may have started something a moment before.
-    loop {
-        let left = marked(&mark(tests));
-        if left.is_empty() {
-            return;
-        }
-        left.into_iter().for_each(kill);
+    static GUARDING: OnceLock<Child> = OnceLock::new();
+    if cfg!(target_os = "linux") {
+        GUARDING.get_or_init(|| {
+            let mut guard = Command::new("sh");
+            guard.args(["-c", GUARD, &mark(std::process::id())]).env_remove(MARK);
+            // It is sent no signal that a terminal sends.
+            #[cfg(unix)]
+            std::os::unix::process::CommandExt::process_group(&mut guard, 0);
+            guard.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("a guard")
+        });
     }
 }

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use hello_server::server::Limits;
 
-use super::memory::Step;
+use crate::memory::Step;
 
 const INSTRUCTION: u8 = 0xff;
 

@@ -1,0 +1,171 @@
+//! What the tests share: the programs, and processes that end with the test; a server to test, and clients that know the wire;
+//! a browser; a conversation in memory, and the rules that hold for each.
+
+pub mod chromium;
+pub mod component;
+pub mod leftovers;
+pub mod memory;
+pub mod process;
+pub mod properties;
+mod server;
+
+use std::fs;
+use std::io::{ErrorKind, Read};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+pub use process::{Output, Process, run};
+pub use server::Server;
+
+/// How long a test waits for what must come. It is never reached when all is well; how fast that is, is not tested.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The lecture's page.
+pub const HELLO: &str = "<html><body>Hello World</body></html>\r\n\r\n";
+
+/// A request after which the connection stays open.
+pub const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
+
+/// A request after which the server closes the connection.
+pub const LAST_GET: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+
+/// How `.cargo/config.toml` launches a component: the program, and the arguments before the component.
+pub fn launcher() -> Vec<String> {
+    let config = component::root().join(".cargo/config.toml");
+    let config = fs::read_to_string(config).expect("the list of launch flags");
+    let list = config.split("runner = [").nth(1).and_then(|rest| rest.split(']').next());
+    let words = list.expect("a runner").split('"').skip(1).step_by(2);
+    words.map(str::to_owned).collect()
+}
+
+/// Whether the host to test with is plain `wasmtime run`, and not our own.
+pub fn is_wasmtime() -> bool {
+    std::env::var_os("HELLO_HOST").is_some_and(|host| host == "wasmtime")
+}
+
+/// Our own host.
+pub fn runner() -> &'static Path {
+    static PATH: OnceLock<PathBuf> = OnceLock::new();
+    PATH.get_or_init(|| component::build(&["--profile", "runner", "-p", "hello-runner"], "runner/hello-runner"))
+}
+
+/// The command that runs the component with these arguments, on the host to test with.
+pub fn command(arguments: &[&str]) -> Command {
+    // Fewer than the server may have, so that the limits of this machine are nobody's business.
+    command_for(1000, arguments)
+}
+
+/// The same, for so many connections.
+pub fn command_for(connections: usize, arguments: &[&str]) -> Command {
+    command_of(component::path(), connections, arguments)
+}
+
+/// The same for a component that was built of something else.
+pub fn command_of(component: &Path, connections: usize, arguments: &[&str]) -> Command {
+    if is_wasmtime() {
+        let launcher = launcher();
+        let mut command = Command::new(component::root().join(&launcher[0]));
+        command.args(&launcher[1..]).arg(component).args(arguments);
+        return command;
+    }
+    // As `runner/serve` does it: what the component needs is what it gets.
+    let mut command = Command::new(runner());
+    command.args(["--quiet", "--max-connections", &connections.to_string(), "--grant-needs"]);
+    command.arg(component).args(arguments);
+    command
+}
+
+/// The command that starts what `command` would start, by `starter`.
+pub fn by(starter: &[&str], command: &Command) -> Command {
+    let mut outer = Command::new(starter[0]);
+    outer.args(&starter[1..]).arg(command.get_program()).args(command.get_args()).stdin(Stdio::null());
+    command.get_current_dir().map(|folder| outer.current_dir(folder));
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => outer.env(name, value),
+            None => outer.env_remove(name),
+        };
+    }
+    outer
+}
+
+/// What starts a program that ends with its terminal, also if these tests are started to outlive theirs.
+pub fn hearing() -> &'static [&'static str] {
+    // Not every `env` can do that.
+    const HEARING: &[&str] = &["env", "--default-signal=HUP"];
+    let can = Command::new(HEARING[0]).args(&HEARING[1..]).arg("true").output();
+    if can.is_ok_and(|output| output.status.success()) { HEARING } else { &HEARING[..1] }
+}
+
+/// Calls a server that must be there.
+pub fn connect(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect_timeout(&address, PATIENCE).expect("somebody listens");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    stream.set_write_timeout(Some(PATIENCE)).expect("a timeout");
+    stream
+}
+
+/// An address where nobody listens, as long as what holds it is kept.
+pub fn nobody() -> (socket2::Socket, SocketAddr) {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("a socket");
+    socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).expect("a free port");
+    let address = socket.local_addr().expect("an address").as_socket().expect("an address");
+    (socket, address)
+}
+
+/// Everything until the server hangs up.
+pub fn read_all(stream: &mut TcpStream) -> String {
+    let mut text = String::new();
+    stream.read_to_string(&mut text).expect("the server hangs up, and gently");
+    text
+}
+
+/// One whole reply with the lecture's page.
+pub fn read_reply(stream: &mut TcpStream) -> String {
+    let mut reply = Vec::new();
+    let mut piece = [0; 1024];
+    while !reply.ends_with(HELLO.as_bytes()) {
+        let read = match stream.read(&mut piece) {
+            // This process was halted meanwhile.
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            read => read.expect("a reply"),
+        };
+        assert!(read > 0, "hung up after {:?}", String::from_utf8_lossy(&reply));
+        reply.extend_from_slice(&piece[..read]);
+    }
+    String::from_utf8(reply).expect("text")
+}
+
+/// Whether a line is about building. It depends on what was built before, so there is nothing to test.
+pub fn is_about_building(line: &str) -> bool {
+    let words = ["Adding ", "Blocking ", "Building ", "Compiling ", "Finished ", "A wasmtime is on PATH"];
+    words.iter().any(|words| line.trim_start().starts_with(words))
+}
+
+/// What a script has said, without the lines about building.
+pub fn without_building(said: &str) -> String {
+    said.lines().filter(|line| !is_about_building(line)).map(|line| format!("{line}\n")).collect()
+}
+
+/// Says that this test cannot test something on this machine, why, and what would make it. `runner/test` counts and names it.
+pub fn not_tested(cause: impl std::fmt::Display, remedy: &str) {
+    println!("not tested: {cause}; {remedy}");
+}
+
+/// Whether a program can be run, so that a test can use it, or say that it did not.
+pub fn has(program: &str) -> bool {
+    let there = is_there(program);
+    if !there {
+        not_tested(format!("there is no {program} on PATH"), "install it");
+    }
+    there
+}
+
+/// Whether a program can be run.
+pub fn is_there(program: &str) -> bool {
+    let there = Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+    there.is_ok_and(|status| status.success())
+}

@@ -1,0 +1,112 @@
+//! A server to test.
+
+use std::io::Write;
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::ops::Deref;
+use std::process::{Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+
+use crate::{HELLO, LAST_GET, Output, PATIENCE, Process, command, connect, read_all};
+
+/// A server that runs, on a free port of the loopback addresses. It ends with the test.
+pub struct Server {
+    process: Process,
+    /// Its port.
+    pub port: u16,
+    /// The line that says where it can be reached.
+    pub access: String,
+    /// What it printed before it said where it can be reached.
+    pub prelude: String,
+}
+
+impl Server {
+    /// Starts one with these options, and waits until it listens.
+    pub fn start(options: &[&str]) -> Self {
+        let options = [&["--port", "0"], options].concat();
+        Server::launch(&mut command(&options))
+    }
+
+    /// Starts one by this command, and waits until it listens.
+    pub fn launch(command: &mut Command) -> Self {
+        let process = Process::start(command.stdin(Stdio::piped()));
+        // The other is what wasmtime serve says by itself.
+        let says = |line: &str| line.starts_with("Access http://") || line.starts_with("Serving HTTP on http://");
+        let mut prelude = String::new();
+        let access = loop {
+            match process.stdout.recv_timeout(PATIENCE) {
+                Ok(line) if says(&line) => break line,
+                Ok(line) => prelude += &(line + "\n"),
+                Err(_) => panic!("it did not start: {prelude}{:?}", process.finish()),
+            }
+        };
+        let port = access.rsplit(':').next().and_then(|port| port.trim_end().trim_end_matches('/').parse().ok());
+        Server { process, port: port.expect("a port"), access, prelude }
+    }
+
+    /// Where it listens for IPv4.
+    pub fn address(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.port).into()
+    }
+
+    /// Calls it.
+    pub fn connect(&self) -> TcpStream {
+        connect(self.address())
+    }
+
+    /// What it answers to these bytes, until it hangs up.
+    pub fn ask(&self, bytes: &[u8]) -> String {
+        let mut stream = self.connect();
+        stream.write_all(bytes).expect("it reads");
+        read_all(&mut stream)
+    }
+
+    /// It answers an honest client.
+    pub fn assert_serves(&self) {
+        let reply = self.ask(LAST_GET);
+        assert!(reply.starts_with("HTTP/1.1 200 OK\r\n") && reply.ends_with(HELLO), "{reply}");
+    }
+
+    /// It answers so many clients, each of which ends its body when all have begun.
+    pub fn assert_serves_bodies(&self, clients: usize) {
+        let head = b"POST / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 2\r\n\r\n1";
+        let mut clients: Vec<_> = (0..clients).map(|_| self.connect()).collect();
+        for client in &mut clients {
+            client.write_all(head).expect("it reads");
+        }
+        for mut client in clients {
+            client.write_all(b"2").expect("it reads");
+            let reply = read_all(&mut client);
+            assert!(reply.starts_with("HTTP/1.1 200 OK\r\n"), "{reply}");
+        }
+    }
+
+    /// All lines that it will print, for somebody who reads them while it goes on.
+    pub fn take_lines(&mut self) -> Receiver<String> {
+        std::mem::replace(&mut self.process.stdout, channel().1)
+    }
+
+    /// Asks one that was started by [`command`] with `--stop-when-stdin-closes` to stop, and hears it out. As
+    /// [`wait`](Server::wait).
+    pub fn stop(mut self) -> Output {
+        self.process.ask_to_stop();
+        self.wait()
+    }
+
+    /// Waits until it ends by itself. What it said that nobody has read yet, and how it ended.
+    pub fn wait(self) -> Output {
+        self.process.wait()
+    }
+
+    /// Ends it at once. As [`wait`](Server::wait).
+    pub fn finish(self) -> Output {
+        self.process.finish()
+    }
+}
+
+impl Deref for Server {
+    type Target = Process;
+
+    fn deref(&self) -> &Process {
+        &self.process
+    }
+}
