@@ -21,7 +21,7 @@ fn alone(name: &str, lesson: impl FnOnce()) {
     if std::env::var_os(ALONE).is_some() {
         return lesson();
     }
-    for tool in ["curl", "nc"] {
+    for tool in ["curl", "nc", "python3"] {
         let found = Command::new("sh").args(["-c", &format!("command -v {tool}")]).output();
         if !found.is_ok_and(|output| output.status.success()) {
             return not_tested(format!("there is no {tool} on PATH"), "install it");

@@ -2,7 +2,7 @@
 //!
 //! * ` ```console `: lines that begin with `$ ` are typed into a terminal; the others are what it answers.
 //! * ` ```console server `: the same for another terminal, in which a server runs. What stands there without a command is
-//!   what the server has printed since, and `^C` ends it.
+//!   what the server has printed since, and `^C` ends it. A server that prints nothing is ready when it listens on port 9000.
 //! * `<!-- browser URL -->`: a browser opens that page. Where there is none, curl asks for the same two things.
 //! * ` ```rust `: becomes `src/hello.rs`; a server that watches is waited for.
 //!
@@ -10,11 +10,13 @@
 //! versions of programs may differ.
 
 use std::io::{BufRead, BufReader, Read};
+use std::net::TcpStream;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::thread::spawn;
+use std::thread::{sleep, spawn};
+use std::time::{Duration, Instant};
 
 use hello_test_support::chromium::{self, Browser};
 use hello_test_support::{PATIENCE, Process, component, is_about_building};
@@ -110,6 +112,9 @@ impl Page {
                         if let Some(command) = command {
                             assert!(server.is_none(), "{place}: the other one still runs");
                             server = Some(Server::start(root, command));
+                            if expected.is_empty() {
+                                wait_until_it_listens();
+                            }
                         }
                         let running: &mut Server = server.as_mut().expect("a server");
                         let (before, after) = match expected.iter().position(|line| line == "^C") {
@@ -176,6 +181,15 @@ fn browse(url: &str) -> Option<Browser> {
             }
             None
         }
+    }
+}
+
+/// Waits for a server that does not print when it is ready.
+fn wait_until_it_listens() {
+    let end = Instant::now() + PATIENCE;
+    while TcpStream::connect("127.0.0.1:9000").is_err() {
+        assert!(Instant::now() < end, "nothing listens on port 9000");
+        sleep(Duration::from_millis(20));
     }
 }
 
