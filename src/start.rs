@@ -38,8 +38,9 @@ const LAST_LINES: Duration = Duration::from_millis(500);
 
 /// Runs, and says once what went wrong.
 ///
-/// The exit code is 1 for a failure and 2 for a mistake in the command line. Rust's standard library calls `wasi:cli/exit.exit`,
-/// which knows only success and failure, so under `wasmtime run` both are 1; `runner/serve` makes it 2.
+/// The exit code is 1 for a failure and 2 for a mistake in the command line. Under `wasmtime run` both are 1, because Rust's standard
+/// library calls `wasi:cli/exit.exit`, which knows only success and failure. (WASI has `exit-with-code` since 0.2.12.) `runner/serve`
+/// makes it 2 again.
 pub(crate) fn main() -> ExitCode {
     // The hook of Rust's standard library advises to set an environment variable, and the sandbox has no environment.
     std::panic::set_hook(Box::new(|panic| {

@@ -33,7 +33,8 @@ pub(crate) const GREETING: &str =
 pub(crate) const WHOLE_PROJECT: &str = "for that, take the whole project, and Rust from https://rustup.rs";
 
 /// The texts in a kit. The rest of the source is of use only where it can be built.
-const TEXTS: [&str; 5] = ["LICENSE", "docs/lecture.md", "docs/exercises.md", "examples", "src"];
+const TEXTS: [&str; 7] =
+    ["LICENSE", "docs/lecture.md", "docs/exercises.md", "docs/sandbox.md", "bench/python", "examples", "src"];
 
 /// The components of a kit.
 const COMPONENTS: [&Product; 5] =
