@@ -219,7 +219,10 @@ fn descriptors(options: &Options) -> Result<Option<String>, Failure> {
     }
 }
 
-/// What the component may do, in sentences that can be read out.
+/// How many columns a terminal has at least.
+const TERMINAL: usize = 80;
+
+/// What the component may do, as lines.
 fn sentences(options: &Options, name: &str, imports: &OptionalImports) -> Vec<String> {
     let mut may = options.grants.words();
     may.extend(["print".into(), "read the clock".into()]);
@@ -229,7 +232,7 @@ fn sentences(options: &Options, name: &str, imports: &OptionalImports) -> Vec<St
     let mut sentences = vec![
         format!("The sandbox lets {name} {}.", join(&may)),
         format!(
-            "It can do nothing else: no files, no environment, no other connections, no looking up of names, and no more than {} MiB of memory.",
+            "It can do nothing else: no files, no environment, no other connections, no name lookup, and at most {} MiB of memory.",
             options.max_memory / MIB,
         ),
     ];
@@ -237,5 +240,18 @@ fn sentences(options: &Options, name: &str, imports: &OptionalImports) -> Vec<St
     if !urls.is_empty() {
         sentences.push(format!("Other machines find it at {}.", join(&urls)));
     }
-    sentences
+    sentences.iter().flat_map(|sentence| wrapped(sentence)).collect()
+}
+
+/// A sentence as lines of a terminal. Each line but the first is indented.
+fn wrapped(sentence: &str) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in sentence.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.len() + 1 + word.len() <= TERMINAL => *line += &format!(" {word}"),
+            Some(_) => lines.push(format!("  {word}")),
+            None => lines.push(word.to_owned()),
+        }
+    }
+    lines
 }

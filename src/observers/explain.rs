@@ -11,6 +11,9 @@ use super::{count, escape_line, why};
 use crate::events::{CloseReason, Event, Observer};
 use crate::http::response::reason;
 
+/// How many columns a terminal has at least.
+const TERMINAL: usize = 80;
+
 /// The most bytes of a request line that are shown.
 const SHOWN: usize = 60;
 
@@ -27,7 +30,10 @@ impl Explainer {
     }
 
     fn tell(&self, verb: &str, wasi: &str, sentence: fmt::Arguments<'_>) {
-        self.lines.add(|out| writeln!(out, "{verb:<6}  {sentence}  [{wasi}]"));
+        let told = format!("{verb:<6}  {sentence}");
+        // The function of WASI stands on a line of its own where both do not fit into one.
+        let gap = if told.len() + "  []".len() + wasi.len() > TERMINAL { "\n        " } else { "  " };
+        self.lines.add(|out| writeln!(out, "{told}{gap}[{wasi}]"));
     }
 
     fn closed(&self, number: u64, reason: CloseReason) {
@@ -62,7 +68,7 @@ impl Observer for Explainer {
             Event::Accepted(peer) => self.tell(
                 "accept",
                 "accept",
-                format_args!("call {}: picked up; it is {}, and the client must speak first", peer.id, peer.address),
+                format_args!("call {}: picked up {}; the client must speak first", peer.id, peer.address),
             ),
             Event::Received(peer, bytes) => {
                 let (number, bytes) = (peer.id, count(bytes.len() as u64, "byte"));

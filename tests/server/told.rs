@@ -39,17 +39,17 @@ fn a_connection_is_explained_from_the_socket_to_the_close() {
         format!(
             "create  a socket, which is a telephone, for IPv4  [create-tcp-socket]\n\
              bind    its number is 127.0.0.1:{port}  [start-bind, finish-bind]\n\
-             listen  it may ring; up to 1024 callers are held in line  [set-listen-backlog-size, start-listen, finish-listen]\n\
+             listen  it may ring; up to 1024 callers are held in line\n        [set-listen-backlog-size, start-listen, finish-listen]\n\
              create  a socket, which is a telephone, for IPv6  [create-tcp-socket]\n\
              bind    its number is [::1]:{port}  [start-bind, finish-bind]\n\
-             listen  it may ring; up to 1024 callers are held in line  [set-listen-backlog-size, start-listen, finish-listen]\n"
+             listen  it may ring; up to 1024 callers are held in line\n        [set-listen-backlog-size, start-listen, finish-listen]\n"
         )
     );
     assert_eq!(
         text,
-        "accept  call 1: picked up; it is <client>, and the client must speak first  [accept]\n\
+        "accept  call 1: picked up <client>; the client must speak first  [accept]\n\
          read    call 1: the client says 35 bytes  [input-stream.read]\n\
-         write   call 1: to \"GET / HTTP/1.1\" the answer is 200 OK, with 41 bytes of body  [output-stream.write]\n\
+         write   call 1: to \"GET / HTTP/1.1\" the answer is 200 OK, with 41 bytes of body\n        [output-stream.write]\n\
          read    call 1: the client has hung up  [input-stream.read: closed]\n"
     );
 }
