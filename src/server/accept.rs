@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use hello_runtime::race;
 
-use super::limit::Permit;
+use super::connection_limit::Permit;
 use super::{Server, connection};
 use crate::events::{Event, Observer, Peer};
 use crate::net::{Listener, Runtime, Stream};

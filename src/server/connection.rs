@@ -7,8 +7,8 @@ use std::time::Duration;
 use hello_runtime::yield_now;
 
 use super::Server;
+use super::connection_limit::Permit;
 use super::input::Input;
-use super::limit::Permit;
 use super::transport::Transport;
 use crate::events::{CloseReason, Event, Exchange, Observer, Peer};
 use crate::http::response::CONTINUE;

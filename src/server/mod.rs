@@ -6,7 +6,8 @@
 //! | [`connection`] | one connection: reads requests, sends responses, closes |
 //! | [`input`] | bytes of a connection that were read and not used yet |
 //! | `transport` | the stream of a connection: deadlines, eviction, a gentle close |
-//! | [`limit`] | the limit on connections, and which one is closed for a new one |
+//! | [`limits`] | the limits and timeouts, with their defaults |
+//! | [`connection_limit`] | the limit on connections, and which connection is closed for a new one |
 //! | [`stop`] | the end: each accepted request gets its response |
 //!
 //! Nothing here knows WASI: the server is generic over the traits in [`crate::net`]. What happens is reported to an
@@ -18,8 +19,9 @@ use std::time::{Duration, SystemTime};
 
 pub mod accept;
 pub mod connection;
+pub mod connection_limit;
 pub mod input;
-pub mod limit;
+pub mod limits;
 pub mod stop;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -28,39 +30,9 @@ mod transport;
 use crate::app::App;
 use crate::events::Observer;
 use crate::net::Runtime;
-use limit::ConnectionLimit;
+use connection_limit::ConnectionLimit;
+pub use limits::Limits;
 use stop::Stop;
-
-/// What the server puts up with. Each limit has an option on the command line.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Limits {
-    /// Connections at a time. At this limit the server closes the connection that has been idle longest; if none is idle, the
-    /// slowest one: its request, or the response to it, has been under way longest, and for more than a second. While there
-    /// is none of either kind, new connections wait in the backlog. Default is 10,000.
-    pub connections: usize,
-    /// How long a client may take for the head of a request, counted from its first byte; and as long again for the
-    /// body. Then the server sends a 408. Default is 60 seconds: people type requests by hand.
-    pub header_timeout: Duration,
-    /// How long a client may send no request, at first and after each response; then the server closes the connection without
-    /// a response, as RFC 9112 section 9.5 allows. Default is 60 seconds.
-    pub idle_timeout: Duration,
-    /// How long a client may take for a response, or for several that are sent at once, from the start of the write. That it
-    /// reads on does not put this off. Then the server sends nothing more on the connection, and closes it. What the kernel
-    /// keeps for the client, 64 KiB, is taken. A system that does not take over what is in flight ([`abandon_writes`](crate::net::Stream::abandon_writes)) keeps
-    /// the connection, and its place, until the client has read that or is gone. Default is 30 seconds.
-    pub write_timeout: Duration,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Limits {
-            connections: 10_000,
-            header_timeout: Duration::from_secs(60),
-            idle_timeout: Duration::from_secs(60),
-            write_timeout: Duration::from_secs(30),
-        }
-    }
-}
 
 /// What all connections share.
 #[derive(Debug)]

@@ -12,7 +12,7 @@ use std::time::Duration;
 use hello_runtime::{Either, race};
 
 use super::Server;
-use super::limit::Permit;
+use super::connection_limit::Permit;
 use crate::events::{CloseReason, Event, Observer, Peer};
 use crate::net::{Runtime, Stream};
 

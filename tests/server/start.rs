@@ -210,11 +210,7 @@ fn the_script_hands_the_options_of_the_sandbox_to_the_sandbox_wherever_they_stan
         let server = Server::launch(script.args(&options));
         server.assert_serves();
         let said = stop(server).stderr;
-        assert_eq!(
-            said.contains("at most 32 MiB of memory"),
-            !options.contains(&"--quiet"),
-            "{options:?}: {said}"
-        );
+        assert_eq!(said.contains("at most 32 MiB of memory"), !options.contains(&"--quiet"), "{options:?}: {said}");
     }
 }
 

@@ -16,7 +16,7 @@ use hello_server::events::{CloseReason, Event, Observer, Peer};
 use hello_server::http::Fault;
 use hello_server::net::{Runtime, Stream};
 use hello_server::server::connection::serve_connection;
-use hello_server::server::limit::ConnectionLimit;
+use hello_server::server::connection_limit::ConnectionLimit;
 use hello_server::server::{Limits, Server};
 
 /// What a peer does next.
