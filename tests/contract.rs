@@ -113,8 +113,8 @@ fn the_component_asks_for_what_the_contract_says() {
 fn the_contract_imports_nothing_that_a_server_does_not_need() {
     for contract in &CONTRACTS {
         let written = contract.written();
-        for door in contract.shuts {
-            assert!(!written.contains(door), "{door} in {}", contract.file);
+        for interface in contract.shuts {
+            assert!(!written.contains(interface), "{interface} in {}", contract.file);
         }
         assert!(written.contains(contract.needs), "or nothing was read at all");
     }

@@ -689,7 +689,7 @@ fn every_command_of_the_documentation_is_tested_or_listed() {
                     .current_dir(component::root()));
                 assert!(output.status.success(), "{line}: {output:?}");
             }
-            // Typed by `tests/doors/`, where the engines are; Kubernetes is nowhere.
+            // Typed by `tests/hosts/`, where the engines are; Kubernetes is nowhere.
             ["wkg" | "wash" | "nats-server" | "spin" | "printf" | "runner/jco" | "kubectl", ..]
             | ["curl", "http://localhost:8001/"] => {}
             [word, ..] if word.starts_with("host=") || word.starts_with("start=") => {}

@@ -33,7 +33,7 @@ pub(crate) const NAMES: [&str; 16] = [
 /// The sandbox that is built in a few minutes, and less optimized.
 pub(crate) const QUICK: &str = "hello-runner-quick";
 
-/// The other door with one flag of `wasmtime serve` each, to be compared with what it does without them.
+/// hello-http with one flag of `wasmtime serve` each, to be compared with what it does without them.
 pub(crate) const FLAGS: [(&str, &str); 2] =
     [("hello-http-reused", "--max-instance-reuse-count 1000"), ("hello-http-unpooled", "-O pooling-allocator=n")];
 
@@ -60,7 +60,7 @@ pub(crate) fn is_asked_once(name: &str) -> bool {
     is_slow(name) || name == QUICK
 }
 
-/// Whether a server is the other door of this project.
+/// Whether a server is hello-http, the second component of this project.
 fn is_http(name: &str) -> bool {
     name.starts_with("hello-http")
 }

@@ -24,12 +24,12 @@ const SUM: &str = "sum.sha256";
 const CODE: &str = "code";
 
 /// The compiled code of one component.
-pub(crate) struct Kept {
+pub(crate) struct CodeCache {
     folder: PathBuf,
     cache: Cache,
 }
 
-impl Kept {
+impl CodeCache {
     /// Looks for the code of the component that has these bytes, and throws away what is not to be trusted.
     ///
     /// # Errors
@@ -52,7 +52,7 @@ impl Kept {
             Some(error) => anyhow::Error::from(error),
             None => anyhow!("{error:#}"),
         })?;
-        Ok(Kept { folder, cache })
+        Ok(CodeCache { folder, cache })
     }
 
     /// For wasmtime to look into, and to put new code into.

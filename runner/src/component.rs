@@ -9,7 +9,7 @@ use hello_failure::Failure;
 use wasmtime::component::Component;
 use wasmtime::{Config, Engine, WasmBacktraceDetails};
 
-use crate::cache::Kept;
+use crate::cache::CodeCache;
 use crate::limits::MIB;
 use crate::options::Options;
 use crate::stdio::{NAME, Output};
@@ -44,10 +44,10 @@ pub(crate) const BUG: &str = "this is a mistake in hello-runner: please report i
 pub(crate) fn load(options: &Options, stderr: &Output) -> anyhow::Result<(Engine, Component)> {
     let path = &options.component;
     let bytes = read(path)?;
-    let kept = Kept::find(&bytes);
-    let engine = engine(options, kept.as_ref().ok())?;
+    let cache = CodeCache::find(&bytes);
+    let engine = engine(options, cache.as_ref().ok())?;
     let component = compile(&engine, path, &bytes)?;
-    if let (Err(problem), false) = (kept.and_then(|kept| kept.seal()), options.quiet) {
+    if let (Err(problem), false) = (cache.and_then(|cache| cache.seal()), options.quiet) {
         say_not_kept(&problem, stderr);
     }
     Ok((engine, component))
@@ -61,7 +61,7 @@ fn say_not_kept(problem: &anyhow::Error, stderr: &Output) {
         None => "set XDG_CACHE_HOME to a folder that only you can write to",
     };
     let limit = limit.map_or_else(String::new, |limit| format!("; {limit}"));
-    let note = format!("{NAME}: note: compiled code cannot be kept, so each start takes longer: {problem:#}{limit}");
+    let note = format!("{NAME}: note: compiled code cannot be cache, so each start takes longer: {problem:#}{limit}");
     stderr.say([note.as_str(), &format!("  {advice}")]);
 }
 
@@ -95,7 +95,7 @@ fn read(path: &Path) -> Result<Vec<u8>, Failure> {
 }
 
 /// The engine, which keeps what it compiles in `kept`, if there is a place.
-fn engine(options: &Options, kept: Option<&Kept>) -> Result<Engine, Failure> {
+fn engine(options: &Options, cache: Option<&CodeCache>) -> Result<Engine, Failure> {
     let mut config = Config::new();
     if options.verbose {
         config.wasm_backtrace_details(WasmBacktraceDetails::Enable);
@@ -108,7 +108,7 @@ fn engine(options: &Options, kept: Option<&Kept>) -> Result<Engine, Failure> {
     config.wasm_memory64(false);
     // There will be one instance only, so nothing is gained by a file of what its memory begins with; and files may be limited.
     config.memory_init_cow(false);
-    config.cache(kept.map(Kept::cache));
+    config.cache(cache.map(CodeCache::cache));
     Engine::new(&config).map_err(|error| Failure::new(format!("this machine cannot run WebAssembly: {error:#}"), BUG))
 }
 

@@ -18,7 +18,7 @@ impl HasData for Denied<'static> {
     type Data<'g> = Denied<'g>;
 }
 
-/// Puts these doors in the place of wasmtime's.
+/// Puts these interfaces in the place of wasmtime's.
 pub(crate) fn add_to_linker<T: Send + AsRef<Guard> + 'static>(linker: &mut Linker<T>) -> Result<()> {
     fn denied<T: AsRef<Guard>>(state: &mut T) -> Denied<'_> {
         Denied((*state).as_ref())
@@ -65,7 +65,7 @@ impl ip_name_lookup::HostResolveAddressStream for Denied<'_> {
     }
 }
 
-/// The doors above lead through here: how an error becomes a code. Networks themselves are wasmtime's.
+/// The interfaces above use this: how an error becomes a code. Networks themselves are wasmtime's.
 impl network::Host for Denied<'_> {
     fn convert_error_code(&mut self, error: SocketError) -> Result<ErrorCode> {
         error.downcast()

@@ -45,7 +45,7 @@ const MOST_FIELDS: usize = 16 * 1024;
 /// What a component needs to send requests.
 pub(crate) struct Http {
     context: WasiHttpCtx,
-    way: Way,
+    outgoing: OutgoingHttp,
 }
 
 impl Http {
@@ -55,12 +55,12 @@ impl Http {
         let mut context = WasiHttpCtx::new();
         context.set_field_size_limit(MOST_FIELDS);
         let places = Arc::new(Semaphore::new(max_connections));
-        Http { context, way: Way { grants: grants.clone(), guard: guard.clone(), places } }
+        Http { context, outgoing: OutgoingHttp { grants: grants.clone(), guard: guard.clone(), places } }
     }
 
     /// What wasmtime wants to see; handles of the component are in `table`.
     pub(crate) fn view<'h>(&'h mut self, table: &'h mut ResourceTable) -> WasiHttpCtxView<'h> {
-        WasiHttpCtxView { ctx: &mut self.context, table, hooks: &mut self.way }
+        WasiHttpCtxView { ctx: &mut self.context, table, hooks: &mut self.outgoing }
     }
 }
 
@@ -109,7 +109,7 @@ const TYPES: &str = "wasi:http/types@0.2.12";
 type Failed = Resource<wasmtime::Error>;
 
 /// The way out.
-struct Way {
+struct OutgoingHttp {
     grants: Grants,
     guard: Guard,
     /// A connection takes one.
@@ -119,7 +119,7 @@ struct Way {
 /// A reply whose head is there, and what goes on behind it until its body is.
 type Reply = (Response<WasiBody>, Box<dyn Future<Output = Result<(), Error>> + Send>);
 
-impl Way {
+impl OutgoingHttp {
     /// Where a request for `uri` may go: to the first of these that answers. What is not allowed is told.
     fn addresses(&self, uri: &Uri) -> Result<Vec<SocketAddr>, Error> {
         let authority = uri.authority().ok_or(Error::HttpRequestUriInvalid)?;
@@ -165,7 +165,7 @@ fn ips(host: &str) -> Result<Option<Vec<IpAddr>>, Error> {
     Ok(host.parse::<Ipv4Addr>().ok().map(|ip| vec![ip.into()]))
 }
 
-impl WasiHttpHooks for Way {
+impl WasiHttpHooks for OutgoingHttp {
     fn send_request(
         &mut self,
         request: Request<WasiBody>,
@@ -295,14 +295,14 @@ mod tests {
     use crate::stdio::Output;
 
     /// A way with these addresses granted, to send requests to.
-    fn way(connect: &[&str]) -> Way {
+    fn outgoing(connect: &[&str]) -> OutgoingHttp {
         let connect = connect.iter().map(|text| text.parse().expect("an address")).collect();
         let guard = Guard::new("test.wasm", &Output::stderr().expect("a thread"));
-        Http::new(&Grants { listen: vec![], connect }, &guard, 1).way
+        Http::new(&Grants { listen: vec![], connect }, &guard, 1).outgoing
     }
 
     fn places(granted: &[&str], uri: &str) -> Result<Vec<String>, String> {
-        let places = way(granted).addresses(&uri.parse().expect("a URI"));
+        let places = outgoing(granted).addresses(&uri.parse().expect("a URI"));
         places.map(|places| places.iter().map(SocketAddr::to_string).collect()).map_err(|error| format!("{error:?}"))
     }
 
@@ -364,7 +364,7 @@ mod tests {
         }
         for port in ["", "+80", "65616", "99999", "0x50", "8 0"] {
             if let Ok(uri) = format!("http://127.0.0.1:{port}/").parse::<Uri>() {
-                assert!(way(&granted).addresses(&uri).is_err(), "{uri}");
+                assert!(outgoing(&granted).addresses(&uri).is_err(), "{uri}");
             }
         }
     }

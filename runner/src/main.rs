@@ -5,7 +5,7 @@
 //! |---|---|
 //! | `options` | the command line |
 //! | `grants` | what the component is allowed, and the words for what is not |
-//! | `denied` | the doors that are closed for every component: files, UDP, names |
+//! | `denied` | the interfaces that grant nothing to any component: files, UDP, names |
 //! | `http` | how a component sends requests: to the addresses that are granted, and nowhere else |
 //! | `files` | the one folder that it finds, in which everything is refused |
 //! | `cache` | compiled code, kept for the next start |

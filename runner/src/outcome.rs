@@ -42,7 +42,7 @@ pub(crate) fn place(error: &wasmtime::Error) -> Option<String> {
 pub(crate) fn ended(end: End, name: &str, verbose: bool) -> Result<u8, Failure> {
     let (cause, advice) = match end {
         End::Signal(signal) => return Ok(exit_code(signal)),
-        End::Hostage => (
+        End::StuckInTurn => (
             format!("{name} was busy and did not listen, so it was ended"),
             format!("its code is probably in a loop without an end{}", says_where(verbose)),
         ),

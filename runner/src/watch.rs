@@ -23,7 +23,7 @@ const LAST_TURN: Duration = Duration::from_millis(250);
 const CLOSING: u32 = 4;
 
 /// How long a component that was ended may take to be gone, last words included. After that the process ends without it.
-const LAST_WILL: Duration = Duration::from_secs(3);
+const EXIT_DEADLINE: Duration = Duration::from_secs(3);
 
 /// How often a turn is looked at while it may take as long as is being counted. A turn is too long when so many looks
 /// in a row have found it: the time in which the whole process stood still (a laptop that slept) counts as one.
@@ -35,7 +35,7 @@ pub(crate) enum End {
     /// By this signal, because it does not listen to signals itself.
     Signal(i32),
     /// It was asked to stop in the middle of a turn, and that turn did not end.
-    Hostage,
+    StuckInTurn,
     /// Its turn took longer than this.
     Turn(Duration),
     /// It was asked to stop, and this time has passed.
@@ -145,8 +145,8 @@ impl Watch {
                 engine.increment_epoch();
             }
         }
-        let deadline = Instant::now() + LAST_WILL;
-        let mut looks = Looks::default();
+        let deadline = Instant::now() + EXIT_DEADLINE;
+        let mut looks = SameTurn::default();
         while Instant::now() < deadline {
             let request = timeout(LAST_TURN / LOOKS, self.request(signals)).await;
             if let Some(signal) = request.ok().and_then(Request::urgent) {
@@ -210,7 +210,7 @@ impl Watch {
         let request = match max_turn {
             None => self.request(signals).await,
             Some(most) => {
-                let mut looks = Looks::default();
+                let mut looks = SameTurn::default();
                 loop {
                     match timeout(most / LOOKS, self.request(signals)).await {
                         Ok(request) => break request,
@@ -236,7 +236,7 @@ impl Watch {
         self.stop.send_replace(true);
         let grace = Duration::from_millis(self.grace.load(Ordering::Relaxed));
         let deadline = Instant::now() + grace;
-        let mut looks = Looks::default();
+        let mut looks = SameTurn::default();
         let mut asked = request.urgent().is_some();
         let end = loop {
             match timeout(LAST_TURN / LOOKS, self.request(signals)).await {
@@ -250,7 +250,7 @@ impl Watch {
                     let turn = self.turn();
                     let most = if turn == busy { LOOKS } else { CLOSING * LOOKS };
                     if looks.found(turn) >= most {
-                        break End::Hostage;
+                        break End::StuckInTurn;
                     }
                 }
             }
@@ -264,12 +264,12 @@ impl Watch {
 
 /// Counts how often the same turn was found under way.
 #[derive(Default)]
-struct Looks {
+struct SameTurn {
     turn: Option<u64>,
     times: u32,
 }
 
-impl Looks {
+impl SameTurn {
     /// How many times in a row, with this one, `turn` was found.
     fn found(&mut self, turn: Option<u64>) -> u32 {
         self.times = match turn {
@@ -439,7 +439,7 @@ mod tests {
 
     #[test]
     fn only_one_turn_that_is_found_again_and_again_is_long() {
-        let mut looks = Looks::default();
+        let mut looks = SameTurn::default();
         let found = [Some(1), Some(1), None, Some(3), Some(3), Some(3), Some(5)].map(|turn| looks.found(turn));
         assert_eq!(found, [1, 2, 0, 1, 2, 3, 1]);
     }

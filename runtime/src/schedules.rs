@@ -23,13 +23,13 @@ use crate::runtime::Runtime;
 const COST: u64 = 270;
 
 /// For how long a wait is hot, in nanoseconds.
-const WARM: u64 = 500_000_000;
+const HOT_FOR: u64 = 500_000_000;
 
 /// How long it takes at the most until the next sweep is due.
 const PAUSE: u64 = 25_000_000;
 
 /// How many are asked about in one sweep at the least.
-const PIECE: usize = 256;
+const SWEEP_PIECE: usize = 256;
 
 /// Something that becomes ready, and is served.
 struct Thing {
@@ -86,13 +86,13 @@ impl World {
     /// The same, and checks the rules.
     fn checked_round(&mut self, context: &str) {
         let now = self.model.now();
-        let none_is_hot = self.things.iter().all(|thing| now - thing.since >= WARM);
+        let none_is_hot = self.things.iter().all(|thing| now - thing.since >= HOT_FOR);
         let due: Vec<bool> = self.things.iter().map(|thing| thing.ready.get()).collect();
         self.round(true);
-        let lap = self.things.len().div_ceil(PIECE);
+        let lap = self.things.len().div_ceil(SWEEP_PIECE);
         for (index, (thing, due)) in self.things.iter_mut().zip(due).enumerate() {
             if thing.ready.get() && due {
-                assert!(now - thing.since >= WARM, "{context}: {index} is hot, and was not served");
+                assert!(now - thing.since >= HOT_FOR, "{context}: {index} is hot, and was not served");
                 assert!(!none_is_hot, "{context}: {index} was not served, and none was hot");
                 thing.sweeps += 1;
                 assert!(thing.sweeps <= lap, "{context}: {index} was not served in {lap} sweeps");
@@ -165,7 +165,7 @@ fn each_ready_task_runs_in_time_whatever_happens() {
 /// A world in which no pollable has become ready for long.
 fn cold(things: usize) -> World {
     let world = World::new(things);
-    world.model.pass(WARM);
+    world.model.pass(HOT_FOR);
     world
 }
 

@@ -1,5 +1,5 @@
-//! The second door: the same answers behind `wasi:http`. An engine such as `wasmtime serve` has the wire and the cores,
-//! reads requests, and asks this component for the answer to each. What it says is what `src/hello.rs` says.
+//! The second component: the same answers behind `wasi:http`. A host such as `wasmtime serve` reads requests from the wire, on every
+//! core, and calls this component for the answer to each. `src/hello.rs` has the answers.
 
 #[cfg(target_family = "wasm")]
 use hello_server::{

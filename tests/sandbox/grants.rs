@@ -1,4 +1,4 @@
-//! What a component may do, and what not: each door is tried with the grant and without it. A refusal is told once, with
+//! What a component may do, and what not: each interface is tried with the grant and without it. A refusal is told once, with
 //! the option that would have allowed it; who keeps to what is granted hears nothing.
 
 use std::fs;
@@ -37,7 +37,7 @@ fn assert_refused(output: &Output, tried: &str, advice: &str) {
     assert_eq!((output.stderr.as_str(), output.status.code()), (told.as_str(), Some(1)));
 }
 
-/// What the sandbox says of doors that no option opens.
+/// What the sandbox prints about interfaces that no option grants.
 const NO_OPTION: &str = "there is no option that would allow it";
 
 #[test]

@@ -124,7 +124,7 @@ const STEPS: [Step; 19] = [
     test(EVERY, "The examples in the documentation", "test --doc", ""),
     test(EVERY, "A real browser, and a server under hello-runner", "test --test browser", ""),
     test_in_wasmtime("A real browser, and a server under wasmtime", "test --test browser", ""),
-    test(EVERY, "Other engines, as far as they are on PATH", "test --test doors", "engine_"),
+    test(EVERY, "Other engines, as far as they are on PATH", "test --test hosts", "engine_"),
     test(EVERY, "No process is left behind", "test --test leftovers", ""),
 ];
 
