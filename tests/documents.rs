@@ -143,7 +143,7 @@ fn the_figures_of_the_readme_are_those_of_the_last_run() {
         assert!(readme.contains(&words), "README.md does not say: {words}");
     }
     let design = read("docs/design.md").replace('\n', " ");
-    assert!(design.contains(&format!("that serves {with_idle} % of the requests")), "docs/design.md: {with_idle}");
+    assert!(design.contains(&format!("the server serves {with_idle} % of the requests")), "docs/design.md: {with_idle}");
 }
 
 #[test]
