@@ -143,7 +143,10 @@ fn the_figures_in_the_pages_are_those_of_the_last_run() {
         assert!(read(page).replace('\n', " ").contains(&words), "{page} does not say: {words}");
     }
     let design = read("docs/design.md").replace('\n', " ");
-    assert!(design.contains(&format!("that serves {with_idle} % of the requests")), "docs/design.md: {with_idle}");
+    assert!(
+        design.contains(&format!("the server serves {with_idle} % of the requests")),
+        "docs/design.md: {with_idle}"
+    );
 }
 
 #[test]

@@ -61,7 +61,7 @@ fn say_not_kept(problem: &anyhow::Error, stderr: &Output) {
         None => "set XDG_CACHE_HOME to a folder that only you can write to",
     };
     let limit = limit.map_or_else(String::new, |limit| format!("; {limit}"));
-    let note = format!("{NAME}: note: compiled code cannot be cache, so each start takes longer: {problem:#}{limit}");
+    let note = format!("{NAME}: note: compiled code cannot be kept, so each start takes longer: {problem:#}{limit}");
     stderr.say([note.as_str(), &format!("  {advice}")]);
 }
 
