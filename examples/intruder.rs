@@ -18,8 +18,8 @@ fn tell<T>(attempt: &str, outcome: Result<T, Error>) -> Result<(), Error> {
     let words = match outcome.map_err(|error| error.kind()) {
         Ok(_) => "allowed",
         // The sandbox would have let it through.
-        Err(ErrorKind::ConnectionRefused) => "allowed, but nobody is there",
-        Err(ErrorKind::AddrInUse) => "allowed, but somebody else has that number",
+        Err(ErrorKind::ConnectionRefused) => "allowed, but nothing listens there",
+        Err(ErrorKind::AddrInUse) => "allowed, but that port is in use",
         Err(_) => "refused",
     };
     writeln!(stdout(), "{attempt}: {words}")
@@ -35,7 +35,7 @@ fn intrude(port: u16, next: u16) -> Result<(), Error> {
     writeln!(stdout(), "see your environment: {words}")?;
     tell("look up the name example.com", ("example.com", 80).to_socket_addrs())?;
     tell(&format!("call the server at 127.0.0.1:{port}"), TcpStream::connect(("127.0.0.1", port)))?;
-    tell(&format!("answer calls at 0.0.0.0:{next}, for anybody"), TcpListener::bind(("0.0.0.0", next)))
+    tell(&format!("answer calls at 0.0.0.0:{next}, from other machines"), TcpListener::bind(("0.0.0.0", next)))
 }
 
 /// Starts here.

@@ -24,7 +24,7 @@ fn call(url: &Url) -> anyhow::Result<()> {
     // If they have hung up by now, what they said before tells more than this failure.
     let _ = phone.write_all(request.as_bytes());
 
-    // Listen until they hang up. What they say comes in pieces, and nobody knows how many: a piece of nothing is the
+    // Listen until they hang up. What they say comes in pieces, as many as there are: a piece of nothing is the
     // sound of the receiver being put down.
     let (mut screen, mut response) = (Screen::new(), Response::default());
     let mut piece = [0; 512];

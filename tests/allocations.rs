@@ -46,7 +46,7 @@ impl Stream for Peer {
     fn abandon_writes(&mut self) {}
 }
 
-/// Somebody calls once.
+/// A listener with one connection.
 struct Once(Option<Peer>);
 
 impl Listener for Once {
@@ -105,10 +105,10 @@ impl Runtime for Stillness {
     }
 }
 
-/// Nobody wants to know.
-struct Nobody;
+/// Observes nothing.
+struct NoObserver;
 
-impl Observer for Nobody {
+impl Observer for NoObserver {
     fn observe(&self, _event: Event<'_>) {}
 }
 
@@ -116,7 +116,7 @@ impl Observer for Nobody {
 fn allocations(requests: u64) -> u64 {
     let counted = allocation_counter::measure(|| {
         let (runtime, said) = (Stillness::default(), Rc::default());
-        let server = Server::new(runtime.clone(), Nobody, Limits::default());
+        let server = Server::new(runtime.clone(), NoObserver, Limits::default());
         let peer = Peer { left: requests, said: Rc::clone(&said) };
         let task = Box::pin(serve(server, Once(Some(peer))));
         runtime.run(task, || *said.borrow() == requests);

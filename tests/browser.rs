@@ -44,7 +44,7 @@ fn chromium_shows_hello_world_and_its_two_requests_are_the_log() {
     assert_says(&server.line(), "GET /", 200);
     assert_says(&server.line(), "GET /favicon.ico", 200);
     let version = browser.version();
-    // It has gone, and it was two: the next line is somebody else's.
+    // It has gone, and it was two: the next line belongs to another connection.
     drop(browser);
     server.ask(b"HEAD /next HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     assert_says(&server.line(), "HEAD /next", 200);

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use hello_failure::{Failure, Report, report};
 use hello_test_support::{
-    HELLO, Output, PATIENCE, Process, Server, component, is_wasmtime, launcher, nobody, not_tested, run, runner,
+    HELLO, Output, PATIENCE, Process, Server, component, free_address, is_wasmtime, launcher, not_tested, run, runner,
     without_building,
 };
 use shared::arguments::Arguments;
@@ -226,7 +226,7 @@ fn the_client_prints_a_response_byte_for_byte() {
 #[test]
 fn without_a_server_the_clients_print_how_to_start_one() {
     for name in clients() {
-        let (_socket, address) = nobody();
+        let (_socket, address) = free_address();
         let output = call(name, address, &format!("http://{address}/romeo.txt"));
         let advice = format!("start the server first, in another terminal: runner/serve --port {}", address.port());
         assert_fails_with(&output, name, &format!("nothing is listening on {address}"), &advice);
@@ -606,13 +606,13 @@ fn another_address_than_the_granted_one_is_refused_and_reported_with_the_option(
     }
     for (listener, _) in [granted, other] {
         listener.set_nonblocking(true).expect("a listener");
-        assert_eq!(listener.accept().expect_err("nobody has called").kind(), ErrorKind::WouldBlock);
+        assert_eq!(listener.accept().expect_err("no connection was made").kind(), ErrorKind::WouldBlock);
     }
 }
 
 #[test]
 fn the_script_grants_a_client_one_address_and_nothing_else() {
-    let (_socket, address) = nobody();
+    let (_socket, address) = free_address();
     for name in CLIENTS {
         let output = script(&[name, &format!("http://{address}/")]);
         let may = if name == "socket" {

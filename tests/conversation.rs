@@ -91,7 +91,7 @@ fn assert_comes_to(pieces: &[&[u8]], whole: &Outcome, how: &str) -> [usize; 2] {
     })
 }
 
-/// A request in short, for whoever reads why a test has failed.
+/// A request in short, for the message of a test that fails.
 fn short(request: &[u8]) -> String {
     request[..request.len().min(200)].escape_ascii().to_string()
 }

@@ -136,7 +136,7 @@ fn systemd_has_nothing_to_say_about_the_services() {
         let path = folder.join(format!("{name}.service"));
         fs::write(&path, unit).expect("a copy");
         let output = run(Command::new("systemd-analyze").args(["verify", "--man=no"]).arg(&path));
-        // Other units of this machine are nobody's business here.
+        // Other units of this machine do not matter here.
         let said = format!("{}{}", output.stdout, output.stderr);
         let said: Vec<&str> = said.lines().filter(|line| line.contains(name)).collect();
         assert!(said.is_empty() && output.status.success(), "{output:?}");
@@ -277,7 +277,7 @@ fn a_mistake_in_the_options_of_the_http_service_is_not_tried_again() {
 
 #[test]
 fn more_requests_than_the_http_service_handles_at_once_wait() {
-    // Of two numbers the later one counts: how fast they come is nobody's business here.
+    // Of two numbers the later one counts: how fast they come does not matter here.
     let server = Server::launch(&mut http_service(&["-W", "timeout=600s"]));
     server.assert_serves_bodies(350);
 }

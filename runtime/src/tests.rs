@@ -58,7 +58,7 @@ fn no_task_runs_twice_while_another_ready_task_waits() {
     let clock = runtime.clone();
     let rounds = Rc::clone(&served);
     runtime.block_on(async move {
-        // The model's clock stands still while somebody is ready, so count the rounds by the last one's.
+        // The model's clock stands still while a task is ready, so count the rounds by the last one's.
         while rounds.borrow()[MANY - 1] < 20 {
             clock.sleep_until(clock.now()).await;
             next_turn().await;

@@ -271,7 +271,7 @@ fn a_body_beyond_the_body_limit_is_refused() {
         let (replies, closed) = converse_with(echo(10), [request.to_vec()]);
         assert_eq!(summary(&replies, closed, request), "413 BodyTooLong closed");
     }
-    // Nobody is asked to send it first. And who wants to see more than is thrown away otherwise gets it.
+    // The body is refused before the client sends it. And a larger limit than that for discarded bodies works.
     for (most, outcome) in [(10, "413 BodyTooLong closed"), (MAX_BODY as usize + 1, "100 open")] {
         let request =
             format!("POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: {}\r\n\r\n", MAX_BODY + 1);

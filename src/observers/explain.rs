@@ -88,7 +88,7 @@ impl Observer for Explainer {
             }
             Event::Closed(peer, reason) => self.closed(peer.id, reason),
             Event::AcceptFailed { cause } => {
-                self.tell("accept", "accept: failed", format_args!("nobody can be picked up: {cause}"));
+                self.tell("accept", "accept: failed", format_args!("no call can be picked up: {cause}"));
             }
         }
     }

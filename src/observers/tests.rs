@@ -282,7 +282,7 @@ fn the_last_lines_are_passed_on_before_the_end() {
     play(Limits::default(), |scene| async move {
         let page = Page::default();
         let (_, lines) = log_and_lines();
-        // Nobody runs it: there is nothing to wait for.
+        // No task runs it: there is nothing to wait for.
         lines.finish(&scene.runtime, scene.runtime.now() + seconds(9)).await;
 
         let (log, lines) = log_and_lines();

@@ -26,7 +26,7 @@ use hello_server::http::{MAX_BODY, MAX_CHUNK_OVERHEAD, MAX_FIELDS, MAX_HEAD, MAX
 use sides::{Side, hypers, ours};
 use verdict::{Reason, Verdict, compare};
 
-/// How many cases there are when nobody says how many.
+/// How many cases there are by default.
 const CASES: u64 = 50_000;
 
 /// So many cases lie between two that are about a limit: those are long.

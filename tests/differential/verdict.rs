@@ -62,7 +62,7 @@ pub(crate) enum Verdict {
     Agreed,
     /// Not the same, for a reason.
     Explained(Reason),
-    /// Not the same, and nobody knows why: what is different.
+    /// Not the same, without a known reason: the difference.
     Unexplained(&'static str),
 }
 

@@ -43,7 +43,7 @@ pub(crate) fn folder(name: &str) -> PathBuf {
     folder
 }
 
-/// An address that is free now. Somebody else may take it before the engine does: that is told by the engine.
+/// An address that is free now. Another program may take it first: then the host reports that.
 pub(crate) fn free() -> SocketAddr {
     let socket = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
     socket.local_addr().expect("an address")

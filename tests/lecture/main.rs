@@ -1,6 +1,6 @@
 //! The lesson, as the pages tell it: every command is run, and what it prints is compared with what the page shows.
 //!
-//! The commands call port 9000, as a learner does. So that it is free, and nobody else's, the tests run in a network of
+//! The commands call port 9000, as a learner does. So that it is free for them alone, the tests run in a network of
 //! their own where the system lets them have one.
 #![cfg(unix)]
 

@@ -320,7 +320,7 @@ impl Server {
         }
     }
 
-    /// Types Ctrl-C, which everybody hears who was started in that terminal.
+    /// Types Ctrl-C, a signal to every process of that terminal.
     fn interrupt(&self) {
         let sent = Command::new("kill").args(["-INT", "--", &format!("-{}", self.process.pid())]).status();
         assert!(sent.expect("kill is there").success());

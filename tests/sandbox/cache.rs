@@ -119,7 +119,7 @@ fn a_folder_that_others_can_write_to_is_not_used() {
     let own = code.ancestors().nth(4).expect("a folder").to_owned();
     for place in [own.parent().expect("a folder"), &own] {
         fs::set_permissions(place, fs::Permissions::from_mode(0o777)).expect("it is ours");
-        // The code is good, but nobody knows that.
+        // The code is good, but its sum is missing.
         let mut command = Command::new(runner());
         command.args(["--max-connections", "100"]).arg(component::probe()).args(["arguments", "kept"]);
         let output = run(command.env("XDG_CACHE_HOME", &folder));
@@ -147,7 +147,7 @@ fn the_code_of_old_components_is_forgotten() {
 
 #[test]
 fn without_a_place_to_keep_it_this_is_noted_and_the_component_runs() {
-    // For root everything is writable; but a file is no folder for anybody.
+    // For root everything is writable; but a file is no folder for any user.
     let file = folder("no-folder").join("file");
     fs::write(&file, "").expect("a file");
     let mut command = Command::new(runner());

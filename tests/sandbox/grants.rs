@@ -118,7 +118,7 @@ fn a_component_connects_to_the_granted_address_and_no_other() {
         assert_refused(&output, &format!("connect to {place}"), &format!("--allow-connect {place} would allow it"));
     }
     listener.set_nonblocking(true).expect("a listener");
-    let called = listener.accept().expect_err("nobody has called");
+    let called = listener.accept().expect_err("no connection was made");
     assert_eq!(called.kind(), ErrorKind::WouldBlock);
 
     let output = run(&mut probe(&["--allow-connect", &place], &["connect", &place]));

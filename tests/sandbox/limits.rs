@@ -66,7 +66,7 @@ fn a_thousand_of_the_worst_peers_fit_into_48_kib_each() {
     }
     // All heads have been read by the time that this is answered.
     server.assert_serves();
-    // Until nobody has been able to say more for a while.
+    // Until no connection has taken more for a while.
     for _ in 0..10 {
         for peer in &mut peers {
             while peer.write(&requests).is_ok() {}
@@ -86,7 +86,7 @@ fn a_process_that_was_halted_in_the_middle_of_a_turn_is_not_taken_for_a_loop() {
     let address = program.address();
     let over = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        // Somebody keeps it busy, so that it is halted in a turn, probably.
+        // A client keeps it busy, so that it is halted in a turn, probably.
         for _ in 0..2 {
             scope.spawn(|| {
                 let mut stream = connect(address);

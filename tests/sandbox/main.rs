@@ -40,7 +40,7 @@ fn server(arguments: &[&str]) -> Command {
 /// The command that starts a sandbox with these options; the component is for the caller to add.
 fn sandbox(options: &[&str]) -> Command {
     let mut command = Command::new(runner());
-    // Few connections, so that the limits of this machine are nobody's business.
+    // Few connections, so that the limits of this machine do not matter.
     command.args(["--quiet", "--max-connections", "100"]).args(options).stdin(Stdio::null());
     command
 }

@@ -1,4 +1,4 @@
-//! What is named in a message may be named by anybody: a file, an option, a variable of the environment, what a component asks
+//! What is named in a message may come from outside: a file, an option, a variable of the environment, what a component asks
 //! for, its functions. Nothing of that reaches a terminal as more than text, whatever the message is.
 
 use std::ffi::OsString;

@@ -1,11 +1,11 @@
 //! Requests by `wasi:http`: they go to the addresses that are granted, and to no other. No name is looked up, no redirect
-//! is followed, and nobody waits longer than they said.
+//! is followed, and no request waits longer than its time limit.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread::{JoinHandle, spawn};
 
-use hello_test_support::{Output, nobody};
+use hello_test_support::{Output, free_address};
 
 use super::{request_probe, run};
 
@@ -16,7 +16,7 @@ fn listener() -> (TcpListener, SocketAddr) {
     (listener, address)
 }
 
-/// Picks up, and listens to the head of a request: who answers before that speaks to nobody.
+/// Accepts a connection, and reads the head of a request: a response before that would come too early.
 fn pick_up(listener: &TcpListener) -> (TcpStream, String) {
     let (mut stream, _) = listener.accept().expect("a caller");
     let mut head = Vec::new();
@@ -47,10 +47,10 @@ fn answer(listener: TcpListener, times: usize, reply: &'static str) -> JoinHandl
 /// A whole reply.
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
-/// Nobody has called there.
+/// No connection was made there.
 fn assert_not_called(listener: &TcpListener) {
     listener.set_nonblocking(true).expect("a listener");
-    let called = listener.accept().expect_err("nobody has called");
+    let called = listener.accept().expect_err("no connection was made");
     assert_eq!(called.kind(), ErrorKind::WouldBlock);
 }
 
@@ -102,7 +102,7 @@ fn localhost_is_the_loopback_address_that_was_granted() {
 
     listener.set_nonblocking(false).expect("a listener");
     let server = answer(listener, 1, OK);
-    // Nobody listens on the other one.
+    // Nothing listens on the other one.
     let other = format!("[::1]:{}", address.port());
     let granted = address.to_string();
     let output = run(&mut request_probe(&granting(&other, &["--allow-connect", &granted]), &[&url]));
@@ -147,7 +147,7 @@ fn no_redirect_is_followed() {
 
 #[test]
 fn a_connection_that_cannot_be_made_has_an_exit_code_of_its_own() {
-    let (_socket, address) = nobody();
+    let (_socket, address) = free_address();
     let output = run(&mut request_probe(&granting(&address.to_string(), &[]), &[&format!("http://{address}/")]));
     assert_eq!(output.stdout, format!("send http://{address}/: ConnectionRefused\n"), "{output:?}");
 }

@@ -1,4 +1,4 @@
-//! Ctrl-C, SIGTERM and a terminal that closes: who looks at standard input is asked to stop, and everybody else is ended; nobody
+//! Ctrl-C, SIGTERM and a terminal that closes: a component that reads standard input is asked to stop, any other is ended; none
 //! can stay.
 
 use std::fs::{self, OpenOptions};
@@ -106,7 +106,7 @@ fn standard_input_says_nothing_and_does_not_end_before_that() {
     let mut program = Process::start(command.stdin(Stdio::piped()));
     assert_eq!(program.line(), "waiting");
     let mut stdin = program.child.stdin.take().expect("piped");
-    // What the terminal says is not for the component. If nobody has opened the pipe, all the better.
+    // What the terminal says is not for the component. If the pipe is not open, all the better.
     let _ = stdin.write_all(b"stop\n");
     drop(stdin);
     assert!(program.is_running());
@@ -325,7 +325,7 @@ fn a_loop_that_would_have_to_be_asked_is_not_waited_for() {
 }
 
 /// Asks a server to stop by `stop` while it has half a request of one client, and another one is idle. The first is
-/// answered, the second is let go, and nobody else is picked up. `stop` returns what it has read of what the server says.
+/// answered, the second is closed, and no other connection is accepted. `stop` returns what it has read of what the server says.
 fn assert_stops_gracefully(mut program: Process, stop: impl FnOnce(&mut Process) -> String) {
     let address = program.address();
     let mut idle = connect(address);
@@ -342,7 +342,7 @@ fn assert_stops_gracefully(mut program: Process, stop: impl FnOnce(&mut Process)
     let said = stop(&mut program);
     assert_eq!(idle.read(&mut [0]).expect("an end"), 0, "the idle one is let go");
     assert_eq!(other.read(&mut [0]).expect("an end"), 0, "and so is the other one");
-    let refused = TcpStream::connect(address).expect_err("nobody listens");
+    let refused = TcpStream::connect(address).expect_err("nothing listens");
     assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
 
     half.write_all(second).expect("it still reads");

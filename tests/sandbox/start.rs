@@ -168,7 +168,7 @@ fn cache(name: &str) -> PathBuf {
 
 #[test]
 fn threads_that_cannot_be_made_are_one_line_of_cause_and_one_of_advice() {
-    // As somebody who is not root, for whom this limit does not hold.
+    // As another user than root: for root this limit does not hold.
     const NOBODY: [&str; 3] = ["setpriv", "--reuid=65534", "--clear-groups"];
     if !works(&NOBODY) || !works(&["prlimit", "--nproc"]) {
         return;

@@ -1,4 +1,4 @@
-//! Real clients: the lecture's two, curl, an HTTP library, and whoever speaks over a socket by hand.
+//! Real clients: the lecture's two, curl, an HTTP library, and a socket by hand.
 
 use std::io::Write;
 use std::net::{Ipv6Addr, Shutdown};

@@ -1,4 +1,4 @@
-//! Where the log goes: nobody who reads it, or does not, keeps the server from serving, or from its end. What stands in it is
+//! Where the log goes: no reader of the log keeps the server from serving, or from its end. What stands in it is
 //! what happened.
 
 use std::fs::{self, File};
@@ -11,7 +11,7 @@ use hello_test_support::{
     GET, HELLO, LAST_GET, Process, command, connect, is_wasmtime, not_tested, read_all, read_reply,
 };
 
-/// What is said when the log cannot be written, and when nobody reads it.
+/// The notes when the log cannot be written, and when its reader has gone.
 const FULL: &str =
     "hello-server: note: the log cannot be written (is the disk full?); serving on, and lines of it are lost\n";
 const UNREAD: &str = "hello-server: note: the reader of the log has gone; serving on without it\n";
@@ -203,7 +203,7 @@ fn assert_survives_a_full_disk(server: Server, mut log: File, make_room: impl Fn
     assert!(seen.is_sorted_by(|one, next| one < next), "each once, and in their order: {seen:?}");
     assert!(!seen.contains(&300), "it was not full");
     assert_eq!(lost.len(), 1, "{text}");
-    // It may be fewer: nobody knows how many lines of a write that failed were written.
+    // It may be fewer: how many lines of a failed write were written is unknown.
     let missing = asked - seen.len();
     assert!((missing..=asked).contains(&lost[0]), "{missing} are missing, and the log says {}: {text}", lost[0]);
     assert!(torn <= 1, "{text}");

@@ -93,7 +93,7 @@ fn connections_that_were_closed_before_accept_cost_the_clients_nothing() {
         SockRef::from(&hasty).set_linger(Some(Duration::ZERO)).expect("a socket");
     }
     server.assert_serves();
-    // Nobody had to make room for them, and there was nothing to complain of.
+    // No connection was evicted for them, and there was no note.
     ask_all();
     assert_eq!(server.finish().stderr, "");
 }
@@ -144,7 +144,7 @@ fn the_connection_of_a_client_that_never_reads_is_closed_and_its_permit_is_free(
     for mut peer in stuck {
         peer.set_nonblocking(false).expect("it is connected");
         let end = peer.read_to_end(&mut Vec::new());
-        // What it had sent, and nobody read, makes it a reset.
+        // Bytes that it had sent, and that were not read, make it a reset.
         assert!(end.is_err_and(|error| error.kind() == ErrorKind::ConnectionReset));
     }
     server.assert_serves();
@@ -208,7 +208,7 @@ fn signal(server: &Server, name: &str) {
     assert!(sent.expect("kill is there").success());
 }
 
-/// As when a laptop is closed: clocks jump, and nobody was there.
+/// As when a laptop is closed: clocks jump, and no program ran meanwhile.
 #[test]
 fn a_server_that_was_halted_for_longer_than_its_deadlines_keeps_every_connection() {
     let server = Server::start(&["--log", "off", "--header-timeout", "1"]);

@@ -21,7 +21,7 @@ struct Seen {
     answered: AtomicU64,
     /// Calls that were answered at least once.
     calls: AtomicU64,
-    /// Calls that came when nobody picked up any more, and were refused or reset by the kernel without a word.
+    /// Connections that came when no server accepted any more: the kernel refused or reset them.
     reset: AtomicU64,
     /// Time to go.
     over: AtomicBool,

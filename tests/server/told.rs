@@ -151,7 +151,7 @@ fn https_typed_by_mistake_is_noted_once_and_in_a_sentence() {
     assert!(stderr.starts_with("hello-server: note: 127.0.0.1:") && stderr.ends_with(sentence), "{stderr}");
 }
 
-/// A server that was started by this command, its output, of which nobody reads more than where it listens, and a caller
+/// A server that was started by this command, its output, of which only the URL is read, and a client
 /// who has asked so many times for 8 kilobytes each, which are in the log.
 fn unread(command: &mut Command, requests: usize) -> (Process, BufReader<ChildStdout>, TcpStream) {
     let mut server = Process::start_unread(command.stdout(Stdio::piped()));
@@ -171,7 +171,7 @@ fn unread(command: &mut Command, requests: usize) -> (Process, BufReader<ChildSt
 #[test]
 fn an_unread_log_fits_into_the_memory_of_a_server_with_few_connections() {
     if is_wasmtime() {
-        // It does not go on while nobody reads.
+        // It does not go on while its output is not read.
         return;
     }
     let mut runner = Command::new(runner());
@@ -190,7 +190,7 @@ fn an_unread_log_fits_into_the_memory_of_a_server_with_few_connections() {
 #[test]
 fn a_reader_that_stops_reading_delays_no_response_and_not_the_end() {
     if is_wasmtime() {
-        // It does not go on while nobody reads.
+        // It does not go on while its output is not read.
         return;
     }
     // As in a terminal or a journal: one reader for both outputs.

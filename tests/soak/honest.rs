@@ -30,7 +30,7 @@ const THOUGHT: Duration = Duration::from_millis(30);
 /// How soon a caller has to speak: later than that it may be asked to make room.
 const SILENCE: Duration = Duration::from_secs(1);
 
-/// One request. What it is follows from its client and its number, so that whoever reads the log knows what must stand
+/// One request. What it is follows from its client and its number, so that the reader of the log knows what must stand
 /// there.
 #[derive(Debug)]
 pub(crate) struct Question {
@@ -80,7 +80,7 @@ impl Question {
         };
         question.is_star = question.method == "OPTIONS" && random.bool();
         match random.u8(..64) {
-            // Nobody asks for the body of what is refused.
+            // A refused request gets no `100 Continue`.
             0 if question.body == Body::None => question.version = "2.0",
             1..8 if matches!(question.body, Body::None | Body::Length(_)) => {
                 question.version = "1.0";
@@ -279,7 +279,7 @@ impl Client {
                 break;
             }
             let more = call.stream.buffer();
-            assert_eq!(String::from_utf8_lossy(more), "", "nobody has asked for this, after {batch:?}");
+            assert_eq!(String::from_utf8_lossy(more), "", "unexpected bytes after {batch:?}");
             self.think();
         }
         Ok(())

@@ -22,7 +22,7 @@ const CALLS: usize = 50;
 /// How often those who are slow say something.
 const BEAT: Duration = Duration::from_secs(1);
 
-/// From when on somebody may be taken for slow.
+/// From when on a client may be taken for slow.
 const SLOW: Duration = Duration::from_secs(1);
 
 /// How long those stay who leave by themselves, at the most.
@@ -121,7 +121,7 @@ const KINDS: [Kind; 32] = {
         kind("sends tiny chunks", 1, Wait, Some((1, "200")), |_| chunked(&("1\r\nx\r\n".repeat(10_000) + "0\r\n\r\n"))),
         kind("sends long extensions", 1, Wait, Some((1, "431")), |_| chunked(&format!("1;{}\r\nx\r\n", "e".repeat(1000)).repeat(20))),
         kind("forges lines of the log", 2, Wait, Some((2, "400")), |random| {
-            // Of a request that was, or will be, asked by somebody else.
+            // Of a request that another client has sent, or will send.
             let end = ["\r", "\n", "\r\n", "\" 200 41\n", "\\\" 200 41\r\n"][random.usize(..5)];
             let line = r#"127.0.0.1 - - [23/Nov/2026:20:31:47 +0000] "GET /c1/1 HTTP/1.1" 200 41"#;
             format!("GET /h\"\\ HTTP/1.1\r\nHost: a\r\n\r\nGET /h HTTP/1.1{end}{line}{end}{line}\r\n\r\n").into()
@@ -188,7 +188,7 @@ impl Peer {
             socket.set_recv_buffer_size(NARROW).expect("a socket");
         }
         load.calls.fetch_add(1, Ordering::Relaxed);
-        socket.connect(&load.address.into()).expect("somebody listens");
+        socket.connect(&load.address.into()).expect("the server listens");
         let stream = TcpStream::from(socket);
         stream.set_nonblocking(true).expect("a socket");
         let called = Instant::now();

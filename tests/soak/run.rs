@@ -1,5 +1,5 @@
 //! The course of it: rounds of hostile peers and honest clients, each with a time when there are more of them than places,
-//! one when nobody honest is there, and an end when nobody is.
+//! one with hostile clients alone, and an end without clients.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -25,7 +25,7 @@ const GROWTH: u64 = 4096;
 /// What every honest reply should take less than, 99 times of 100.
 const BAR: Duration = Duration::from_millis(50);
 
-/// And how long nobody should hold the server for, as the metronome sees it. Whatever else runs on the machine adds to that.
+/// The longest time that a client should hold the server, as the metronome sees it. Whatever else runs on the machine adds to that.
 const HOLD: Duration = Duration::from_millis(5);
 
 /// How many there are, and for how long.
@@ -85,9 +85,9 @@ pub(crate) enum Phase {
     Steady,
     /// There are more than there are places.
     Crowded,
-    /// Nobody honest is there.
+    /// Hostile clients alone.
     Quiet,
-    /// Nobody comes any more.
+    /// No new client comes.
     Over,
 }
 
@@ -131,20 +131,20 @@ impl Load {
         if self.has_failed() {
             return Phase::Over;
         }
-        *self.phase.lock().expect("nobody panics with it")
+        *self.phase.lock().expect("no thread panics with it")
     }
 
     pub(crate) fn is_over(&self) -> bool {
         self.phase() == Phase::Over
     }
 
-    /// Whether somebody has panicked.
+    /// Whether a thread has panicked.
     pub(crate) fn has_failed(&self) -> bool {
         self.failed.load(Ordering::Relaxed)
     }
 
     fn begin(&self, phase: Phase, wanted: usize) {
-        *self.phase.lock().expect("nobody panics with it") = phase;
+        *self.phase.lock().expect("no thread panics with it") = phase;
         self.wanted.store(wanted, Ordering::Relaxed);
     }
 
@@ -182,11 +182,11 @@ struct Course {
     output: Output,
     /// How many calls there were.
     calls: u64,
-    /// What the server held at first; while everybody was there; and after each round.
+    /// What the server held at first; with all clients; and after each round.
     before: Sample,
     steady: Vec<Sample>,
     rests: Vec<Sample>,
-    /// How busy it was with everybody, and with hostile peers alone, in each round.
+    /// How busy it was with all clients, and with hostile peers alone, in each round.
     busy: Vec<f64>,
     busy_alone: Vec<f64>,
 }
@@ -268,7 +268,7 @@ impl Course {
         println!("the metronome, with places for all:  {metronome}\n{}", metronome.histogram());
         println!("let go to make room, and back again: {} times", self.sum(|client| client.seen.let_go));
         let (busy, alone) = (percent(&self.busy), percent(&self.busy_alone));
-        println!("of a processor: {busy:.1} % with everybody, {alone:.1} % with hostile peers alone");
+        println!("of a processor: {busy:.1} % with all clients, {alone:.1} % with hostile peers alone");
         let later: Vec<Sample> = self.steady.iter().filter(|sample| sample.minutes > first.minutes).copied().collect();
         println!("growth while all are there, from the second round on: {}", growth(&later));
         println!("growth from rest to rest: {}", growth(&self.rests));
@@ -286,7 +286,11 @@ impl Course {
         bar(&format!("at most {GROWTH} KiB more after the last round"), format!("{grown} KiB"), grown <= GROWTH);
         bar("99 % of honest replies within 50 ms", Milliseconds(p99).to_string(), p99 < BAR);
         let held = metronome.longest();
-        bar("nobody holds the server for 5 ms (if the machine is idle)", Milliseconds(held).to_string(), held < HOLD);
+        bar(
+            "no client holds the server for 5 ms (if the machine is idle)",
+            Milliseconds(held).to_string(),
+            held < HOLD,
+        );
     }
 
     /// Everything that has not been checked while it went on.
@@ -312,7 +316,7 @@ impl Course {
         }
         assert_eq!(log.stars, stars);
 
-        // What an operator should know is said, and not a thousand times. (A place that somebody still held would be told
+        // What an operator should know is said, and not a thousand times. (A permit that a connection still held would be told
         // of as a call that was cut off.)
         assert!(output.stderr.lines().all(|line| line.contains(" speaks TLS, ")), "{}", output.stderr);
         assert!(output.stderr.lines().count() <= self.rests.len(), "{}", output.stderr);

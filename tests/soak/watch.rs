@@ -53,7 +53,7 @@ impl Watch {
     pub(crate) fn until(&mut self, what: &str, mut is_so: impl FnMut(&Load) -> bool) {
         let begun = Instant::now();
         while !is_so(&self.load) {
-            assert!(!self.load.has_failed(), "somebody has panicked above");
+            assert!(!self.load.has_failed(), "a thread has panicked above");
             assert!(begun.elapsed() < 2 * PATIENCE, "it never came that {what}: {:?}", self.look());
             let now = Instant::now();
             if now >= self.next {

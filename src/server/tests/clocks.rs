@@ -155,7 +155,7 @@ fn jump(random: &mut Rng) -> SystemTime {
 fn a_clock_that_is_set_is_followed_within_a_second() {
     let mut random = Rng::with_seed(6);
     let (clocks, shown) = (Clocks::new(since_1970(1_784_073_599)), HttpDate::default());
-    // What the date would have been each time somebody asked.
+    // The right date for each time it was asked for.
     let mut asked: Vec<(Duration, String)> = Vec::new();
     for _ in 0..20_000 {
         match random.u32(0..4) {

@@ -76,7 +76,7 @@ impl Scene {
         self.runtime.sleep_until(self.runtime.now() + time).await;
     }
 
-    /// Lets everybody else go on until they wait.
+    /// Lets all other tasks go on until they wait.
     pub(crate) async fn pause(&self) {
         self.sleep(Duration::from_millis(1)).await;
     }
@@ -353,7 +353,7 @@ fn where_a_write_cannot_be_abandoned_the_stream_is_kept_until_the_write_is_done(
         honest.send(LAST_GET);
         let (reply, time) = scene.timed(honest.receive_all()).await;
         assert!(reply.ends_with(HELLO));
-        assert_eq!(time, Duration::ZERO, "nobody waits for it");
+        assert_eq!(time, Duration::ZERO, "no task waits for it");
         honest.shutdown_write();
 
         // At last it reads, and can go. Had the stream been dropped before, the model would have panicked.
@@ -635,7 +635,7 @@ fn connections_that_were_closed_before_accept_cost_nothing() {
         assert!(reply.ends_with(HELLO));
         assert_eq!(time, Duration::ZERO);
         assert_eq!(*scene.notes.accept_failures.borrow(), 0);
-        assert!(!idle.is_over(), "and nobody has to make room for them");
+        assert!(!idle.is_over(), "and no connection is evicted for them");
     });
 }
 

@@ -1,4 +1,4 @@
-//! Conversations under schedules that nobody has thought of: what comes in pieces, what the host does not permit although it
+//! Conversations under random schedules: what comes in pieces, what the host does not permit although it
 //! could, who reads late. Every request is answered, once and in order.
 
 use fastrand::Rng;
@@ -76,7 +76,7 @@ fn every_client_is_served_whatever_goes_wrong_with_accept() {
             let mut callers = Vec::new();
             for _ in 0..200 {
                 match random.u32(0..10) {
-                    // The system has no room; the caller has gone already; the host says that nobody is there.
+                    // The system has no room; the client has closed already; the host reports no connection.
                     0 => scene.network.break_for(random.usize(1..50)),
                     1 => scene.call().reset(),
                     2 => scene.model.set_budget(random.u32(0..3)),

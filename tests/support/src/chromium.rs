@@ -176,7 +176,7 @@ impl Browser {
         }
     }
 
-    /// The next event of this kind in the tab. Those before it are nobody's business any more.
+    /// The next event of this kind in the tab. Those before it are dropped.
     fn event(&mut self, method: &str) -> Value {
         loop {
             let mut message = self.early.pop_front().unwrap_or_else(|| self.receive());

@@ -54,7 +54,7 @@ pub fn runner() -> &'static Path {
 
 /// The command that runs the component with these arguments, on the host to test with.
 pub fn command(arguments: &[&str]) -> Command {
-    // Fewer than the server may have, so that the limits of this machine are nobody's business.
+    // Fewer than the server may have, so that the limits of this machine do not matter.
     command_for(1000, arguments)
 }
 
@@ -102,14 +102,14 @@ pub fn hearing() -> &'static [&'static str] {
 
 /// Calls a server that must be there.
 pub fn connect(address: SocketAddr) -> TcpStream {
-    let stream = TcpStream::connect_timeout(&address, PATIENCE).expect("somebody listens");
+    let stream = TcpStream::connect_timeout(&address, PATIENCE).expect("the server listens");
     stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
     stream.set_write_timeout(Some(PATIENCE)).expect("a timeout");
     stream
 }
 
-/// An address where nobody listens, as long as what holds it is kept.
-pub fn nobody() -> (socket2::Socket, SocketAddr) {
+/// An address on which nothing listens, as long as the socket is kept.
+pub fn free_address() -> (socket2::Socket, SocketAddr) {
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("a socket");
     socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).expect("a free port");
     let address = socket.local_addr().expect("an address").as_socket().expect("an address");

@@ -96,7 +96,7 @@ pub fn play(steps: impl IntoIterator<Item = Step>, limits: &Limits) -> Outcome {
 #[derive(Debug, Default)]
 struct World {
     now: Cell<Duration>,
-    /// The earliest moment that somebody waits for.
+    /// The earliest deadline of a task.
     next: Cell<Option<Duration>>,
     steps: RefCell<VecDeque<Step>>,
     /// Until when the peer says nothing.

@@ -113,7 +113,7 @@ impl Process {
         self.child.try_wait().expect("it was started").is_none()
     }
 
-    /// Waits until it ends by itself. What it said that nobody has read yet, and how it ended.
+    /// Waits until it ends by itself. Returns the output that was not read yet, and how it ended.
     pub fn wait(mut self) -> Output {
         let (stdout, stderr) = (rest(&self.stdout), rest(&self.stderr));
         let status = self.child.wait().expect("it was started");

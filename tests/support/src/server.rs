@@ -80,7 +80,7 @@ impl Server {
         }
     }
 
-    /// All lines that it will print, for somebody who reads them while it goes on.
+    /// All lines that it will print, for a reader in another thread.
     pub fn take_lines(&mut self) -> Receiver<String> {
         std::mem::replace(&mut self.process.stdout, channel().1)
     }
@@ -92,7 +92,7 @@ impl Server {
         self.wait()
     }
 
-    /// Waits until it ends by itself. What it said that nobody has read yet, and how it ended.
+    /// Waits until it ends by itself. Returns the output that was not read yet, and how it ended.
     pub fn wait(self) -> Output {
         self.process.wait()
     }

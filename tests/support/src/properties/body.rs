@@ -18,7 +18,7 @@ pub fn hold(data: &[u8]) {
     let bytes = pieces.concat();
     let expected = match framing {
         Framing::Length(length) if length > MAX_BODY => {
-            assert_eq!(Body::new(framing).expect_err("before anybody sends it"), Fault::BodyTooLong);
+            assert_eq!(Body::new(framing).expect_err("before the client sends it"), Fault::BodyTooLong);
             return;
         }
         Framing::Length(length) if bytes.len() as u64 >= length => {

@@ -41,7 +41,7 @@ pub fn hold(data: &[u8]) {
     for steps in other_pieces {
         let other = play(steps.clone(), &limits);
         let others = check(&other, &Said::new(&steps), &limits);
-        // Whether somebody has to be told to go on depends on what came with the head; everything else does not.
+        // Only `100 Continue` depends on what came with the head.
         let bytes = |replies: &[Reply<'_>]| replies.iter().map(|reply| reply.bytes.to_vec()).collect::<Vec<_>>();
         assert_eq!(bytes(&others), bytes(&replies));
     }
@@ -287,7 +287,7 @@ fn check<'o>(outcome: &'o Outcome, said: &Said, limits: &Limits) -> Vec<Reply<'o
         // A fault with 405, and the answer to OPTIONS, say what may be asked.
         let allow = reply.status == 405 || (answer.fault.is_none() && answer.line.starts_with(b"OPTIONS "));
         assert_eq!(reply.field("Allow"), allow.then_some(ALLOW));
-        // The last reply, and no other, says that it is the last; and it is if somebody asked for that.
+        // The last response, and no other, says that it is the last; and it is the last if one side asked for that.
         let closes = index + 1 == replies.len() && ending == CloseReason::LastResponse;
         assert_eq!(closes, answer.fault.is_some() || expected[index].closes);
         match reply.field("Connection") {
