@@ -252,6 +252,53 @@ fn every_relative_link_leads_to_a_file_and_a_heading() {
     assert!(links >= 60, "{links} links");
 }
 
+/// Pages, or folders of pages, whose commands a test runs.
+const RUN: [&str; 10] = [
+    // tests/server/readme.rs
+    "README.md",
+    "docs/options.md",
+    "docs/run.md",
+    "docs/sandbox.md",
+    // tests/lecture/
+    "docs/lecture.md",
+    "docs/exercises.md",
+    // tests/deploy.rs
+    "docs/deploy/",
+    "docs/operations.md",
+    "docs/releases.md",
+    "docs/wasmtime.md",
+];
+
+/// Commands of other pages that no test runs, by how they begin, and why.
+const NOT_RUN: [(&str, &str, &str); 13] = [
+    ("CONTRIBUTING.md", "cargo doc --open", "opens a browser; .ci/run builds the same documentation"),
+    ("CONTRIBUTING.md", "rustup target add", "changes the toolchain"),
+    ("CONTRIBUTING.md", "apt-get install", "installs packages"),
+    ("CONTRIBUTING.md", "cargo build --locked --profile runner --target x86_64-pc-windows-gnu", "linted by .ci/run"),
+    ("CONTRIBUTING.md", "wine ", "needs Wine"),
+    ("CONTRIBUTING.md", "CARGO_TARGET_X86_64_PC_WINDOWS_GNU_RUNNER=wine", "needs Wine"),
+    ("CONTRIBUTING.md", "cat >prng.c", "needs Wine"),
+    ("CONTRIBUTING.md", "x86_64-w64-mingw32-gcc", "needs Wine"),
+    ("CONTRIBUTING.md", "wineboot", "needs Wine"),
+    ("CONTRIBUTING.md", "mv bcryptprimitives.dll", "needs Wine"),
+    ("bench/README.md", "bench/run", "takes 12 minutes; bench/ has tests of its own"),
+    ("docs/protocol.md", "HELLO_CASES=2000000", "runner/test runs fewer cases"),
+    ("runtime/README.md", "", "tests/sandbox/examples.rs runs the example in hello-runner"),
+];
+
+#[test]
+fn every_command_of_a_page_is_run_or_has_a_reason() {
+    let mut unused = NOT_RUN.to_vec();
+    for page in files("", ".md").into_iter().filter(|page| !RUN.iter().any(|run| page.starts_with(run))) {
+        for command in read(&page).lines().filter_map(|line| line.strip_prefix("$ ")) {
+            let is_it = |(of, begin, _): &(&str, &str, &str)| *of == page && command.starts_with(begin);
+            assert!(NOT_RUN.iter().any(is_it), "{page} has a command that no test runs: {command}");
+            unused.retain(|entry| !is_it(entry));
+        }
+    }
+    assert_eq!(unused, []);
+}
+
 #[test]
 fn the_readme_is_short() {
     let readme = read("README.md");
