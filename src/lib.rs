@@ -1,18 +1,18 @@
 //! The world's simplest web server, as a WebAssembly component that opens its own sockets through WASI 0.2.
 //!
-//! Bytes flow one way through the house:
+//! Bytes flow one way:
 //!
 //! `hello_runtime::net` -> [`http::head`] -> [`hello`] -> [`http::response`] -> one write -> [`observers::log`]
 //!
-//! | room | what lives there |
+//! | module | what it has |
 //! |---|---|
 //! | [`hello`] | what the server says: the one file to edit to say something else |
 //! | [`app`] | what both components answer: `hello.rs`, and what HTTP itself prescribes |
 //! | [`http`] | the protocol, pure: bytes in, facts out |
-//! | [`net`] | what the server needs of the world: a listener, a stream, a runtime |
-//! | [`events`] | what happens, and [`Observer`](events::Observer), which is told |
+//! | [`net`] | the traits that the server needs: a listener, a stream, a runtime |
+//! | [`events`] | the events, and the trait [`Observer`](events::Observer) |
 //! | [`server`] | accepts connections, reads requests, sends responses, closes |
-//! | [`observers`] | what is made of events: the access log, and the two that explain |
+//! | [`observers`] | the access log, `--explain` and `--show-bytes`: lines made of events |
 //! | [`options`] | the command line |
 //! | [`advice`] | why the server cannot listen, and what helps |
 //!

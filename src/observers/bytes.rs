@@ -49,7 +49,8 @@ struct Connection {
 struct Side {
     /// `>` or `<`.
     mark: char,
-    /// The color of the terminal for it (ECMA-48 section 8.3.117, select graphic rendition).
+    /// The color of the terminal behind the mark (ECMA-48 section 8.3.117, select graphic rendition: 7 is negative image). The text
+    /// keeps its color, so that it can be read on any background.
     color: u8,
     /// The line that has begun, as much of it as can be shown, and the number of bytes beyond that.
     line: Vec<u8>,
@@ -81,7 +82,7 @@ impl<R: Runtime> ShowBytes<R> {
             self.lines.add(|out| {
                 write!(out, "call {} {:>2}.{:03} s ", peer.id, time.as_secs(), time.subsec_millis())?;
                 match side {
-                    Some((mark, color)) if self.color => writeln!(out, "\x1b[{color}m{mark} {text}\x1b[0m"),
+                    Some((mark, color)) if self.color => writeln!(out, "\x1b[7;{color}m{mark}\x1b[0m {text}"),
                     Some((mark, _)) => writeln!(out, "{mark} {text}"),
                     None => writeln!(out, "  {text}"),
                 }

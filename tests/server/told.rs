@@ -96,7 +96,7 @@ fn the_bytes_of_a_connection_are_shown_in_both_directions() {
 #[test]
 fn colours_are_for_terminals_that_want_them() {
     let (_server, always) = told(&["--show-bytes", "--color", "always"]);
-    assert!(always.contains("\x1b[36m> GET"), "{always:?}");
+    assert!(always.contains("\x1b[7;36m>\x1b[0m GET"), "{always:?}");
     let (_server, auto) = told(&["--show-bytes"]);
     assert!(!auto.contains('\x1b'), "no terminal: {auto:?}");
 
@@ -120,7 +120,7 @@ fn colours_are_for_terminals_that_want_them() {
         while !text.contains("hung up") {
             text += &server.line();
         }
-        text.contains("\x1b[36m> GET")
+        text.contains("\x1b[7;36m>\x1b[0m GET")
     };
     let show = command(&["--port", "0", "--show-bytes", "--log", "off"]);
     assert!(in_terminal(&show, "TERM=xterm"));
