@@ -267,7 +267,9 @@ impl Server {
         if root != component::root() {
             command = command.replacen("runner/serve", "runner/serve --wasmtime", 1);
         }
-        let mut shell = Command::new("sh");
+        // Ctrl-C ends what it ends in a terminal, also where these tests run in the background, with that signal ignored.
+        let mut shell = Command::new("env");
+        shell.args(["--default-signal=INT", "sh"]);
         shell.args(["-c", &format!("exec {command}")]).current_dir(root).stdin(Stdio::null()).process_group(0);
         if root != component::root() {
             shell.env("CARGO_TARGET_DIR", Path::new(env!("CARGO_TARGET_TMPDIR")).join("lecture-target"));
