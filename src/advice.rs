@@ -58,7 +58,7 @@ impl ListenError {
     pub fn failure(&self, listen_on: &ListenOn) -> Failure {
         let advice = match self.error.kind() {
             ErrorKind::AddrInUse => format!(
-                "end the program that listens there, perhaps another copy of this one, or take another port with {}",
+                "end the program that listens there, or take another port with {}",
                 place::another_port(self.address, listen_on.by_port())
             ),
             ErrorKind::PermissionDenied if self.is_privileged() => {

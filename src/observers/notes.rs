@@ -39,7 +39,7 @@ impl<R: Runtime> Observer for Notes<R> {
                 let now = self.runtime.now();
                 if now >= self.quiet_until.replace(now + QUIET_FOR) {
                     self.lines.say(&format!(
-                        "hello-server: note: {} speaks TLS, as for https://, and this server only plain HTTP; type http://\n",
+                        "hello-server: note: {} speaks TLS, as for https://; type http://\n",
                         exchange.peer.address
                     ));
                 }

@@ -147,7 +147,7 @@ fn https_typed_by_mistake_is_noted_once_and_in_a_sentence() {
     }
     let stderr = server.finish().stderr;
     assert_eq!(stderr.lines().count(), 1, "{stderr}");
-    let sentence = " speaks TLS, as for https://, and this server only plain HTTP; type http://\n";
+    let sentence = " speaks TLS, as for https://; type http://\n";
     assert!(stderr.starts_with("hello-server: note: 127.0.0.1:") && stderr.ends_with(sentence), "{stderr}");
 }
 
