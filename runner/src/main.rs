@@ -10,7 +10,7 @@
 //! | `files` | the one folder of a component, in which every use is refused |
 //! | `cache` | compiled code, kept for the next start |
 //! | `limits` | memory, handles, descriptors |
-//! | `stdio` | the standard streams; the end of standard input tells the component to stop |
+//! | `stdio` | the standard streams; the end of standard input asks the component to stop |
 //! | `system` | errors of the system, and the limits of this process behind them |
 //! | `watch` | signals, and code that never pauses |
 //! | `component` | reads and compiles the component, and lists its imports |

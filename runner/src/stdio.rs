@@ -77,7 +77,7 @@ impl Output {
             drained: Condvar::new(),
         });
         let writer = Arc::clone(&output);
-        // It ends with the process.
+        // The thread ends with the process.
         std::thread::Builder::new().spawn(move || writer.write_on(sink))?;
         Ok(output)
     }

@@ -1,5 +1,5 @@
-//! Watches over the component from a thread of its own, which the component cannot block. The watch receives signals and the end of
-//! standard input, asks the component to stop, and ends it if it does not stop, or if its code never pauses.
+//! Watches over the component from a thread of its own, which the component cannot block. The watch receives signals and the end
+//! of standard input, asks the component to stop, and ends it if it does not stop, or if its code never pauses.
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -31,7 +31,7 @@ const LOOKS: u32 = 10;
 /// The reason for which the sandbox ended a component.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum End {
-    /// This signal, because the component does not read standard input, which would ask it to stop.
+    /// This signal, because the component does not read standard input, whose end would ask it to stop.
     Signal(i32),
     /// The component was asked to stop in the middle of a turn, and that turn did not end.
     StuckInTurn,
@@ -290,8 +290,8 @@ enum Request {
 }
 
 impl Request {
-    /// The number of the signal, if a second such signal ends the component at once: a person in a hurry sends it. A terminal that
-    /// closes sends SIGHUP more than once, and some programs send SIGTERM to the processes in it.
+    /// The number of the signal, if a second such signal ends the component at once: a person in a hurry sends it. A terminal
+    /// that closes sends SIGHUP more than once, and some programs send SIGTERM to the processes in it.
     fn urgent(self) -> Option<i32> {
         match self {
             Request::Signal(signal) => (signal != SIGHUP).then_some(signal),
