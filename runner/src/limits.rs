@@ -22,8 +22,9 @@ pub(crate) const MOST_ELEMENTS: usize = 100_000;
 const BYTES_OF_AN_ELEMENT: usize = 16;
 
 /// The most handles of the host for each connection: a connection takes five, which are a socket, its two streams and
-/// their two pollables. The least is enough for a server that allows itself more connections than this host does.
+/// their two pollables.
 const HANDLES_PER_CONNECTION: usize = 10;
+/// The least connections with handles: enough for a server that allows itself more connections than this host does.
 const LEAST_CONNECTIONS: usize = 20_000;
 
 /// The most handles for each connection of a component that sends requests, and for the program itself. Most handles cost

@@ -58,7 +58,7 @@ pub(crate) fn ended(end: End, name: &str, verbose: bool) -> Result<u8, Failure> 
     Err(Failure::new(cause, advice))
 }
 
-/// The end of an advice: `--verbose` reports more, unless it is set.
+/// The end of an advice, which names `--verbose` unless that option is set.
 fn says_where(verbose: bool) -> &'static str {
     if verbose { "" } else { "; --verbose says where" }
 }

@@ -1,6 +1,6 @@
 //! The three standard streams of the component.
 //!
-//! A thread of its own writes each of standard output and error: a reader that has stopped reading (Ctrl-S, a pager, a
+//! Standard output and error have a thread each, which writes: a reader that has stopped reading (Ctrl-S, a pager, a
 //! full pipe) keeps the component from printing, and from nothing else. The standard input of the component has no bytes,
 //! and ends when the component has to stop. The sandbox reads its own standard input only with `--stop-when-stdin-closes`,
 //! and discards the bytes.
