@@ -21,11 +21,11 @@ fn call(url: &Url) -> anyhow::Result<()> {
     // Speak first: a web server says nothing until it is asked. This is the lecture's request, to the byte. It is one
     // line (what we want, and in which language: HTTP/1.0), and then an empty one, which means: now it is your turn.
     let request = format!("GET http://{}{} HTTP/1.0\r\n\r\n", url.host(), url.path());
-    // If they have hung up by now, what they said before tells more than this failure.
+    // If they have hung up by now, their last words explain more than this failure.
     let _ = phone.write_all(request.as_bytes());
 
-    // Listen until they hang up. What they say comes in pieces, as many as there are: a piece of nothing is the
-    // sound of the receiver being put down.
+    // Listen until they hang up. Their words come in pieces, of any number: an empty piece is the sound of the
+    // receiver being put down.
     let (mut screen, mut response) = (Screen::new(), Response::default());
     let mut piece = [0; 512];
     let closed = loop {
@@ -47,7 +47,7 @@ fn call(url: &Url) -> anyhow::Result<()> {
     }
 }
 
-/// Starts here.
+/// Runs the program.
 fn main() -> ExitCode {
     shared::run("socket_client", call)
 }

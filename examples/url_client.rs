@@ -1,9 +1,9 @@
-//! The lecture's second client: the same call, but the telephone has vanished. A program that has an HTTP client, here the
-//! one of WASI itself (`wasi:http`), says which page it wants, and gets the page: no socket, no request line, no head.
+//! The lecture's second client: the same call, but the telephone has vanished. A program with an HTTP client, here the one
+//! of WASI itself (`wasi:http`), names the page that it wants, and gets the page: no socket, no request line, no head.
 //!
 //! `runner/client url` asks the server of this project; `runner/client url URL`, another one.
 //!
-//! What is marked `cfg(target_family = "wasm")` exists only in a component, where there is a WASI to call with.
+//! Code that is marked `cfg(target_family = "wasm")` exists only in a component, which has WASI to call with.
 
 mod shared;
 
@@ -19,14 +19,14 @@ use {
 /// Asks for the page at `url`, and prints it.
 #[cfg(target_family = "wasm")]
 async fn get(url: &Url) -> anyhow::Result<()> {
-    // There is nothing to send with the question. (`()` says that, too, but wstd would write that nothing to a stream,
-    // which may be closed already, and then that is all that one learns of what went wrong.)
+    // The request has no body. (`()` means the same, but wstd would write this empty body to a stream, which may be
+    // closed already, and then the error would only be about the stream.)
     let nothing = Body::from_http_body(Empty::<Bytes>::new());
     let request = Request::get(url.text()).body(nothing)?;
     let response = Client::new().send(request).await.map_err(|error| why(url, error))?;
     let (head, page) = response.into_parts();
 
-    // The page comes in pieces, and each one is printed when it is there: so no page is too large.
+    // The page comes in pieces, and this prints each one at once: so no page is too large.
     let mut screen = Screen::new();
     let mut page = page.into_boxed_body();
     while let Some(piece) = page.frame().await {
@@ -37,12 +37,12 @@ async fn get(url: &Url) -> anyhow::Result<()> {
         }
     }
 
-    // The page is there, but it may be one that says why there is no other, or where that is.
+    // The page is there, but it may be an error, or a redirect to another page.
     let link = head.headers.get("location").map(|link| String::from_utf8_lossy(link.as_bytes()));
     Ok(url.judge(head.status.as_u16(), &head.status.to_string(), link.as_deref())?)
 }
 
-/// The same words for the codes of `wasi:http` as for a socket.
+/// The error for a code of `wasi:http`, in the same words as for a socket.
 #[cfg(target_family = "wasm")]
 fn why(url: &Url, error: anyhow::Error) -> anyhow::Error {
     use std::io::{Error, ErrorKind};
@@ -61,20 +61,20 @@ fn why(url: &Url, error: anyhow::Error) -> anyhow::Error {
             url.not_whole("it closed the connection too early")
         }
         Some(ErrorCode::HttpResponseHeaderSectionSize(_)) => url.not_whole("its head is too long"),
-        // Plain wasmtime has this one for all that is wrong with a head.
+        // Plain wasmtime has this code for all errors in a head.
         Some(ErrorCode::HttpProtocolError) => url.not_whole(""),
         _ => url.no_connection(&Error::other(format!("{error:#}"))),
     };
     failure.into()
 }
 
-/// Starts here.
+/// Runs the program.
 #[cfg(target_family = "wasm")]
 fn main() -> ExitCode {
     shared::run("url_client", |url| wstd::runtime::block_on(get(url)))
 }
 
-/// Outside a component there is nothing to ask with.
+/// Reports that this program has no HTTP client outside of a component.
 #[cfg(not(target_family = "wasm"))]
 fn main() -> ExitCode {
     eprintln!("url_client: this is a WebAssembly component, built here as a native program");

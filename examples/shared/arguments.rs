@@ -7,10 +7,10 @@ use lexopt::prelude::*;
 
 use super::url::Url;
 
-/// The port of the lecture, which is that of this project's server.
+/// The port of the lecture, which is the default of the server of this project.
 pub(crate) const PORT: u16 = 9000;
 
-/// What the command line says.
+/// The options and URLs of the command line.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Arguments {
     /// Whether to print only what the sandbox has to grant (`--check-options`), as hello-server does.
@@ -22,10 +22,10 @@ pub(crate) struct Arguments {
 }
 
 impl Arguments {
-    /// Reads the command line; `arguments` are those behind the program's name.
+    /// Reads the command line; `arguments` are those behind the name of the program.
     ///
     /// # Errors
-    /// An option that does not exist, or a port that is none.
+    /// An option does not exist, or its value is no port.
     pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> anyhow::Result<Self> {
         let see_usage = |error: lexopt::Error| Failure::usage(error.to_string(), "--port N is the only option");
         let mut found = Arguments { check: false, port: None, urls: Vec::new() };
@@ -44,7 +44,7 @@ impl Arguments {
     /// The URL to call. Default is the page of the lecture, on this machine.
     ///
     /// # Errors
-    /// The URL is none that a client can call, there are several, or there is a port beside it.
+    /// The URL is none that a client can call, there are several URLs, or there is a port beside the URL.
     pub(crate) fn url(&self) -> anyhow::Result<Url> {
         let (cause, advice) = match (&self.urls[..], self.port) {
             ([], _) => return Url::parse(&lecture(self.port())),
@@ -64,7 +64,7 @@ impl Arguments {
     /// The port, for a program that takes no URL. Default is 9000.
     ///
     /// # Errors
-    /// There is a URL.
+    /// The command line has a URL.
     pub(crate) fn port_only(&self) -> anyhow::Result<u16> {
         match self.urls[..] {
             [] => Ok(self.port()),

@@ -1,5 +1,5 @@
-//! What the programs of this folder share and none of them is about: the command line, URLs, the end of a response, the
-//! screen, and the words for what can go wrong.
+//! The parts that the programs of this folder share and none of them is about: the command line, URLs, the end of a
+//! response, the screen, and the error messages.
 #![allow(dead_code, reason = "not every program needs everything")]
 
 pub(crate) mod arguments;
@@ -15,7 +15,7 @@ use hello_failure::{Failure, report};
 use arguments::Arguments;
 use url::Url;
 
-/// Calls the URL of the command line with `call`; with `--check-options`, prints what that call needs of the sandbox.
+/// Calls the URL of the command line with `call`; with `--check-options`, prints the grants that this call needs.
 pub(crate) fn run(name: &str, call: impl FnOnce(&Url) -> anyhow::Result<()>) -> ExitCode {
     exit(name, || {
         let arguments = Arguments::parse(std::env::args_os().skip(1))?;
@@ -32,8 +32,8 @@ pub(crate) fn run(name: &str, call: impl FnOnce(&Url) -> anyhow::Result<()>) -> 
 
 /// Runs `main`, prints its error once, and returns the exit code.
 ///
-/// An error of I/O that comes here as it is, is one of printing. A closed pipe is no failure: what reads the output of this
-/// program, such as `head -1`, has read enough.
+/// An I/O error without a message of ours is one of printing. A closed pipe is no failure: the program that reads the output
+/// of this one, such as `head -1`, has read enough.
 pub(crate) fn exit(name: &str, main: impl FnOnce() -> anyhow::Result<()>) -> ExitCode {
     let Err(error) = main() else {
         return ExitCode::SUCCESS;

@@ -1,27 +1,27 @@
-//! Whether a response is whole: a client that listens until the server hangs up could not tell otherwise.
+//! Checks whether a response is whole: a client that only listens until the server hangs up could not know.
 
 use httparse::{Error, Header, Status};
 
-/// The most bytes of a head. What is in a longer one is not looked at.
+/// The most bytes of a head. A longer one is not read.
 const MOST_HEAD: usize = 64 * 1024;
 
 /// The most field lines of a head.
 const MOST_FIELDS: usize = 256;
 
-/// Follows a response as it arrives, to know at the end whether anything is missing (RFC 9112 section 8).
+/// Follows a response as it arrives, to know at the end whether a part is missing (RFC 9112 section 8).
 #[derive(Debug, Default)]
 pub(crate) struct Response {
     next: Next,
-    /// What has come of the head, of the size of a chunk, or of the trailer.
+    /// The bytes received so far of the head, of the size of a chunk, or of the trailer.
     begun: Vec<u8>,
 }
 
-/// What comes next.
+/// The next part of a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum Next {
     #[default]
     Head,
-    /// The body, until so many bytes have come, of so many.
+    /// The body, of which `left` of `length` bytes are still to come.
     Body {
         left: u64,
         length: u64,
@@ -29,17 +29,17 @@ enum Next {
     /// The body, until the server closes the connection.
     Rest,
     ChunkSize,
-    /// A chunk and its line end, of which so many bytes are left.
+    /// A chunk and its line end, with the number of bytes still to come.
     Chunk(u64),
     Trailer,
     /// Nothing: the response is whole.
     Nothing,
-    /// Something that is not valid HTTP.
+    /// Bytes that are not valid HTTP.
     Else,
 }
 
 impl Response {
-    /// These bytes have come.
+    /// Follows the response through these bytes.
     pub(crate) fn follow(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             bytes = match &mut self.next {
@@ -69,7 +69,7 @@ impl Response {
         }
     }
 
-    /// What comes behind what has begun, if that is whole, and how long that is.
+    /// The part behind the one that has begun, and the length of the one that has begun, if that one is whole.
     fn parse(&self) -> httparse::Result<(Next, usize)> {
         let mut fields = [httparse::EMPTY_HEADER; MOST_FIELDS];
         match self.next {
@@ -96,8 +96,8 @@ impl Response {
         Ok(Status::Partial)
     }
 
-    /// What is missing, now that no more bytes will come; nothing, if the response is whole. `closed` says that the server
-    /// has closed the connection, as it should.
+    /// The missing part, when no more bytes will come; `None` if the response is whole. `closed` is true if the server has
+    /// closed the connection, as it should.
     pub(crate) fn missing(&self, closed: bool) -> Option<String> {
         Some(match self.next {
             Next::Nothing => return None,
@@ -112,7 +112,7 @@ impl Response {
     }
 }
 
-/// What comes behind this head (RFC 9112 section 6.3, for a GET).
+/// The part behind this head (RFC 9112 section 6.3, for a GET).
 fn body(head: &httparse::Response<'_, '_>) -> Next {
     let field = |name: &str| {
         let is_it = |field: &&Header<'_>| field.name.eq_ignore_ascii_case(name);

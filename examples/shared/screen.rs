@@ -1,11 +1,11 @@
-//! Where a client prints what a server sends.
+//! The screen, on which a client prints the response of a server.
 
 use std::io::{self, IsTerminal as _, Stdout, Write as _, stdout};
 
 /// Standard output.
 ///
 /// A file or a pipe gets every byte as it came. A terminal obeys some characters: they clear it, change its title, or type into
-/// it. So there the control characters are shown and not sent, but for line ends and tabs.
+/// it. So a terminal shows the control characters and does not obey them, except line ends and tabs.
 #[derive(Debug)]
 pub(crate) struct Screen {
     out: Stdout,
@@ -17,7 +17,7 @@ pub(crate) struct Screen {
 }
 
 impl Screen {
-    /// Standard output, on which nothing was printed yet.
+    /// Standard output, before anything was printed on it.
     pub(crate) fn new() -> Self {
         let out = stdout();
         Screen { is_terminal: out.is_terminal(), out, begun: Vec::new(), at_line_start: true }
@@ -38,7 +38,7 @@ impl Screen {
         self.out.flush()
     }
 
-    /// What a terminal shows of these bytes.
+    /// The text that a terminal shows for these bytes.
     fn readable(&mut self, bytes: &[u8]) -> String {
         self.begun.extend_from_slice(bytes);
         let bytes = std::mem::take(&mut self.begun);
@@ -62,12 +62,12 @@ impl Screen {
     }
 }
 
-/// Ends the line, so that what is printed next, such as the prompt, begins a new one.
+/// Ends the line, so that the next output, such as the prompt, begins a new one.
 impl Drop for Screen {
     fn drop(&mut self) {
         if self.is_terminal && !(self.at_line_start && self.begun.is_empty()) {
             let begun: String = self.begun.iter().map(|byte| format!("\\x{byte:02x}")).collect();
-            // If that fails, the error was told before.
+            // If this write fails, an earlier one has reported the error.
             let _ = writeln!(self.out, "{begun}");
         }
     }

@@ -1,4 +1,4 @@
-//! A URL that a client can call, and the words for a call that fails.
+//! A URL that a client can call, and the messages for a call that fails.
 
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -11,10 +11,10 @@ use super::arguments::PORT;
 /// The most bytes that a URL may have. `wasi:http` takes no more, in wasmtime and in wstd.
 const MOST: usize = 65_534;
 
-/// What is wrong with a port.
+/// The cause for an invalid port.
 const NO_PORT: &str = "its port is no number from 1 to 65535";
 
-/// What to do about a URL that cannot be called.
+/// The advice for a URL that cannot be called.
 const SUCH: &str = "give one such as http://127.0.0.1:9000/romeo.txt";
 
 /// A URL that can be called: `http://`, an address or `localhost`, perhaps a port, perhaps a path.
@@ -26,10 +26,11 @@ pub(crate) struct Url {
 }
 
 impl Url {
-    /// Reads `text` as the address bar of a browser does: `http://` may be left out, and what a URL cannot have is encoded.
+    /// Reads `text` as the address bar of a browser does: `http://` may be left out, and characters that a URL cannot have are
+    /// encoded.
     ///
     /// # Errors
-    /// It is no URL, or none that can be called here.
+    /// `text` is no URL, or none that can be called here.
     pub(crate) fn parse(text: &str) -> anyhow::Result<Self> {
         Ok(Url::read(text)?)
     }
@@ -54,14 +55,14 @@ impl Url {
         }
         let port = url.port_or_known_default().filter(|&port| port > 0).ok_or_else(|| no_url(NO_PORT))?;
         let ips = ips(url.host())?;
-        // The sandbox knows each address by one spelling.
+        // The sandbox knows each address in one spelling.
         let host = match ips[..] {
             [IpAddr::V4(ip)] => ip.to_string(),
             [IpAddr::V6(ip)] => format!("[{ip}]"),
             _ => "localhost".into(),
         };
         url.set_host(Some(&host)).map_err(|error| no_url(&error.to_string()))?;
-        // What stands behind a # is for the reader, and is not sent.
+        // The text behind a # is for the browser, and is not sent.
         url.set_fragment(None);
         if url.as_str().len() > MOST {
             let cause = format!("a URL may have {MOST} bytes, and this one has more");
@@ -70,17 +71,17 @@ impl Url {
         Ok(Url { url, addresses: ips.into_iter().map(|ip| SocketAddr::new(ip, port)).collect() })
     }
 
-    /// All of it, encoded.
+    /// The whole URL, encoded.
     pub(crate) fn text(&self) -> &str {
         self.url.as_str()
     }
 
-    /// The address, or `localhost`.
+    /// The host: an address, or `localhost`.
     pub(crate) fn host(&self) -> &str {
         self.url.host_str().unwrap_or_default()
     }
 
-    /// What is wanted there: the path, and what follows a question mark.
+    /// The path, and the query behind a question mark.
     pub(crate) fn path(&self) -> &str {
         &self.url[Position::BeforePath..Position::AfterQuery]
     }
@@ -94,7 +95,7 @@ impl Url {
         self.addresses[0].port()
     }
 
-    /// What to do when nothing listens on a port of this machine.
+    /// The advice if nothing listens on a port of this machine.
     fn start(&self) -> String {
         let start = "start the server first, in another terminal: runner/serve";
         let address = self.addresses[0];
@@ -110,7 +111,7 @@ impl Url {
         }
     }
 
-    /// The words for a connection that could not be made.
+    /// The failure for a connection that could not be made.
     pub(crate) fn no_connection(&self, error: &io::Error) -> Failure {
         use ErrorKind::{
             AddrNotAvailable, ConnectionRefused, HostUnreachable, NetworkUnreachable, PermissionDenied, TimedOut,
@@ -140,7 +141,7 @@ impl Url {
                 format!("{place} cannot be reached from here"),
                 "check the address, and whether this machine is connected to the network of that one",
             ),
-            // Some hosts say more than a line.
+            // Some hosts report more than a line.
             _ => Failure::new(
                 format!("the call to {place} failed: {}", error.to_string().lines().next().unwrap_or_default()),
                 "check the address, and what its server has printed",
@@ -148,13 +149,13 @@ impl Url {
         }
     }
 
-    /// What to say of a response that has come, with this status, such as 404 and `404 Not Found`, and this field `Location`:
-    /// nothing, if it has the page that was asked for.
+    /// Checks that a response with this status, such as 404 and `404 Not Found`, and this field `Location` has the page that was
+    /// requested.
     ///
     /// # Errors
-    /// It has another one.
+    /// The response has another page, such as an error or a redirect.
     pub(crate) fn judge(&self, code: u16, status: &str, location: Option<&str>) -> Result<(), Failure> {
-        // Where it leads may be said in short, such as `/there` (RFC 9110 section 10.2.2).
+        // The location may be relative, such as `/there` (RFC 9110 section 10.2.2).
         let location = location.and_then(|location| self.url.join(location).ok());
         match (code, location) {
             (200..=299, _) => Ok(()),
@@ -169,7 +170,7 @@ impl Url {
         }
     }
 
-    /// The words for a response that is not whole. `what` says what is missing, or nothing when that is not known.
+    /// The failure for a response that is not whole. `what` names the missing part, and is empty if that is not known.
     pub(crate) fn not_whole(&self, what: &str) -> Failure {
         let colon = if what.is_empty() { "" } else { ": " };
         Failure::new(
@@ -179,7 +180,7 @@ impl Url {
     }
 }
 
-/// `text` with the scheme that it has, or else with `http://`. In `localhost:9000` there is none before the colon.
+/// `text` with its scheme, or else with `http://`. In `localhost:9000` the word before the colon is no scheme.
 fn with_scheme(text: &str) -> String {
     let text = text.trim();
     let begins_with = |scheme: &str| text.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme));
@@ -194,7 +195,7 @@ fn with_scheme(text: &str) -> String {
     }
 }
 
-/// The addresses that `host` is. `localhost` is this machine by definition, so no name has to be looked up (RFC 6761
+/// The addresses of `host`. `localhost` is this machine by definition, so no name has to be looked up (RFC 6761
 /// section 6.3).
 fn ips(host: Option<Host<&str>>) -> Result<Vec<IpAddr>, Failure> {
     Ok(match host {
@@ -211,10 +212,10 @@ fn ips(host: Option<Host<&str>>) -> Result<Vec<IpAddr>, Failure> {
     })
 }
 
-/// The address of one machine that `ip` is, or stands for.
+/// The address of one machine that `ip` stands for.
 fn machine(ip: IpAddr) -> Result<IpAddr, Failure> {
     match ip.to_canonical() {
-        // A server that listens on all addresses of this machine prints these.
+        // A server that listens on all addresses of this machine prints this address, or the next one.
         ip if ip == Ipv4Addr::UNSPECIFIED => Ok(Ipv4Addr::LOCALHOST.into()),
         ip if ip == Ipv6Addr::UNSPECIFIED => Ok(Ipv6Addr::LOCALHOST.into()),
         ip if ip.is_multicast() || ip == Ipv4Addr::BROADCAST => Err(Failure::usage(

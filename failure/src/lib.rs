@@ -1,5 +1,5 @@
-//! How every program here says what went wrong: one line of cause, one line of advice, an exit code. And what several of them say
-//! in the same words: what the value of an option must be ([`option`]), and where a server listens ([`place`]).
+//! The errors of every program here: one line of cause, one line of advice, an exit code. And the words that several programs
+//! share: about the value of an option ([`option`]), and about the address of a server ([`place`]).
 //!
 //! A [`Failure`] travels to `main` inside an [`anyhow::Error`], and `main` prints its [`report`] once. Text from outside, such
 //! as the name of a file, goes into a message as it is: whatever prints a message [escapes](escape) it there.
@@ -34,30 +34,29 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// Something went wrong: what, and what to do about it, in one line each. The exit code is 1.
+    /// A failure with a cause and an advice, in one line each. The exit code is 1.
     pub fn new(cause: impl Into<String>, advice: impl Into<String>) -> Self {
         Failure { cause: cause.into(), advice: advice.into(), details: String::new(), code: 1 }
     }
 
-    /// The failure, with lines to be printed below its advice: more than the reader has to know, such as where in the code it
-    /// happened.
+    /// The failure, with lines to be printed below its advice: details that few readers need, such as the place in the code.
     pub fn with_details(self, details: impl Into<String>) -> Self {
         Failure { details: details.into(), ..self }
     }
 
-    /// The command line has a mistake. The exit code is 2. `advice` may be empty: then the cause is all that is printed.
+    /// A mistake in the command line. The exit code is 2. `advice` may be empty: then only the cause is printed.
     pub fn usage(cause: impl Into<String>, advice: impl Into<String>) -> Self {
         Failure { code: 2, ..Failure::new(cause, advice) }
     }
 
-    /// The command line has a mistake, and what `--help` prints says how it is right. The exit code is 2.
+    /// A mistake in the command line that `--help` explains. The exit code is 2.
     pub fn see_help(cause: impl fmt::Display) -> Self {
         Failure::usage(format!("{cause}; see --help"), "")
     }
 }
 
-/// A mistake in the command line, in the words of lexopt; but an error of [`option`] names the option itself, and the value comes
-/// behind it; and so it is with a value of an option that takes none.
+/// A mistake in the command line, in the words of lexopt, with two exceptions: an error of [`option`], and a value of an option
+/// that takes none. These name the option first, and then the value.
 impl From<lexopt::Error> for Failure {
     fn from(error: lexopt::Error) -> Self {
         Failure::see_help(match error {
@@ -74,7 +73,7 @@ impl fmt::Display for Failure {
     }
 }
 
-/// As [`fmt::Display`]: what is derived is larger than the rest of this crate.
+/// As [`fmt::Display`]: a derived implementation is larger than the rest of this crate.
 impl fmt::Debug for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
@@ -83,7 +82,7 @@ impl fmt::Debug for Failure {
 
 impl Error for Failure {}
 
-/// What `main` does about an error; see [`report`].
+/// The text and the exit code with which `main` ends after an error; see [`report`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
     /// The lines for standard error.
@@ -92,7 +91,7 @@ pub struct Report {
     pub code: u8,
 }
 
-/// The last words of `program`: the causes of `error` in one line, the advice and the details of the [`Failure`] in it, and the
+/// The report of `program`: the causes of `error` in one line, the advice and the details of the [`Failure`] in it, and the
 /// exit code.
 pub fn report(program: &str, error: &anyhow::Error) -> Report {
     let cause = format!("{error:#}");
@@ -113,8 +112,8 @@ pub fn lines(label: &str, cause: &str, advice: &str) -> String {
     text
 }
 
-/// `text` without what a terminal would obey: control characters, line ends among them, and characters that change the
-/// direction of text, are written as Rust writes them (`\n`, `\u{1b}`). Everything else stays, quotes and backslashes too.
+/// Escapes the characters of `text` that a terminal would obey: control characters, line ends among them, and characters that
+/// change the direction of text, are written as Rust writes them (`\n`, `\u{1b}`). All others stay, quotes and backslashes too.
 pub fn escape(text: &str) -> String {
     const PLAIN: [char; 3] = ['"', '\'', '\\'];
     let mut escaped = String::with_capacity(text.len());

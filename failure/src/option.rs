@@ -1,13 +1,13 @@
-//! What the value of an option must be: each function here reads one, for [`parse`]. Its error names the option and what the
-//! option takes; a [`Failure`](super::Failure) made of that says what was given, too.
+//! Values of options: each function here reads one, for [`parse`]. Its error names the option and the values that the option
+//! takes; a [`Failure`](super::Failure) made of the error also names the given value.
 
 use std::ffi::OsStr;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-/// Reads `value` with one of the functions here, as [`lexopt::ValueExt::parse_with`] does. But `read` also refuses a value that is
-/// not Unicode, so the error names the option then, too: nothing that an option takes contains a replacement character.
+/// Reads `value` with one of the functions here, as [`lexopt::ValueExt::parse_with`] does. But `read` also refuses a value that
+/// is not Unicode, so the error names the option then, too: no option takes a value with a replacement character.
 ///
 /// # Errors
 /// The error of `read`, with the value.

@@ -1,15 +1,15 @@
-//! Where a server listens, in words for a person: the URL to open, and the options that move the server elsewhere.
+//! The address of a server, in words for a person: the URL to open, and the options that give the server another address.
 //!
-//! A server `by_port` was given a port only (`--port`, or nothing at all), and is called localhost. Any other server was given the
-//! whole address (`--listen`).
+//! A server `by_port` has the host `localhost` in its URL: its options give a port only (`--port`), or nothing. The options of
+//! any other server give the whole address (`--listen`).
 
 use std::net::SocketAddr;
 
-/// Advice where a port belongs to the administrator.
+/// Advice for a port that belongs to the administrator.
 pub const PRIVILEGED: &str = "ports below 1024 belong to the administrator; take another one, such as --port 8080";
 
-/// What a browser on this machine can open, of a server that listens at `address`: `http://localhost:9000` also where that is every
-/// address of the machine (`0.0.0.0` or `[::]`), which no client can call.
+/// The URL, for a browser on this machine, of a server that listens at `address`. It is `http://localhost:9000` also if
+/// `address` is every address of the machine (`0.0.0.0` or `[::]`), to which no client can connect.
 pub fn url(address: SocketAddr, by_port: bool) -> String {
     match by_port || address.ip().is_unspecified() {
         true => format!("http://localhost:{}", address.port()),
@@ -18,7 +18,7 @@ pub fn url(address: SocketAddr, by_port: bool) -> String {
     }
 }
 
-/// The option that moves a server from `address`, where it cannot listen, to the next port; from the last port, to any that is free.
+/// The option that moves a server from `address`, at which it cannot listen, to the next port; from the last port, to a free one.
 pub fn another_port(mut address: SocketAddr, by_port: bool) -> String {
     address.set_port(address.port().checked_add(1).unwrap_or(0));
     match by_port {
@@ -27,7 +27,7 @@ pub fn another_port(mut address: SocketAddr, by_port: bool) -> String {
     }
 }
 
-/// What to do when this machine has no such address.
+/// Advice if this machine does not have the address.
 pub fn another_address(by_port: bool) -> &'static str {
     match by_port {
         true => "give an address of this machine with --listen; 0.0.0.0 stands for all of them",

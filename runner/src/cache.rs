@@ -1,7 +1,7 @@
-//! Compiled code, kept for the next start. Wasmtime keeps it, by what it was compiled from and by its own version; but wasmtime
-//! trusts the files that it finds. Compiled code is as good as a program: wasmtime would run code that another user has put there,
-//! or that a disk has damaged. So each component has a folder of its own, which no other user may write to, and beside the files of
-//! wasmtime stands a sum (SHA-256) over all of them. Code that does not fit its sum is compiled anew.
+//! A cache of compiled code, for the next start. Wasmtime stores the code, keyed by the component and by its own version, but
+//! trusts the files that it finds. Compiled code is as good as a program: wasmtime would run code that another user has put
+//! there, or that a disk has damaged. So each component has a folder of its own, which no other user may write to, with a
+//! checksum (SHA-256) over all files of wasmtime. Code that does not match its checksum is compiled again.
 
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder};
@@ -16,10 +16,10 @@ use wasmtime::{Cache, CacheConfig};
 use crate::limits::MIB;
 use crate::system::cause_of;
 
-/// How many components have their code kept: those that were compiled last.
+/// The most components in the cache: those that were compiled last.
 const MOST_KEPT: usize = 32;
 
-/// The file with the sum, and beside it the folder of wasmtime, which removes what it does not know from there.
+/// The file with the checksum, and beside it the folder of wasmtime, which removes files that it does not know from its folder.
 const SUM: &str = "sum.sha256";
 const CODE: &str = "code";
 
@@ -30,10 +30,10 @@ pub(crate) struct CodeCache {
 }
 
 impl CodeCache {
-    /// Looks for the code of the component that has these bytes, and throws away what is not to be trusted.
+    /// Finds the code of the component that has these bytes, and removes code that cannot be trusted.
     ///
     /// # Errors
-    /// Why nothing can be kept, or what is there cannot be used.
+    /// The folder cannot be made, belongs to another user, or has damaged code that cannot be removed; or wasmtime refuses it.
     pub(crate) fn find(component: &[u8]) -> anyhow::Result<Self> {
         let all = place(|name| std::env::var_os(name))?;
         own_folder(&all)?;
@@ -46,7 +46,7 @@ impl CodeCache {
         }
         let mut config = CacheConfig::new();
         config.with_directory(folder.join(CODE));
-        // Wasmtime would pack often used code tighter later on, and the sum would not fit any more.
+        // Otherwise wasmtime compresses often used code again later, and the checksum no longer matches.
         config.with_optimized_compression_usage_counter_threshold(u64::MAX);
         let cache = Cache::new(config).map_err(|error| match cause_of(&error) {
             Some(error) => anyhow::Error::from(error),
@@ -55,16 +55,16 @@ impl CodeCache {
         Ok(CodeCache { folder, cache })
     }
 
-    /// For wasmtime to look into, and to put new code into.
+    /// The cache of wasmtime, in which it looks for code and stores new code.
     pub(crate) fn cache(&self) -> Cache {
         self.cache.clone()
     }
 
-    /// The component has been compiled, or its code was found. What is new is summed up; without a sum it will be compiled
-    /// the next time, too.
+    /// Writes the checksum of new code, once the component is compiled. Code without a checksum is compiled again at the
+    /// next start.
     ///
     /// # Errors
-    /// Why what is new is not kept.
+    /// The new code, or its checksum, cannot be written.
     pub(crate) fn seal(&self) -> anyhow::Result<()> {
         if self.cache.cache_hits() > 0 {
             return Ok(());
@@ -73,7 +73,7 @@ impl CodeCache {
         let sealed = self.sum_of_the_new().and_then(|sum| fs::write(&new, sum));
         let sealed = sealed.and_then(|()| fs::rename(&new, self.folder.join(SUM)));
         if sealed.is_err() {
-            // What is half written is of no use. Whether it can be removed changes nothing.
+            // Half-written code is of no use. If it cannot be removed, it stays.
             let _ = fs::remove_file(&new);
             let _ = remove(&self.folder.join(CODE));
         }
@@ -83,7 +83,8 @@ impl CodeCache {
         sealed.with_context(|| self.folder.display().to_string())
     }
 
-    /// The sum over what wasmtime has written. If wasmtime could not write, it does not say why; another file of this size does.
+    /// The checksum of the code that wasmtime has written. If wasmtime could not write, it does not report why: writing a file of
+    /// 1 MiB does.
     fn sum_of_the_new(&self) -> io::Result<String> {
         if self.cache.cache_misses() == 0 {
             let code = self.folder.join(CODE);
@@ -94,10 +95,10 @@ impl CodeCache {
     }
 }
 
-/// The variable that names a folder of the user, and where caches are in that folder.
+/// The variable that names a folder of the user, and the folder for caches in it.
 const USERS: (&str, &str) = if cfg!(windows) { ("LOCALAPPDATA", "") } else { ("HOME", ".cache") };
 
-/// Where the folders of all components are, by the variables of the environment.
+/// The folder that has the folders of all components, by the variables of the environment.
 fn place(variable: impl Fn(&str) -> Option<OsString>) -> anyhow::Result<PathBuf> {
     let folder = |name| variable(name).map(PathBuf::from).filter(|folder| folder.is_absolute());
     let (name, caches) = USERS;
@@ -106,8 +107,8 @@ fn place(variable: impl Fn(&str) -> Option<OsString>) -> anyhow::Result<PathBuf>
     Ok(caches.join("hello-runner"))
 }
 
-/// Makes the folder, if it is not there, and makes sure that no other user can write to it. Every user may use a folder of root: a
-/// container has its code like that.
+/// Makes the folder, if it does not exist, and checks that no other user can write to it. Every user may use a folder of root:
+/// a container image brings its code in one.
 fn own_folder(folder: &Path) -> anyhow::Result<()> {
     let name = || folder.display().to_string();
     let mut builder = DirBuilder::new();
@@ -130,20 +131,20 @@ fn is_ours(found: &fs::Metadata) -> bool {
     [rustix::process::geteuid().as_raw(), ROOT].contains(&found.uid()) && found.mode() & OTHERS_WRITE == 0
 }
 
-/// Elsewhere the folder of a user is that user's.
+/// Whether the folder is ours: always outside of Unix, where others cannot write to the folder of a user.
 #[cfg(not(unix))]
 fn is_ours(_found: &fs::Metadata) -> bool {
     true
 }
 
-/// The sum over all code in `folder`, with the names of its files.
+/// The checksum of all code in `folder`, with the names of its files.
 fn sum(folder: &Path) -> io::Result<String> {
     let mut files = Vec::new();
     list(&folder.join(CODE), &mut files)?;
     files.sort();
     let mut sum = Sha256::new();
     for file in files {
-        // A pipe would keep this from ever coming to an end.
+        // Reading a pipe might never end.
         if !fs::symlink_metadata(&file)?.is_file() {
             return Err(io::ErrorKind::InvalidData.into());
         }
@@ -155,7 +156,7 @@ fn sum(folder: &Path) -> io::Result<String> {
     Ok(text(&sum.finalize()))
 }
 
-/// Adds the code below `folder` to `files`. What has an ending (`.stats`) is about the code, and may change at any time.
+/// Adds the code below `folder` to `files`. Files with an extension (`.stats`) are about the code, and may change at any time.
 fn list(folder: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let (path, kind) = entry.and_then(|entry| Ok((entry.path(), entry.file_type()?)))?;
@@ -168,7 +169,7 @@ fn list(folder: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
     Ok(())
 }
 
-/// Removes a folder with all that is in it, if it is there.
+/// Removes a folder and its contents, if it exists.
 fn remove(folder: &Path) -> io::Result<()> {
     match fs::remove_dir_all(folder) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -176,8 +177,8 @@ fn remove(folder: &Path) -> io::Result<()> {
     }
 }
 
-/// Removes the code of those components that were compiled longest ago, if there are too many. What cannot be removed
-/// stays.
+/// Removes the code of the components that were compiled longest ago, if there are more than [`MOST_KEPT`]. Folders
+/// that cannot be removed stay.
 fn forget_the_oldest(all: &Path) {
     let Ok(folders) = fs::read_dir(all) else { return };
     let age = |folder: &Path| fs::metadata(folder.join(SUM)).and_then(|sum| sum.modified());

@@ -1,5 +1,4 @@
-//! A component on its way from a file to code: read, compiled (or found where an earlier start has kept it), and asked what it
-//! imports.
+//! Loads a component: reads its file, compiles it (or takes its code from the cache), and lists its imports.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read as _};
@@ -15,7 +14,7 @@ use crate::options::Options;
 use crate::stdio::{NAME, Output};
 use crate::system;
 
-/// The packages and interfaces of WASI 0.2 that there is an answer for; what of them is allowed is another question.
+/// The packages and interfaces of WASI 0.2 that a component may import. The grants decide which of their functions succeed.
 const OFFERED: [&str; 8] = [
     "wasi:cli/",
     "wasi:clocks/",
@@ -27,20 +26,20 @@ const OFFERED: [&str; 8] = [
     "wasi:sockets/",
 ];
 
-/// What a component exports that answers requests: in WASI 0.2, and in 0.3.
+/// The exports of a component that handles requests, in WASI 0.2 and in 0.3.
 const HANDLERS: [&str; 2] = ["wasi:http/incoming-handler@", "wasi:http/handler@"];
 
 /// Advice where a component needs something that the sandbox does not offer.
 pub(crate) const OFFER: &str =
     "it has WASI 0.2: cli, clocks, io, random, sockets, http to send requests (and filesystem, without files)";
 
-/// The most bytes of a component: what is named by mistake may be a disk, or have no end.
+/// The most bytes of a component: a file that is named by mistake may be a disk, or have no end.
 const MOST_BYTES: usize = 256 * MIB;
 
-/// Advice where the mistake is in this program.
+/// Advice for a bug in this program.
 pub(crate) const BUG: &str = "this is a mistake in hello-runner: please report it";
 
-/// Reads the component of `options`, and compiles it, unless its code is there from an earlier time.
+/// Reads the component of `options`, and compiles it, unless the cache has its code.
 pub(crate) fn load(options: &Options, stderr: &Output) -> anyhow::Result<(Engine, Component)> {
     let path = &options.component;
     let bytes = read(path)?;
@@ -53,7 +52,7 @@ pub(crate) fn load(options: &Options, stderr: &Output) -> anyhow::Result<(Engine
     Ok((engine, component))
 }
 
-/// Says why compiled code cannot be kept, and what helps.
+/// Prints why compiled code cannot be cached, and what helps.
 fn say_not_kept(problem: &anyhow::Error, stderr: &Output) {
     let limit = problem.root_cause().downcast_ref().and_then(system::behind);
     let advice = match limit {
@@ -72,7 +71,7 @@ fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     let unreadable = |error| system::could_not(&format!("cannot read {}", path.display()), &error, give);
     let mut file = File::open(path).map_err(unreadable)?;
     let mut bytes = Vec::new();
-    // The preamble: magic number, version, layer (0 a module, 1 a component). What has another one is not read further.
+    // The preamble: magic number, version, layer (0 a module, 1 a component). A file with another preamble is not read further.
     file.by_ref().take(8).read_to_end(&mut bytes).map_err(unreadable)?;
     match bytes[..] {
         [0, b'a', b's', b'm', _, _, 1, 0] => {}
@@ -94,25 +93,25 @@ fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     Ok(bytes)
 }
 
-/// The engine, which keeps what it compiles in `kept`, if there is a place.
+/// The engine of wasmtime, which stores compiled code in `cache`, if there is one.
 fn engine(options: &Options, cache: Option<&CodeCache>) -> Result<Engine, Failure> {
     let mut config = Config::new();
     if options.verbose {
         config.wasm_backtrace_details(WasmBacktraceDetails::Enable);
-        // Code that never pauses can then be ended where it is, which costs 5 % of the speed; see `watch.rs`.
+        // The sandbox can then stop code that never pauses, which costs 5 % of the speed; see `watch.rs`.
         config.epoch_interruption(true);
     }
-    // What WASI 0.3 would need costs WASI 0.2 some speed.
+    // Concurrency is for WASI 0.3 only, and makes WASI 0.2 slower.
     config.concurrency_support(false);
     // WASI 0.2 has 32-bit addresses.
     config.wasm_memory64(false);
-    // There will be one instance only, so nothing is gained by a file of what its memory begins with; and files may be limited.
+    // There is only one instance, so a file with its initial memory would gain nothing; and files may be limited.
     config.memory_init_cow(false);
     config.cache(cache.map(CodeCache::cache));
     Engine::new(&config).map_err(|error| Failure::new(format!("this machine cannot run WebAssembly: {error:#}"), BUG))
 }
 
-/// Compiles a component, whose file has this path.
+/// Compiles the component with the file at `path`.
 fn compile(engine: &Engine, path: &Path, bytes: &[u8]) -> Result<Component, Failure> {
     Component::new(engine, bytes).map_err(|error| match system::cause_of(&error) {
         Some(error) if error.kind() != ErrorKind::PermissionDenied => system::refused(&error),
@@ -127,19 +126,19 @@ fn compile(engine: &Engine, path: &Path, bytes: &[u8]) -> Result<Component, Fail
     })
 }
 
-/// What of the sandbox some components import, and others do not.
+/// The imports that only some components have.
 pub(crate) struct OptionalImports {
-    /// To draw random numbers.
+    /// Random numbers.
     pub(crate) random: bool,
-    /// To send requests by `wasi:http`.
+    /// Requests over `wasi:http`.
     pub(crate) requests: bool,
 }
 
 impl OptionalImports {
-    /// What `component` imports.
+    /// Lists the optional imports of `component`.
     ///
     /// # Errors
-    /// The sandbox has nothing of the name of an import, or the component is for another kind of host.
+    /// The sandbox does not have an import, or the component is for another kind of host.
     pub(crate) fn of(engine: &Engine, component: &Component, name: &str) -> Result<Self, Failure> {
         let contract = component.component_type();
         if contract.exports(engine).any(|(export, _)| HANDLERS.iter().any(|handler| export.starts_with(handler))) {
@@ -158,7 +157,7 @@ impl OptionalImports {
     }
 }
 
-/// Whether the sandbox has something of this name.
+/// Whether the sandbox offers this import.
 fn is_offered(import: &str) -> bool {
     OFFERED.iter().any(|package| import.starts_with(package)) && !import.contains("@0.3")
 }

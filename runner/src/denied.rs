@@ -1,5 +1,5 @@
-//! Doors that are closed for every component: files (see `files.rs`), UDP, names. Wasmtime keeps them closed by itself, without a word;
-//! these versions of them say so.
+//! The interfaces that are denied to every component: files (see `files.rs`), UDP, names. Wasmtime denies them without a message;
+//! these versions report each use.
 
 use wasmtime::component::{HasData, Linker, Resource};
 use wasmtime::{Result, error::Context as _};
@@ -11,14 +11,14 @@ use wasmtime_wasi::p2::{DynPollable, SocketError, SocketResult, UdpSocket};
 
 use crate::grants::{Guard, Refusal};
 
-/// The interfaces that grant nothing; each use is reported to the guard.
+/// The denied interfaces, which report each use to the guard.
 pub(crate) struct Denied<'g>(pub(crate) &'g Guard);
 
 impl HasData for Denied<'static> {
     type Data<'g> = Denied<'g>;
 }
 
-/// Puts these interfaces in the place of wasmtime's.
+/// Replaces the interfaces of wasmtime by the denied ones.
 pub(crate) fn add_to_linker<T: Send + AsRef<Guard> + 'static>(linker: &mut Linker<T>) -> Result<()> {
     fn denied<T: AsRef<Guard>>(state: &mut T) -> Denied<'_> {
         Denied((*state).as_ref())
@@ -65,7 +65,7 @@ impl ip_name_lookup::HostResolveAddressStream for Denied<'_> {
     }
 }
 
-/// The interfaces above use this: how an error becomes a code. Networks themselves are wasmtime's.
+/// The conversion of an error to a code, for the interfaces above. Wasmtime implements networks themselves.
 impl network::Host for Denied<'_> {
     fn convert_error_code(&mut self, error: SocketError) -> Result<ErrorCode> {
         error.downcast()

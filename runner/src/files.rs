@@ -1,8 +1,8 @@
 //! The one folder that a component finds: the sandbox refuses and reports every use of it.
 //!
-//! No folder at all would be as safe, but then the sandbox could not report that a component opens a file: the C library of a component
-//! looks for its folders whenever a socket is made, and without one it refuses by itself, without a call to the host.
-//! Here is no file system behind the folder: it is a number that stands for nothing.
+//! No folder at all would be as safe, but then the sandbox could not report that a component opens a file: the C library of a
+//! component looks for its folders whenever a socket is made, and without a folder it refuses by itself, without a call to the
+//! host. The folder has no file system behind it: its handle is a number that stands for nothing.
 
 use wasmtime::component::Resource;
 use wasmtime::{Error, Result};
@@ -17,7 +17,7 @@ use types::{
     ErrorCode, Filesize, MetadataHashValue, NewTimestamp, OpenFlags, PathFlags,
 };
 
-/// A handle of the component to the folder, or to something in it, of which there is nothing.
+/// A handle of the component to the folder, which has nothing in it.
 type Folder = Resource<Descriptor>;
 
 impl preopens::Host for Denied<'_> {
@@ -27,7 +27,7 @@ impl preopens::Host for Denied<'_> {
 }
 
 impl Denied<'_> {
-    /// The answer to everything that would touch `path`.
+    /// Refuses and reports a use of `path`.
     fn path<T>(&self, path: &str) -> FsResult<T> {
         self.0.refuse(Refusal::file(path));
         Err(ErrorCode::Access.into())
@@ -44,8 +44,8 @@ impl types::Host for Denied<'_> {
     }
 }
 
-/// Functions of a descriptor that are refused, as a table: `name(types of the arguments) -> type of the result`. Where the path is
-/// among the arguments it stands between them as `path`, and is told; elsewhere `/` is.
+/// Functions of a descriptor that are refused, as a table: `name(types of the arguments) -> type of the result`. An argument
+/// `path` is the path that the sandbox reports; without one, it reports `/`.
 macro_rules! refused {
     ($($name:ident($($before:ty),*; path $(, $after:ty)*) -> $result:ty;)*) => {$(
         async fn $name(&mut self, $(_: $before,)* path: String $(, _: $after)*) -> FsResult<$result> {
@@ -99,17 +99,17 @@ impl types::HostDescriptor for Denied<'_> {
         self.path("/")
     }
 
-    /// What it is, is no secret: a component asks before it opens anything.
+    /// The type is not refused: a component asks for it before it opens anything.
     async fn get_type(&mut self, _: Folder) -> FsResult<DescriptorType> {
         Ok(DescriptorType::Directory)
     }
 
-    /// Not even to be read.
+    /// No flags: the folder cannot even be read.
     async fn get_flags(&mut self, _: Folder) -> FsResult<DescriptorFlags> {
         Ok(DescriptorFlags::empty())
     }
 
-    /// There is only one.
+    /// Always true: there is only one folder.
     async fn is_same_object(&mut self, _: Folder, _: Folder) -> Result<bool> {
         Ok(true)
     }

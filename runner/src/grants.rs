@@ -1,5 +1,5 @@
-//! What the component is allowed, and what happens when it tries something else: it is refused, and the refusal is told
-//! once, with the option that would have allowed it.
+//! The grants of a component, and the refusal of everything else. The sandbox reports each refusal once, with the option
+//! that would have allowed it.
 
 use std::collections::HashSet;
 use std::fmt::Display;
@@ -10,10 +10,10 @@ use wasmtime_wasi::sockets::SocketAddrUse;
 
 use crate::stdio::{NAME, Output};
 
-/// How many refusals are told: a component that tries every port of a network does not fill the disk.
+/// The most refusals that the sandbox reports: a component that tries every port of a network must not fill the disk.
 const MOST_REFUSALS: usize = 100;
 
-/// Where the component may listen, and call. Nothing follows from a grant but itself.
+/// The addresses on which the component may listen, and to which it may connect. No grant implies another.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Grants {
     /// Port 0 is any port of that address.
@@ -22,7 +22,7 @@ pub(crate) struct Grants {
 }
 
 impl Grants {
-    /// Whether the component may use `address` so; if not, what it may not do and the option that would allow it.
+    /// Whether the component may use `address` like this; if not, the refusal, with the option that would allow it.
     fn check(&self, address: SocketAddr, usage: SocketAddrUse) -> Result<(), Refusal> {
         let listen = || {
             let granted = |grant: &SocketAddr| {
@@ -35,10 +35,10 @@ impl Grants {
         };
         match usage {
             // The system binds a socket that connects without a bind to any address and port. Without a grant to connect,
-            // or to listen there, the component cannot use it.
+            // or to listen there, the component cannot use such a socket.
             SocketAddrUse::TcpBind if address.ip().is_unspecified() && address.port() == 0 => Ok(()),
             SocketAddrUse::TcpBind | SocketAddrUse::TcpListen => listen(),
-            // Connections to an address that was granted.
+            // Connections to a listener whose address was granted.
             SocketAddrUse::TcpAccept => Ok(()),
             SocketAddrUse::TcpConnect => {
                 let granted = |grant: &SocketAddr| is_same_place(grant, &address) && grant.port() == address.port();
@@ -51,7 +51,7 @@ impl Grants {
         }
     }
 
-    /// Where a browser on another machine finds the server, if it is granted every address of this one.
+    /// The URLs of the server for a browser on another machine, if the grants have every address of this one.
     pub(crate) fn urls(&self) -> Vec<String> {
         match self.listen.iter().any(|address| address.ip().is_unspecified()) {
             true => urls(&self.listen, &own_addresses()),
@@ -59,7 +59,7 @@ impl Grants {
         }
     }
 
-    /// What is granted, as parts of a sentence: `listen on 127.0.0.1:9000 and [::1]:9000`.
+    /// The grants as parts of a sentence: `listen on 127.0.0.1:9000 and [::1]:9000`.
     pub(crate) fn words(&self) -> Vec<String> {
         let places = [("listen on", &self.listen), ("connect to", &self.connect)];
         let places = places.into_iter().filter(|(_, addresses)| !addresses.is_empty());
@@ -67,8 +67,8 @@ impl Grants {
     }
 }
 
-/// Whether both are the same address, whatever their ports are. The scope says in which of the networks of this machine
-/// `fe80::1` is; the label of a flow (RFC 6437) says nothing about where it goes.
+/// Whether both are the same address, whatever their ports are. The scope of an address such as `fe80::1` is its network
+/// on this machine; the label of a flow (RFC 6437) is ignored, because it says nothing about the destination.
 fn is_same_place(one: &SocketAddr, other: &SocketAddr) -> bool {
     let scope = |address: &SocketAddr| match address {
         SocketAddr::V4(_) => 0,
@@ -77,15 +77,15 @@ fn is_same_place(one: &SocketAddr, other: &SocketAddr) -> bool {
     one.ip() == other.ip() && scope(one) == scope(other)
 }
 
-/// Whether a grant of this address could ever be used: WASI has no IPv4 address that is written as one of IPv6, and no
-/// component can connect to a group, or to no address. (A server that is to listen for a group says itself what is wrong with that.)
+/// Whether a component could ever use a grant of this address: WASI has no IPv4 address that is written as one of IPv6, and no
+/// component can connect to a group, or to no address. (A server that is to listen for a group reports that error itself.)
 pub(crate) fn can_be_used(ip: IpAddr, option: &str) -> bool {
     let is_mapped = matches!(ip, IpAddr::V6(ip) if ip.to_ipv4_mapped().is_some());
     !is_mapped && !(option == "--allow-connect" && (ip.is_multicast() || ip.is_unspecified()))
 }
 
-/// Whether `address` is of the kind that each network of this machine has anew (`fe80::1`, RFC 4291 section 2.5.6), and does not
-/// say which network it is in.
+/// Whether `address` is link-local, so that each network of this machine may have it (`fe80::1`, RFC 4291 section 2.5.6), and
+/// does not name its network.
 pub(crate) fn lacks_scope(address: &SocketAddr) -> bool {
     matches!(address, SocketAddr::V6(address) if address.ip().is_unicast_link_local() && address.scope_id() == 0)
 }
@@ -94,8 +94,8 @@ pub(crate) fn lacks_scope(address: &SocketAddr) -> bool {
 pub(crate) const NAME_SCOPE: &str =
     "an address that begins with fe80 needs the number of its network interface, such as [fe80::1%2]:9000";
 
-/// Where a browser on another machine finds a server that may listen at `granted`, on a machine with the addresses `own`: nothing
-/// unless it is granted every address of the machine.
+/// The URLs, for a browser on another machine, of a server that may listen at `granted`, on a machine with the addresses `own`:
+/// none unless the server is granted every address of the machine.
 fn urls(granted: &[SocketAddr], own: &[IpAddr]) -> Vec<String> {
     let everywhere = granted.iter().filter(|address| address.ip().is_unspecified() && address.port() != 0);
     let urls = everywhere.flat_map(|granted| {
@@ -105,7 +105,7 @@ fn urls(granted: &[SocketAddr], own: &[IpAddr]) -> Vec<String> {
     urls.collect()
 }
 
-/// The addresses by which other machines know this one. None, if the system does not tell.
+/// The addresses of this machine for other machines. Empty if the system does not list them.
 fn own_addresses() -> Vec<IpAddr> {
     let interfaces = if_addrs::get_if_addrs().unwrap_or_default();
     let others = interfaces
@@ -114,7 +114,7 @@ fn own_addresses() -> Vec<IpAddr> {
     others.map(if_addrs::Interface::ip).collect()
 }
 
-/// `a`, `a and b`, `a, b, and c`.
+/// Joins words: `a`, `a and b`, `a, b, and c`.
 pub(crate) fn join(items: &[impl Display]) -> String {
     let mut text = String::new();
     for (index, item) in items.iter().enumerate() {
@@ -129,16 +129,16 @@ pub(crate) fn join(items: &[impl Display]) -> String {
     text
 }
 
-/// Something that the component may not do.
+/// An action that the component may not do.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Refusal {
-    /// What it tried, behind "it may not".
+    /// The action, as words behind "it may not".
     tried: String,
-    /// What would help.
+    /// The option that would allow the action, if there is one.
     advice: String,
 }
 
-/// The advice where nothing helps.
+/// The advice if no option helps.
 const NO_OPTION: &str = "there is no option that would allow it";
 
 impl Refusal {
@@ -151,22 +151,22 @@ impl Refusal {
         Refusal { tried: format!("{verb} {address}"), advice }
     }
 
-    /// To use UDP.
+    /// The component may not use UDP.
     pub(crate) fn udp() -> Self {
         Refusal { tried: "use UDP".into(), advice: NO_OPTION.into() }
     }
 
-    /// To look `name` up.
+    /// The component may not look up `name`.
     pub(crate) fn name(name: &str) -> Self {
         Refusal { tried: format!("look up the name {}", quoted(name)), advice: NO_OPTION.into() }
     }
 
-    /// To do anything with the file or folder `path`.
+    /// The component may not use the file or folder `path`.
     pub(crate) fn file(path: &str) -> Self {
         Refusal { tried: format!("use the file {}", quoted(path)), advice: NO_OPTION.into() }
     }
 
-    /// To send a request to `authority` by `https://`.
+    /// The component may not send a request to `authority` by `https://`.
     pub(crate) fn tls(authority: &str) -> Self {
         Refusal {
             tried: format!("send a request to {}", quoted(&format!("https://{authority}"))),
@@ -175,27 +175,27 @@ impl Refusal {
     }
 }
 
-/// `text` comes from the component, and may be anything.
+/// Quotes and shortens `text`, which comes from the component and may be anything.
 fn quoted(text: &str) -> String {
     format!("{:?}", text.chars().take(100).collect::<String>())
 }
 
-/// Decides, and tells of every refusal once. A clone shares the memory of what was told.
+/// Checks every use against the grants, and reports every refusal once. Clones share the set of reported refusals.
 #[derive(Clone)]
 pub(crate) struct Guard {
-    /// What the component is called.
+    /// The name of the component.
     name: String,
     told: Arc<Mutex<HashSet<Refusal>>>,
     stderr: Arc<Output>,
 }
 
 impl Guard {
-    /// Tells about the component `name` on `stderr`.
+    /// A guard that reports refusals of the component `name` on `stderr`.
     pub(crate) fn new(name: &str, stderr: &Arc<Output>) -> Self {
         Guard { name: name.into(), told: Arc::default(), stderr: Arc::clone(stderr) }
     }
 
-    /// Whether `grants` allow to use `address` so.
+    /// Whether `grants` allow this use of `address`. Reports a refusal.
     pub(crate) fn allows(&self, grants: &Grants, address: SocketAddr, usage: SocketAddrUse) -> bool {
         match grants.check(address, usage) {
             Ok(()) => true,
@@ -206,7 +206,7 @@ impl Guard {
         }
     }
 
-    /// Those of `addresses`, which are one place, that `grants` allow to call. When there is none, tells of the first.
+    /// Those of `addresses` to which `grants` allow a connection; all are of one host. If none is left, reports the first.
     pub(crate) fn callable(&self, grants: &Grants, addresses: &[SocketAddr]) -> Vec<SocketAddr> {
         let checked =
             addresses.iter().map(|&address| grants.check(address, SocketAddrUse::TcpConnect).map(|()| address));
@@ -217,7 +217,7 @@ impl Guard {
         granted.into_iter().flatten().collect()
     }
 
-    /// Tells of a refusal.
+    /// Reports a refusal, once, and at most [`MOST_REFUSALS`] in all.
     pub(crate) fn refuse(&self, refusal: Refusal) {
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         if told.len() > MOST_REFUSALS || told.contains(&refusal) {
@@ -259,7 +259,7 @@ mod tests {
                 assert_eq!(refusal.advice, format!("--allow-listen {other} would allow it"));
             }
         }
-        // To be bound anywhere is what precedes a call; to listen there is not granted with it.
+        // A socket that connects is bound to any address first; that does not grant it to listen there.
         assert_eq!(check(&grants, "0.0.0.0:0", TcpBind), Ok(()));
         assert!(check(&grants, "0.0.0.0:41234", TcpListen).is_err());
     }
@@ -307,7 +307,7 @@ mod tests {
             (&["0.0.0.0:9000"][..], &["http://192.168.1.7:9000", "http://10.8.0.2:9000"][..]),
             (&["[::]:9001", "127.0.0.1:9001"], &["http://[2001:db8::7]:9001"]),
             (&["127.0.0.1:9000", "[::1]:9000", "192.168.1.7:9000"], &[]),
-            // Which port it will be is not known yet.
+            // The port is not known yet.
             (&["0.0.0.0:0"], &[]),
         ] {
             assert_eq!(urls(&addresses(granted), &own), expected, "{granted:?}");

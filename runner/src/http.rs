@@ -1,9 +1,9 @@
-//! `wasi:http`: how a component sends requests and has no socket in its hands. The grants hold here as they do for
-//! sockets: a request goes to an address that `--allow-connect` names, or nowhere.
+//! `wasi:http`: sends the requests of a component that has no socket of its own. The grants hold here as they do for
+//! sockets: a request goes to an address that `--allow-connect` names, or the sandbox refuses it.
 //!
-//! Wasmtime brings the words (requests, fields, bodies), and this file the way out. Wasmtime has one, too, which looks
-//! names up, calls everywhere, and brings TLS along. This one speaks HTTP/1.1 over plain TCP and does as it is told: no
-//! name is looked up, no redirect is followed, no connection is used twice.
+//! Wasmtime has the types (requests, fields, bodies), and this file sends them. The sender of wasmtime looks names up,
+//! connects to every address, and brings TLS along. This one speaks HTTP/1.1 over plain TCP: it looks no name up, follows
+//! no redirect, and uses no connection twice.
 
 use std::future::Future;
 use std::io::ErrorKind;
@@ -30,27 +30,27 @@ use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpC
 
 use crate::grants::{Grants, Guard, Refusal};
 
-/// How long a component waits when it has not said how long: to be connected, for the first byte, for the next ones.
+/// The timeout for the connection, for the first byte and for the next ones, if the component has not set one.
 const PATIENCE: Duration = Duration::from_secs(600);
 
-/// The port of `http://` when none is said (RFC 9110 section 4.2.1).
+/// The port of `http://` when the URI names none (RFC 9110 section 4.2.1).
 const DEFAULT_PORT: u16 = 80;
 
-/// How many bytes of a request or of a reply wait on this side. The head of a reply has to fit in.
+/// The most bytes of a request or of a response that the sandbox buffers. The head of a response has to fit in.
 const MOST_WAITING: usize = 64 * 1024;
 
-/// How many bytes the fields of one message may have that a component puts together; and its method, and its authority.
+/// The most bytes of the fields of a message that a component builds; and of its method, and of its authority.
 const MOST_FIELDS: usize = 16 * 1024;
 
-/// What a component needs to send requests.
+/// The state of a component that sends requests.
 pub(crate) struct Http {
     context: WasiHttpCtx,
     outgoing: OutgoingHttp,
 }
 
 impl Http {
-    /// Sends requests where `grants` allow it, and has `guard` tell of what they do not. There are at most so many
-    /// connections at a time.
+    /// Sends requests to the addresses in `grants`, and reports every other one to `guard`. There are at most
+    /// `max_connections` at a time.
     pub(crate) fn new(grants: &Grants, guard: &Guard, max_connections: usize) -> Self {
         let mut context = WasiHttpCtx::new();
         context.set_field_size_limit(MOST_FIELDS);
@@ -58,7 +58,7 @@ impl Http {
         Http { context, outgoing: OutgoingHttp { grants: grants.clone(), guard: guard.clone(), places } }
     }
 
-    /// What wasmtime wants to see; handles of the component are in `table`.
+    /// The view of this state for wasmtime; handles of the component are in `table`.
     pub(crate) fn view<'h>(&'h mut self, table: &'h mut ResourceTable) -> WasiHttpCtxView<'h> {
         WasiHttpCtxView { ctx: &mut self.context, table, hooks: &mut self.outgoing }
     }
@@ -69,7 +69,7 @@ pub(crate) fn add_to_linker<T: WasiHttpView + 'static>(linker: &mut Linker<T>) -
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(linker)?;
     linker.allow_shadowing(true);
     let mut types = linker.instance(TYPES)?;
-    // Wasmtime's own version of this one knows no code for what goes wrong in the middle of a reply.
+    // The version of wasmtime has no code for an error in the middle of a response.
     types.func_wrap("http-error-code", |mut store: StoreContextMut<'_, T>, (error,): (Failed,)| {
         let error = store.data_mut().http().table.get(&error)?;
         Ok((match error.downcast_ref() {
@@ -79,7 +79,7 @@ pub(crate) fn add_to_linker<T: WasiHttpView + 'static>(linker: &mut Linker<T>) -
             None => error.downcast_ref::<ErrorCode>().cloned(),
         },))
     })?;
-    // And its versions of these two keep whatever they are given, however long it is.
+    // The versions of wasmtime of the next two functions keep an argument of any length.
     types.func_wrap(
         "[method]outgoing-request.set-method",
         |mut store: StoreContextMut<'_, T>, (request, method): (Resource<OutgoingRequest>, Method)| {
@@ -102,25 +102,25 @@ pub(crate) fn add_to_linker<T: WasiHttpView + 'static>(linker: &mut Linker<T>) -
     Ok(())
 }
 
-/// The interface of wasmtime 48, which is the answer to all that are compatible with it.
+/// The interface of wasmtime 48, which serves all versions that are compatible with it.
 const TYPES: &str = "wasi:http/types@0.2.12";
 
-/// A handle to what went wrong with a stream.
+/// A handle to the error of a stream.
 type Failed = Resource<wasmtime::Error>;
 
-/// The way out.
+/// Sends the requests.
 struct OutgoingHttp {
     grants: Grants,
     guard: Guard,
-    /// A connection takes one.
+    /// The connection limit: each connection takes one permit.
     places: Arc<Semaphore>,
 }
 
-/// A reply whose head is there, and what goes on behind it until its body is.
+/// A response whose head was received, and the work that goes on until its body is.
 type Reply = (Response<WasiBody>, Box<dyn Future<Output = Result<(), Error>> + Send>);
 
 impl OutgoingHttp {
-    /// Where a request for `uri` may go: to the first of these that answers. What is not allowed is told.
+    /// The addresses to try for a request for `uri`, in order. Reports an address that is not granted.
     fn addresses(&self, uri: &Uri) -> Result<Vec<SocketAddr>, Error> {
         let authority = uri.authority().ok_or(Error::HttpRequestUriInvalid)?;
         if uri.scheme() != Some(&Scheme::HTTP) {
@@ -140,7 +140,7 @@ impl OutgoingHttp {
 
 /// The port that `authority` names.
 fn port(authority: &Authority) -> Result<u16, Error> {
-    // What stands before the host is a user's name, which has no business here (RFC 9110 section 4.2.4).
+    // Text before the host is the name of a user, which is not allowed here (RFC 9110 section 4.2.4).
     match authority.as_str().strip_prefix(authority.host()) {
         Some("") => Ok(DEFAULT_PORT),
         Some(rest) => {
@@ -152,8 +152,8 @@ fn port(authority: &Authority) -> Result<u16, Error> {
     }
 }
 
-/// The addresses that `host` is; none, if it is a name that would have to be looked up. `localhost` is no such name: it
-/// is this machine, without a lookup (RFC 6761 section 6.3).
+/// The addresses of `host`; `None` if `host` is a name that would have to be looked up. `localhost` needs no lookup: it is
+/// this machine (RFC 6761 section 6.3).
 fn ips(host: &str) -> Result<Option<Vec<IpAddr>>, Error> {
     if let Some(rest) = host.strip_prefix('[') {
         let ip = rest.strip_suffix(']').and_then(|ip| ip.parse::<Ipv6Addr>().ok());
@@ -186,7 +186,7 @@ impl WasiHttpHooks for OutgoingHttp {
     }
 }
 
-/// The code for what went wrong on a connection.
+/// The code for an error of a connection.
 fn code(error: &hyper::Error) -> ErrorCode {
     let system = std::error::Error::source(error).and_then(|source| source.downcast_ref::<std::io::Error>());
     if error.is_parse_too_large() {
@@ -200,8 +200,8 @@ fn code(error: &hyper::Error) -> ErrorCode {
     }
 }
 
-/// Calls one of `addresses`, sends the request there, and waits for the head of the reply. It has one of the `places`
-/// until the reply is over.
+/// Connects to one of `addresses`, sends the request there, and waits for the head of the response. The connection holds
+/// one permit of `places` until the response ends.
 async fn send(
     mut request: Request<WasiBody>,
     addresses: &[SocketAddr],
@@ -217,7 +217,7 @@ async fn send(
     let (mut sender, connection) = http1::Builder::new().max_buf_size(MOST_WAITING).handshake(stream).await?;
     // The task moves the bytes in both directions. Dropping its handle closes the connection.
     let connection = spawn(connection);
-    // To a server goes the path alone; the address is in the Host field already (RFC 9112 section 3.2.1).
+    // A request to a server has the path alone; the address is in the Host field already (RFC 9112 section 3.2.1).
     let path = request.uri().path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
     *request.uri_mut() = Uri::from(path);
     let response = timeout(options.first_byte_timeout.unwrap_or(PATIENCE), sender.send_request(request)).await;
@@ -232,8 +232,8 @@ async fn send(
     Ok((response, Box::new(rest)))
 }
 
-/// Calls the first of `addresses` that answers. If none does, the failure of the first one is what is told: the system may
-/// not have the others at all, such as the IPv6 address of `localhost`.
+/// Connects to the first of `addresses` that accepts. If none does, returns the error of the first one: the system may not
+/// have the others at all, such as the IPv6 address of `localhost`.
 async fn connect(addresses: &[SocketAddr]) -> Result<TcpStream, Error> {
     let mut failure = None;
     for address in addresses {
@@ -254,11 +254,11 @@ async fn connect(addresses: &[SocketAddr]) -> Result<TcpStream, Error> {
     })
 }
 
-/// The body of a reply, for whose next piece the component does not wait longer than it said.
+/// The body of a response, with a timeout for each piece of it.
 struct Pieces {
     body: Incoming,
     patience: Duration,
-    /// The end of the wait that is under way.
+    /// The deadline for the next piece, while the component waits for one.
     deadline: Option<Pin<Box<Sleep>>>,
 }
 
@@ -294,7 +294,7 @@ mod tests {
     use super::*;
     use crate::stdio::Output;
 
-    /// A way with these addresses granted, to send requests to.
+    /// A sender to which these addresses are granted.
     fn outgoing(connect: &[&str]) -> OutgoingHttp {
         let connect = connect.iter().map(|text| text.parse().expect("an address")).collect();
         let guard = Guard::new("test.wasm", &Output::stderr().expect("a thread"));
@@ -336,7 +336,7 @@ mod tests {
             let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
             socket.bind((Ipv4Addr::LOCALHOST, 0).into()).expect("a free port");
             let refused = socket.local_addr().expect("an address");
-            // Nothing can be reached there without the scope.
+            // Without its scope this address cannot be reached.
             let unreachable = "[fe80::1]:9".parse().expect("an address");
             connect(&[refused, unreachable]).await.expect_err("nothing listens there")
         });

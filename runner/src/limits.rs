@@ -1,4 +1,4 @@
-//! How much the component may have: memory, and what else of the host it could fill up.
+//! The limits of a component: memory, handles, and the descriptors of this process.
 
 use wasmtime::component::ResourceTable;
 use wasmtime::{ResourceLimiter, Result};
@@ -6,48 +6,49 @@ use wasmtime::{ResourceLimiter, Result};
 /// Bytes of a MiB.
 pub(crate) const MIB: usize = 1024 * 1024;
 
-/// The most memory that there can be, in MiB: a component of WASI 0.2 has 32-bit addresses.
+/// The most memory of a component, in MiB: WASI 0.2 has 32-bit addresses.
 pub(crate) const MOST_MEMORY: usize = 4096;
 
-/// The most connections that there can be.
+/// The most connections that the command line can ask for.
 pub(crate) const MOST_CONNECTIONS: usize = 1_000_000;
 
 /// The most instances, memories and tables. A component of one program has a handful of each.
 pub(crate) const MOST_PARTS: usize = 100;
 
-/// The most elements of a table: they are the functions that a program calls by their address.
+/// The most elements of a table. The elements are the functions that a program calls by their address.
 pub(crate) const MOST_ELEMENTS: usize = 100_000;
 
-/// How much memory an element takes, on this side.
+/// The memory that an element takes on the host.
 const BYTES_OF_AN_ELEMENT: usize = 16;
 
-/// How many handles of the host there may be for each connection: it takes five, which are a socket, its two streams and
-/// their two pollables. There are always enough for a server that allows itself more connections than this host does.
+/// The most handles of the host for each connection: a connection takes five, which are a socket, its two streams and
+/// their two pollables.
 const HANDLES_PER_CONNECTION: usize = 10;
+/// The least connections with handles: enough for a server that allows itself more connections than this host does.
 const LEAST_CONNECTIONS: usize = 20_000;
 
-/// What stands behind a handle is small, but not so for requests and replies, which may take 100 KiB. So a component that
-/// sends some has only so many for each of its connections, and a few for what every program has; and no more connections
-/// than it has MiB of memory, so that all of this is at worst about twice what its memory may be.
+/// The most handles for each connection of a component that sends requests, and for the program itself. Most handles cost
+/// little, but requests and responses may take 100 KiB each. Such a component also has no more connections than MiB of
+/// memory, so that its handles take at worst about twice as much as its memory limit.
 const HANDLES_PER_REQUEST: usize = 20;
 const HANDLES_OF_A_PROGRAM: usize = 100;
 
-/// How many bytes one call may hand over to the host, from a component that sends requests: what becomes a part of a
-/// request stays on this side.
+/// The most bytes that a component that sends requests may pass to the host in one call: the host stores the parts of a
+/// request.
 pub(crate) const MOST_HANDED_OVER: usize = MIB;
 
-/// How many handles of the host there may be.
+/// The limit of the handles of the host.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Handles {
     pub(crate) most: usize,
-    /// The connections that these are for.
+    /// The connections that these handles are for.
     pub(crate) connections: usize,
     /// Whether the component sends requests.
     sends: bool,
 }
 
 impl Handles {
-    /// For so many connections, of a component that `sends` requests, or does not, and may have so much memory.
+    /// The limit for this many connections, for a component that may have `max_memory` bytes, and `sends` requests or does not.
     pub(crate) fn new(max_connections: u64, max_memory: usize, sends: bool) -> Self {
         let connections = max_connections as usize;
         if sends {
@@ -58,14 +59,14 @@ impl Handles {
         Handles { most: connections * HANDLES_PER_CONNECTION, connections, sends }
     }
 
-    /// The table for them. A component that wants more ends with a trap.
+    /// The table for the handles. A component that wants more handles ends with a trap.
     pub(crate) fn table(self) -> ResourceTable {
         let mut table = ResourceTable::new();
         table.set_max_capacity(self.most);
         table
     }
 
-    /// What to do about a component that wants more.
+    /// Advice for a component that wants more handles.
     pub(crate) fn advice(self) -> String {
         let Handles { connections, sends, .. } = self;
         let more = match sends {
@@ -77,7 +78,7 @@ impl Handles {
     }
 }
 
-/// Counts the memory of a component, and ends one that wants more.
+/// Counts the memory of a component, and ends a component that wants more than its limit.
 #[derive(Debug)]
 pub(crate) struct Limits {
     max_memory: usize,
@@ -88,12 +89,12 @@ pub(crate) struct Limits {
 /// The component wanted more memory than it may have.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct OutOfMemory {
-    /// How much it would have had, in bytes.
+    /// The memory that the component would have had, in bytes.
     pub(crate) wanted: usize,
 }
 
 impl OutOfMemory {
-    /// What to do about it.
+    /// Advice for a component that wants more memory.
     pub(crate) fn advice(self) -> String {
         match self.wanted.div_ceil(MIB) {
             wanted @ 0..=MOST_MEMORY => {
@@ -113,16 +114,16 @@ impl std::fmt::Display for OutOfMemory {
 impl std::error::Error for OutOfMemory {}
 
 impl Limits {
-    /// At most so many bytes of memory.
+    /// A limit of `max_memory` bytes.
     pub(crate) fn new(max_memory: usize) -> Self {
         Limits { max_memory, memory: 0 }
     }
 
-    /// So many bytes more.
+    /// Counts `bytes` more.
     fn grow(&mut self, bytes: usize) -> Result<()> {
         let wanted = self.memory + bytes;
         if wanted > self.max_memory {
-            // A program that is told "no" gives up without saying why. This says it.
+            // A program whose allocation fails exits without a reason. This error reports the reason.
             return Err(OutOfMemory { wanted }.into());
         }
         self.memory = wanted;
@@ -147,7 +148,7 @@ impl ResourceLimiter for Limits {
         Ok(true)
     }
 
-    /// The system has no memory, although it would be granted. As for [`Limits::grow`].
+    /// The system has no memory, although the limit allows it. The component ends, as in [`Limits::grow`].
     fn memory_grow_failed(&mut self, error: wasmtime::Error) -> Result<()> {
         Err(error)
     }
@@ -165,49 +166,49 @@ impl ResourceLimiter for Limits {
     }
 }
 
-/// What may be open besides connections, at the most: standard streams, listeners, what the runtimes wait with.
+/// The most descriptors besides those of connections: standard streams, listeners, and those of the runtimes.
 #[cfg(unix)]
 const OTHERS: u64 = 32;
 
-/// What has to be free for accepting: Linux takes a descriptor before it looks for a pending connection.
+/// The descriptors that `accept` needs free: Linux takes one before it looks for a pending connection.
 #[cfg(unix)]
 const TO_ACCEPT: u64 = 1;
 
-/// Sees to it that the process may have as many descriptors as `connections` need, as far as the system lets it.
+/// Raises the limit of descriptors of this process, as far as the system allows, if `connections` need more.
 #[cfg(unix)]
 pub(crate) fn raise_descriptors(connections: u64) {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
-    // `None` is no limit.
+    // `None` means no limit.
     if current.is_some_and(|limit| limit < connections + OTHERS) {
-        // macOS says "no limit", and refuses more than its own: then the limit stays as it is.
+        // macOS reports no limit, but refuses more than its own: then the limit stays as it is.
         let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
     }
 }
 
-/// For how many connections there are descriptors, now that everything else but these `listeners` is open; and how many
-/// descriptors there may be. Without a limit, nothing.
+/// The number of connections for which descriptors are left, once these `listeners` are open, too; and the limit of
+/// descriptors. `None` if there is no limit.
 #[cfg(unix)]
 pub(crate) fn room_for_connections(listeners: usize) -> Option<(u64, u64)> {
     use rustix::process::{Resource, getrlimit};
 
     let most = getrlimit(Resource::Nofile).current?;
     let listed = ["/proc/self/fd", "/dev/fd"].iter().find_map(|folder| std::fs::read_dir(folder).ok());
-    // The folder is open, too, while it is read.
+    // The folder itself is open, too, while this function reads it.
     let open = listed.map_or(OTHERS, |entries| {
         let numbers = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u64>().ok());
-        // One that was inherited from before the limit was lowered takes no number that can be given out.
+        // A descriptor above the limit, inherited from before the limit was lowered, takes no usable number.
         numbers.filter(|&number| number < most).count() as u64 - 1
     });
     Some((most.saturating_sub(open + listeners as u64 + TO_ACCEPT), most))
 }
 
-/// Where the system counts descriptors otherwise, there is nothing to raise.
+/// Raises nothing: this system has no such limit.
 #[cfg(not(unix))]
 pub(crate) fn raise_descriptors(_connections: u64) {}
 
-/// Where the system counts descriptors otherwise, there is no limit.
+/// `None`: this system has no such limit.
 #[cfg(not(unix))]
 pub(crate) fn room_for_connections(_listeners: usize) -> Option<(u64, u64)> {
     None

@@ -1,22 +1,22 @@
 //! A strict sandbox for WebAssembly components that serve a socket: an embedding of wasmtime that grants single
 //! addresses and nothing else, at a speed near that of a native program (`bench/` has the figures).
 //!
-//! | file | what lives there |
+//! | file | contents |
 //! |---|---|
 //! | `options` | the command line |
-//! | `grants` | what the component is allowed, and the words for what is not |
+//! | `grants` | the addresses that are granted, and the messages about refusals |
 //! | `denied` | the interfaces that grant nothing to any component: files, UDP, names |
-//! | `http` | how a component sends requests: to the addresses that are granted, and nowhere else |
-//! | `files` | the one folder that it finds, in which everything is refused |
+//! | `http` | sends requests of a component, to the addresses that are granted only |
+//! | `files` | the one folder of a component, in which every use is refused |
 //! | `cache` | compiled code, kept for the next start |
 //! | `limits` | memory, handles, descriptors |
-//! | `stdio` | the standard streams; the end of standard input tells the component to stop |
-//! | `system` | what the system refuses, and the limit of this process that is behind it |
+//! | `stdio` | the standard streams; the end of standard input asks the component to stop |
+//! | `system` | errors of the system, and the limits of this process behind them |
 //! | `watch` | signals, and code that never pauses |
-//! | `component` | reads and compiles the component, and finds out what it imports |
-//! | `program` | links the component, asks what it needs, and runs it |
-//! | `outcome` | how a component ended: its exit code, or cause and advice |
-//! | `sandbox` | from the options to the exit code: each of these in its turn |
+//! | `component` | reads and compiles the component, and lists its imports |
+//! | `program` | links the component, asks for its needs, and runs it |
+//! | `outcome` | the exit code of a component, or cause and advice |
+//! | `sandbox` | runs all of these in order, from the options to the exit code |
 
 mod cache;
 mod component;
@@ -41,17 +41,17 @@ use hello_failure::report;
 use options::{Command, HELP};
 use stdio::NAME;
 
-/// The host allocates for every call of the component, and this is quicker at that than what the system has.
+/// The allocator. The host allocates for every call of the component, and mimalloc is faster than the allocator of the system.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Prints, and ignores an output that was closed.
+/// Prints `text`, and ignores an output that was closed.
 fn print(mut stream: impl Write, text: &str) {
     let _ = stream.write_all(text.as_bytes()).and_then(|()| stream.flush());
 }
 
-/// Exit codes: the component's own; 1 when it failed or was ended, 2 for a mistake in the command line, 128 and the
-/// number of the signal when one ended it.
+/// Runs the command line. Exit codes: that of the component; 1 when it failed or was ended, 2 for a mistake in the command
+/// line, 128 plus the number of the signal when a signal ended it.
 fn main() -> ExitCode {
     let code = run().unwrap_or_else(|error| {
         let report = report(NAME, &error);
@@ -61,10 +61,10 @@ fn main() -> ExitCode {
     ExitCode::from(code)
 }
 
-/// Does what the command line asks for. Returns the exit code.
+/// Runs the command of the command line. Returns the exit code.
 ///
 /// # Errors
-/// What could not be told anywhere else.
+/// The command line is wrong, or the process has too little address space, or no thread that could print an error.
 fn run() -> anyhow::Result<u8> {
     match options::parse(std::env::args_os().skip(1))? {
         Command::Run(options) => return sandbox::run(&options),

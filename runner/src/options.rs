@@ -12,7 +12,7 @@ use hello_failure::option::{self, address, number, seconds};
 use crate::grants::{Grants, NAME_SCOPE, can_be_used, lacks_scope};
 use crate::limits::{MIB, MOST_CONNECTIONS, MOST_MEMORY};
 
-/// What `--help` prints.
+/// The text of `--help`.
 pub(crate) const HELP: &str = "\
 hello-runner: runs a WebAssembly component that uses sockets, and grants it nothing else
 
@@ -38,20 +38,20 @@ What it prints
   --help, --version
 ";
 
-/// What is wrong when there is no component.
+/// The error if there is no component.
 const WHICH: &str = "which component? Give the path of a .wasm file";
 
-/// The port that a component gets when nothing is said.
+/// The default port of a component.
 const DEFAULT_PORT: u16 = 9000;
 
-/// How much memory a component gets when nothing is said, in MiB, besides that of its connections.
+/// The default memory of a component, in MiB, besides that of its connections.
 const MEMORY: usize = 8;
 
-/// And how much for each connection, in bytes. A peer that does its worst to hello-server makes it use 42 KiB (see
+/// The default memory for each connection, in bytes. A peer that does its worst makes hello-server use 42 KiB (see
 /// docs/operations.md).
 const MEMORY_PER_CONNECTION: usize = 64 * 1024;
 
-/// What the command line asks for.
+/// The command of the command line.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Command {
     Run(Options),
@@ -59,34 +59,34 @@ pub(crate) enum Command {
     Version,
 }
 
-/// What to run, and how.
+/// The options for a run of a component.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Options {
-    /// The file.
+    /// The file of the component.
     pub(crate) component: PathBuf,
-    /// What the component finds on its own command line, behind its name.
+    /// The arguments of the component, behind its name.
     pub(crate) arguments: Vec<String>,
-    /// Where it may listen, and call.
+    /// The addresses on which it may listen, and to which it may connect.
     pub(crate) grants: Grants,
-    /// The most memory it may have, in bytes.
+    /// The memory limit of the component, in bytes.
     pub(crate) max_memory: usize,
-    /// How many connections it shall be able to hold.
+    /// The number of connections for which the sandbox provides descriptors and memory.
     pub(crate) max_connections: u64,
-    /// How long its code may run without waiting for anything; `None` is for ever.
+    /// The time that code of the component may run without waiting; `None` is no limit.
     pub(crate) max_turn: Option<Duration>,
-    /// How long it may take to end by itself, after it was asked to.
+    /// The time that the component may take to end after the sandbox asked it to stop.
     pub(crate) grace: Duration,
     /// Whether the end of standard input asks the component to stop.
     pub(crate) stops_with_input: bool,
-    /// Whether the component is asked what it needs, and what the command line says itself: that counts more.
+    /// The limits of the command line, which override the needs of the component. `None` without `--grant-needs`.
     pub(crate) needs: Option<Given>,
-    /// Whether nothing is said at the start.
+    /// Whether the sandbox prints nothing at the start.
     pub(crate) quiet: bool,
-    /// Whether a failure is told with the functions in which it happened.
+    /// Whether the sandbox reports a failure with the functions in which it happened.
     pub(crate) verbose: bool,
 }
 
-/// Which limits the command line has.
+/// The limits that the command line sets.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Given {
     memory: bool,
@@ -95,11 +95,11 @@ pub(crate) struct Given {
 }
 
 impl Options {
-    /// Grants what a component needs, by its own words: lines such as `listen 127.0.0.1:9000`, `connect 127.0.0.1:9000`,
-    /// `connections 10000` and `grace 5`. What is `given` stays as it is.
+    /// Grants the needs that a component prints: lines such as `listen 127.0.0.1:9000`, `connect 127.0.0.1:9000`,
+    /// `connections 10000` and `grace 5`. Limits that are `given` stay as they are.
     ///
     /// # Errors
-    /// What the component needs cannot be granted to any.
+    /// No component can be granted one of the needs.
     pub(crate) fn grant(&mut self, needs: &str, given: Given) -> Result<(), Failure> {
         for (need, value) in needs.lines().filter_map(|line| line.split_once(' ')) {
             let value = OsString::from(value);
@@ -109,7 +109,7 @@ impl Options {
                 "connections" if !given.connections => {
                     self.max_connections = option::parse(&value, number("--max-connections", CONNECTIONS))?;
                 }
-                // A second more than the component takes, so that it can say what was not done in time.
+                // A second more than the component takes, so that it can report what was not done in time.
                 "grace" if !given.grace => {
                     self.grace = option::parse(&value, seconds("--grace", 0))? + Duration::from_secs(1);
                 }
@@ -141,16 +141,16 @@ impl Default for Options {
     }
 }
 
-/// The memory that a component gets when nothing is said.
+/// The default memory of a component with this many connections, in bytes.
 fn memory_for(connections: u64) -> usize {
     let connections = connections as usize * MEMORY_PER_CONNECTION;
     (MEMORY + connections.div_ceil(MIB)).min(MOST_MEMORY) * MIB
 }
 
-/// What may be given for the number of connections.
+/// The range of `--max-connections`.
 const CONNECTIONS: RangeInclusive<u64> = 1..=MOST_CONNECTIONS as u64;
 
-/// Reads the command line; `arguments` are those behind the program's name.
+/// Reads the command line; `arguments` are those behind the name of the program.
 pub(crate) fn parse<A>(arguments: A) -> Result<Command, Failure>
 where
     A: IntoIterator,
@@ -197,7 +197,7 @@ where
             other => return Err(other.unexpected().into()),
         }
     }
-    // Everything behind the component is the component's.
+    // All arguments behind the component are for the component.
     options.arguments = parser.raw_args()?.map(text).collect::<Result<_, _>>()?;
     options.needs = grants_needs.then_some(given);
     if options.grants == Grants::default() && !grants_needs {
@@ -210,26 +210,26 @@ where
     Ok(Command::Run(options))
 }
 
-/// An argument of the component.
+/// Reads an argument of the component.
 fn text(argument: OsString) -> Result<String, Failure> {
     let no_text =
         |argument| Failure::see_help(format_args!("a component takes text, and this argument is none: {argument:?}"));
     argument.into_string().map_err(no_text)
 }
 
-/// Adds an address to `grants`. One that is there already changes nothing, and is not said twice.
+/// Adds an address to `grants`, unless it is there already.
 fn add(grants: &mut Vec<SocketAddr>, address: SocketAddr) {
     if !grants.contains(&address) {
         grants.push(address);
     }
 }
 
-/// Reads where the component may listen. (A server that is to listen there says itself what is wrong with that.)
+/// Reads an address on which the component may listen. (A server that is to listen there reports errors of the address itself.)
 fn grant_to_listen(text: &str) -> Result<SocketAddr, String> {
     grant("--allow-listen", text)
 }
 
-/// Reads where the component may connect to.
+/// Reads an address to which the component may connect.
 fn grant_to_connect(value: &OsStr) -> Result<SocketAddr, Failure> {
     const OPTION: &str = "--allow-connect";
     let address = option::parse(value, |text| match grant(OPTION, text)? {

@@ -1,4 +1,4 @@
-//! How the end of a component becomes an exit code, or a cause and an advice.
+//! Turns the end of a component into an exit code, or into a cause and an advice.
 
 use hello_failure::Failure;
 use std::time::Duration;
@@ -11,10 +11,10 @@ use crate::options::Options;
 use crate::system;
 use crate::watch::{End, exit_code};
 
-/// The exit code of a component that has returned, or has left with a code of its own.
+/// The exit code of a component that has returned, or has exited with a code of its own.
 ///
 /// # Errors
-/// Why it failed.
+/// The component failed: the cause, and advice.
 pub(crate) fn returned(
     outcome: wasmtime::Result<Result<(), ()>>,
     options: &Options,
@@ -30,15 +30,15 @@ pub(crate) fn returned(
     }
 }
 
-/// Where in its code a component has failed.
+/// The functions in which a component has failed, if they are known.
 pub(crate) fn place(error: &wasmtime::Error) -> Option<String> {
     error.downcast_ref().map(WasmBacktrace::to_string)
 }
 
-/// The exit code of a component that was ended by a signal, as a shell has it.
+/// The exit code, as a shell has it, of a component that a signal ended.
 ///
 /// # Errors
-/// Why it was ended otherwise.
+/// The sandbox ended the component for another reason.
 pub(crate) fn ended(end: End, name: &str, verbose: bool) -> Result<u8, Failure> {
     let (cause, advice) = match end {
         End::Signal(signal) => return Ok(exit_code(signal)),
@@ -58,18 +58,18 @@ pub(crate) fn ended(end: End, name: &str, verbose: bool) -> Result<u8, Failure> 
     Err(Failure::new(cause, advice))
 }
 
-/// The end of an advice: how to learn more, unless that follows anyway.
+/// The end of an advice, which names `--verbose` unless that option is set.
 fn says_where(verbose: bool) -> &'static str {
     if verbose { "" } else { "; --verbose says where" }
 }
 
-/// `1 second`, `2 seconds`.
+/// A time in words: `1 second`, `2 seconds`.
 fn seconds(time: Duration) -> String {
     let seconds = time.as_secs();
     format!("{seconds} second{}", if seconds == 1 { "" } else { "s" })
 }
 
-/// Why the component could not begin, or failed while it ran.
+/// The error of a component that could not start, or failed while it ran.
 fn failed(error: &wasmtime::Error, options: &Options, name: &str, handles: Handles) -> Failure {
     let in_its_code = error.downcast_ref::<WasmBacktrace>().is_some();
     let trap = error.downcast_ref::<Trap>();
@@ -83,7 +83,7 @@ fn failed(error: &wasmtime::Error, options: &Options, name: &str, handles: Handl
     } else if let Some(error) = system::cause_of(error) {
         system::refused(&error)
     } else if !in_its_code && trap.is_none() {
-        // None of its code runs yet, and all that it asks for is there.
+        // None of its code runs yet, and all of its imports are there.
         Failure::new(
             format!("{name} cannot be started: {}", error.root_cause()),
             format!(
@@ -96,13 +96,13 @@ fn failed(error: &wasmtime::Error, options: &Options, name: &str, handles: Handl
     }
 }
 
-/// What a trap probably comes from.
+/// The probable cause of a trap.
 fn trap_advice(trap: Option<&Trap>) -> &'static str {
     match trap {
         // A panic of Rust, and `abort` of C.
         Some(Trap::UnreachableCodeReached) => "it gave up by itself: what it said before may tell why",
         Some(Trap::StackOverflow) => "a function probably calls itself without an end",
-        // What a program has on its own stack lies in its memory, below everything else.
+        // The stack of a program in its own memory lies below everything else.
         Some(Trap::MemoryOutOfBounds) => "a pointer is wrong, or a function calls itself without an end",
         _ => "this is a mistake in the component",
     }

@@ -1,4 +1,4 @@
-//! A component that is linked with what there is for it: asked what it needs, and run to its end.
+//! Links a component with its imports, asks for its needs, and runs it to its end.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -23,13 +23,13 @@ use crate::stdio::{NAME, Output, Stdout};
 use crate::system;
 use crate::watch::Watch;
 
-/// The most bytes in which a component may say what it needs.
+/// The most bytes that a component may print about its needs.
 const MOST_NEEDS: usize = 64 * 1024;
 
-/// How long what is said about a component may take to be written, before it starts all the same.
+/// The time that messages about a component may take to be written, before the component starts all the same.
 const FIRST_WORDS: Duration = Duration::from_secs(1);
 
-/// What belongs to the component on this side.
+/// The state of the component on the host.
 struct Host {
     wasi: WasiCtx,
     table: ResourceTable,
@@ -56,8 +56,8 @@ impl AsRef<Guard> for Host {
     }
 }
 
-/// The time of day. Wasmtime's own panics while the system's clock stands before 1970, which WASI has no number for: that
-/// is 1970 here.
+/// The time of day. The clock of wasmtime panics while that of the system stands before 1970, for which WASI has no number;
+/// this clock is 1970 then.
 struct WallClock;
 
 impl HostWallClock for WallClock {
@@ -70,7 +70,7 @@ impl HostWallClock for WallClock {
     }
 }
 
-/// A component that can be run, more than once.
+/// A linked component, which can be run more than once.
 pub(crate) struct Program<'p> {
     engine: &'p Engine,
     name: &'p str,
@@ -81,7 +81,7 @@ pub(crate) struct Program<'p> {
 }
 
 impl<'p> Program<'p> {
-    /// Links the component with what there is for it.
+    /// Links the component with its imports.
     pub(crate) fn new(
         engine: &'p Engine,
         component: &Component,
@@ -106,7 +106,7 @@ impl<'p> Program<'p> {
         Ok(Program { engine, name, imports, command, stderr, watch })
     }
 
-    /// Asks the component what it needs for its arguments, with nothing granted. Returns its exit code, and what it says.
+    /// Asks the component for its needs with these arguments, with nothing granted. Returns its exit code and its output.
     pub(crate) fn ask(&self, options: &Options) -> anyhow::Result<(u8, String)> {
         let mut asking = Options { grants: Grants::default(), quiet: true, ..options.clone() };
         asking.arguments.insert(0, "--check-options".into());
@@ -122,7 +122,7 @@ impl<'p> Program<'p> {
         let mut store = self.store(options, stdout, handles);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| system::refused(&error))?;
-        // From here on nothing is opened but what the component asks for.
+        // From here on the process opens only what the component asks for.
         self.say_first_words(options)?;
         let (outcome, end) = runtime.block_on(self.watch.over(async {
             let command = self.command.instantiate_async(&mut store).await?;
@@ -140,7 +140,7 @@ impl<'p> Program<'p> {
         Ok(code.map_err(|failure| failure.with_details(place.unwrap_or_default()))?)
     }
 
-    /// Says what the component may do, and what there is too little of.
+    /// Prints the grants of the component, and a note if there are too few descriptors.
     ///
     /// # Errors
     /// There is no file descriptor for a connection.
@@ -152,12 +152,12 @@ impl<'p> Program<'p> {
                 self.stderr.say([note.as_str(), "  raise the limit (ulimit -n), or take a smaller --max-connections"]);
             }
         }
-        // What the component prints on the other stream comes behind it, also where both go to one place.
+        // The output of the component on the other stream comes behind this one, also if both go to one file.
         self.stderr.drain(FIRST_WORDS);
         Ok(())
     }
 
-    /// What belongs to one run of the component.
+    /// The state of one run of the component.
     fn store(&self, options: &Options, stdout: impl StdoutStream + 'static, handles: Handles) -> Store<Host> {
         let guard = Guard::new(self.name, self.stderr);
         let mut wasi = WasiCtx::builder();
@@ -182,14 +182,14 @@ impl<'p> Program<'p> {
             store.set_hostcall_fuel(MOST_HANDED_OVER);
         }
         store.limiter(|host| &mut host.limits);
-        // Wasmtime counts a handle once more while it is lent to a call.
+        // Wasmtime counts a handle twice while it is lent to a call.
         store.set_max_component_handles(2 * handles.most);
         store.set_epoch_deadline(1);
         store
     }
 }
 
-/// What a component can import: WASI 0.2 as far as it is offered, without what is [denied] to every component.
+/// The imports that a component can have: the offered part of WASI 0.2, with the interfaces [denied] to every component.
 fn linker(engine: &Engine, imports: &OptionalImports) -> wasmtime::Result<Linker<Host>> {
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
@@ -200,10 +200,10 @@ fn linker(engine: &Engine, imports: &OptionalImports) -> wasmtime::Result<Linker
     Ok(linker)
 }
 
-/// What there is to say about the descriptors that are left for connections.
+/// A note if fewer descriptors are left than `--max-connections` needs.
 ///
 /// # Errors
-/// There are none.
+/// No descriptor is left for a connection.
 fn descriptors(options: &Options) -> Result<Option<String>, Failure> {
     let wanted = options.max_connections;
     match limits::room_for_connections(options.grants.listen.len()) {
@@ -219,10 +219,10 @@ fn descriptors(options: &Options) -> Result<Option<String>, Failure> {
     }
 }
 
-/// How many columns a terminal has at least.
+/// The least width of a terminal, in columns.
 const TERMINAL: usize = 80;
 
-/// What the component may do, as lines.
+/// The grants of the component, as lines.
 fn sentences(options: &Options, name: &str, imports: &OptionalImports) -> Vec<String> {
     let mut may = options.grants.words();
     may.extend(["print".into(), "read the clock".into()]);

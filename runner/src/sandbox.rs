@@ -17,7 +17,7 @@ use crate::stdio::{NAME, Output, Stdout};
 use crate::system;
 use crate::watch::{End, Watch};
 
-/// How long the last words of a component may take to be written.
+/// The time that the last output of a component may take to be written.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// The standard streams of the component, which it shares with the sandbox.
@@ -28,7 +28,7 @@ struct Streams {
 }
 
 impl Streams {
-    /// Says what went wrong, and waits until that is written, with what the component has printed before. Returns the exit code.
+    /// Prints the error, if any, and waits until it and the earlier output of the component are written. Returns the exit code.
     fn finish(&self, outcome: anyhow::Result<u8>) -> u8 {
         let code = outcome.unwrap_or_else(|error| {
             let report = report(NAME, &error);
@@ -41,10 +41,10 @@ impl Streams {
     }
 }
 
-/// Runs a component as `options` say, to its end, and says what went wrong. Returns the exit code.
+/// Runs a component with these `options` to its end, and prints the error if it failed. Returns the exit code.
 ///
 /// # Errors
-/// What cannot be said here, because there is no thread to write it.
+/// The process has too little address space, or no thread that could print an error.
 pub(crate) fn run(options: &Options) -> anyhow::Result<u8> {
     system::has_address_space()?;
     limits::raise_descriptors(options.max_connections);
@@ -60,7 +60,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<u8> {
 /// Runs the component, and returns its own exit code.
 ///
 /// # Errors
-/// Why it could not be started, or was ended.
+/// The component could not be started, or failed, or the sandbox ended it.
 fn run_component(options: &Options, name: &str, streams: &Streams, watch: &Arc<Watch>) -> anyhow::Result<u8> {
     let (engine, component) = catch_setup_panic(|| set_up(options, name, streams, watch))?;
     if options.verbose {
@@ -73,7 +73,7 @@ fn run_component(options: &Options, name: &str, streams: &Streams, watch: &Arc<W
     };
     let (code, needs) = program.ask(options)?;
     if code != 0 {
-        // WASI 0.2 only knows success and failure; this one is a mistake in the arguments.
+        // WASI 0.2 only knows success and failure; this failure is a mistake in the arguments.
         return Ok(if code == 1 { 2 } else { code });
     }
     let mut options = options.clone();
@@ -83,7 +83,7 @@ fn run_component(options: &Options, name: &str, streams: &Streams, watch: &Arc<W
     program.run(&options, stdout())
 }
 
-/// Begins to watch, and then does what takes time: reads the component, and compiles it.
+/// Starts the watch, and then reads and compiles the component, which takes time.
 fn set_up(options: &Options, name: &str, streams: &Streams, watch: &Arc<Watch>) -> anyhow::Result<(Engine, Component)> {
     let (last_streams, name, verbose) = (streams.clone(), name.to_owned(), options.verbose);
     let last_words = move |end: End| last_streams.finish(ended(end, &name, verbose).map_err(Into::into));
@@ -92,8 +92,8 @@ fn set_up(options: &Options, name: &str, streams: &Streams, watch: &Arc<Watch>) 
     load(options, &streams.stderr)
 }
 
-/// What `set_up` comes to. What wasmtime is made of panics where the system has no thread or descriptor for it, and has
-/// no other way to say so.
+/// Runs `set_up`, and turns a panic into an error. Parts of wasmtime report in no other way that the system has no thread
+/// or descriptor for them.
 fn catch_setup_panic<T>(set_up: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
     let hook = take_hook();
     set_hook(Box::new(|_| {}));

@@ -1,8 +1,9 @@
 //! The three standard streams of the component.
 //!
-//! Standard output and error are written by a thread of their own: a reader that has stopped reading (Ctrl-S, a pager, a
-//! full pipe) keeps the component from printing, and from nothing else. Standard input is no input: it says nothing, and
-//! ends when the component shall stop. That of this process is read only if its end asks for that, and its bytes are discarded.
+//! Standard output and error have a thread each, which writes: a reader that has stopped reading (Ctrl-S, a pager, a
+//! full pipe) keeps the component from printing, and from nothing else. The standard input of the component has no bytes,
+//! and ends when the component has to stop. The sandbox reads its own standard input only with `--stop-when-stdin-closes`,
+//! and discards the bytes.
 
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Read, Write};
@@ -17,22 +18,22 @@ use tokio::sync::{Notify, watch};
 use wasmtime_wasi::cli::{IsTerminal, StdinStream, StdoutStream};
 use wasmtime_wasi::p2::{InputStream, OutputStream, Pollable, StreamError, StreamResult};
 
-/// What this program calls itself in what it prints.
+/// The name of this program in its messages.
 pub(crate) const NAME: &str = "hello-runner";
 
-/// How many bytes wait to be written at the most, before the component has to wait.
+/// The most bytes that wait to be written; beyond them the component has to wait.
 const MOST_WAITING: usize = 64 * 1024;
 
-/// How often is looked whether there is room again, where the system does not wait for that.
+/// The time between two tries to write or read, where the system does not block.
 const LOOK: Duration = Duration::from_millis(5);
 
 /// Standard output or error.
 pub(crate) struct Output {
     terminal: bool,
     state: Mutex<State>,
-    /// Rings for the thread that writes: there is something to write.
+    /// Notifies the thread that writes: there are bytes to write.
     written_to: Condvar,
-    /// Rings for the component, and for [`Output::drain`]: something was written, or failed.
+    /// Notifies the component, and [`Output::drain`]: a write is done, or has failed.
     writable: Notify,
     drained: Condvar,
 }
@@ -40,13 +41,13 @@ pub(crate) struct Output {
 #[derive(Default)]
 struct State {
     waiting: VecDeque<u8>,
-    /// The thread has taken something, and is not done with it.
+    /// The thread has taken bytes, and has not written all of them.
     writing: bool,
-    /// The component has asked to be told when everything is written.
+    /// The component has asked for a flush.
     flushing: bool,
-    /// The reader has gone.
+    /// The reader has closed its end.
     closed: bool,
-    /// What came of an earlier write, for the next call to report.
+    /// The error of an earlier write, which the next call reports.
     failure: Option<std::io::Error>,
 }
 
@@ -76,7 +77,7 @@ impl Output {
             drained: Condvar::new(),
         });
         let writer = Arc::clone(&output);
-        // It ends with the process.
+        // The thread ends with the process.
         std::thread::Builder::new().spawn(move || writer.write_on(sink))?;
         Ok(output)
     }
@@ -85,7 +86,7 @@ impl Output {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes what comes, for ever.
+    /// Writes all bytes of `waiting`, as they come, for ever.
     fn write_on(&self, mut sink: impl Write) {
         let mut state = self.state();
         loop {
@@ -106,7 +107,7 @@ impl Output {
                 Err(error) if error.kind() == ErrorKind::BrokenPipe => state.closed = true,
                 Err(error) => {
                     state.failure = Some(error);
-                    // What was written may end in the middle of a line, and what waits need not begin with a whole one:
+                    // The bytes that were written may end in the middle of a line, and those that wait may begin in one:
                     // together they would look like a line that the component has not printed.
                     state.waiting.clear();
                 }
@@ -127,8 +128,7 @@ impl Output {
         }
     }
 
-    /// Prints lines of the host's own, each [escaped](escape). There are few of them, so they wait to be written whatever their
-    /// length is.
+    /// Prints lines of the host's own, each [escaped](escape). There are few of them, so their length is not limited.
     pub(crate) fn say<'l>(&self, lines: impl IntoIterator<Item = &'l str>) {
         let text: String = lines.into_iter().map(|line| escape(line) + "\n").collect();
         self.push(text.as_bytes());
@@ -163,8 +163,8 @@ fn write_all(sink: &mut impl Write, mut bytes: &[u8]) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Reads `input` to its end, or to the first error, and discards its bytes. Another program may have told the system that reading
-/// from this terminal, or pipe, is not to wait: then this function waits itself.
+/// Reads `input` to its end, or to the first error, and discards its bytes. Another program may have set this terminal, or
+/// pipe, to non-blocking: then this function waits itself.
 pub(crate) fn discard_input(mut input: impl Read) {
     let mut bytes = [0; 1024];
     loop {
@@ -178,10 +178,10 @@ pub(crate) fn discard_input(mut input: impl Read) {
 }
 
 impl State {
-    /// How much may be written now.
+    /// The number of bytes that the component may write now.
     ///
     /// # Errors
-    /// What came of an earlier write: once, if later ones may do better.
+    /// An earlier write has failed (reported once), or the reader has closed its end.
     fn permitted(&mut self) -> StreamResult<usize> {
         if let Some(error) = self.failure.take() {
             return Err(StreamError::LastOperationFailed(error.into()));
@@ -260,16 +260,16 @@ impl StdoutStream for Stdout {
     }
 }
 
-/// Standard input: nothing, and its end when the component shall stop.
+/// Standard input of the component: no bytes, and its end when the component has to stop.
 #[derive(Clone)]
 pub(crate) struct Stdin {
     stop: watch::Receiver<bool>,
-    /// Whether the component has ever waited for it, or read from it, and so would notice.
+    /// Whether the component has ever waited for this input, or read from it, and so would notice its end.
     heeded: Arc<AtomicBool>,
 }
 
 impl Stdin {
-    /// It ends when `stop` becomes true; `heeded` becomes true when the component is interested.
+    /// An input that ends when `stop` becomes true, and sets `heeded` once the component waits for it or reads it.
     pub(crate) fn new(stop: watch::Receiver<bool>, heeded: Arc<AtomicBool>) -> Self {
         Stdin { stop, heeded }
     }
@@ -317,7 +317,7 @@ mod tests {
     use super::*;
     use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
-    /// Somewhere to write to, where each write takes until it is let through.
+    /// A sink in which each write blocks until the test permits it.
     struct Slow(Receiver<std::io::Result<()>>, SyncSender<Vec<u8>>);
 
     impl Write for Slow {
@@ -361,7 +361,7 @@ mod tests {
         let (output, permits, written) = slow();
         let mut handle = OutputHandle(Arc::clone(&output));
         let mut accepted = 0;
-        // More than the thread takes at once and what may wait behind that can never be accepted.
+        // The output never accepts more than the thread takes at once and may wait behind that.
         while let Ok(permitted @ 1..) = handle.check_write() {
             let bytes = permitted.min(1000);
             handle.write(Bytes::from(vec![b'x'; bytes])).expect("permitted");
@@ -413,7 +413,7 @@ mod tests {
         handle.write(Bytes::from_static(b"a line\nand half ")).expect("permitted");
         permits.send(Ok(())).expect("it writes");
         assert_eq!(written.recv().expect("written"), b"a line\nand half ");
-        // The thread has this, and then there is more.
+        // The thread takes these bytes, and then there are more.
         handle.write(Bytes::from_static(b"of one that is long ")).expect("permitted");
         while !handle.0.state().writing {
             std::thread::yield_now();
@@ -436,7 +436,7 @@ mod tests {
         assert_eq!(written.recv().expect("written"), b"all of it");
     }
 
-    /// An input that answers each read with the next of these results, and then with its end.
+    /// An input whose reads return these results in order, and then its end.
     struct Answers(std::vec::IntoIter<std::io::Result<usize>>);
 
     impl Read for Answers {

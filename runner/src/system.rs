@@ -1,4 +1,4 @@
-//! What the system refuses, and which limit of this process is behind that.
+//! Errors of the system, and the limits of this process behind them.
 
 use std::io::{self, ErrorKind};
 
@@ -9,8 +9,8 @@ use hello_failure::Failure;
 #[cfg(unix)]
 const RESERVED: u64 = (4 << 30) + (64 << 20);
 
-/// The address space that is enough for the whole process, in KiB, as shells take it. 5624 MiB were just enough for a component
-/// that was compiled for the first time.
+/// The address space that is enough for the whole process, in KiB, the unit of shells. 5624 MiB were just enough for a
+/// component that was compiled for the first time.
 #[cfg(unix)]
 const ENOUGH: u64 = 6 << 20;
 
@@ -18,15 +18,15 @@ const ENOUGH: u64 = 6 << 20;
 #[cfg(unix)]
 const MIB: u64 = crate::limits::MIB as u64;
 
-/// Advice where a limit of this process is in the way.
+/// Advice if a limit of this process is too low.
 pub(crate) const RAISE: &str = "raise that limit before you start this; where the shell may not, an administrator can";
 
-/// Something for which the system is needed, and which it did not do.
+/// A failure of the system without which the sandbox cannot go on.
 pub(crate) fn refused(error: &io::Error) -> Failure {
     could_not("the system refuses to help", error, "")
 }
 
-/// The same for `doing`, which could not be done. `advice` is for the case that no limit of this process is behind it.
+/// A failure of the system while `doing` something. `advice` is for the case that no limit of this process is behind it.
 pub(crate) fn could_not(doing: &str, error: &io::Error, advice: &str) -> Failure {
     let cause = format!("{doing}: {error}");
     match behind(error) {
@@ -39,7 +39,7 @@ pub(crate) fn could_not(doing: &str, error: &io::Error, advice: &str) -> Failure
     }
 }
 
-/// Advice where all of the machine has run out of something.
+/// Advice if the whole machine has run out of a resource.
 fn of_the_machine(error: &io::Error) -> &'static str {
     match error.kind() {
         ErrorKind::OutOfMemory => {
@@ -52,9 +52,9 @@ fn of_the_machine(error: &io::Error) -> &'static str {
     }
 }
 
-/// What a panic with these words comes to, which happened because the system has refused something: its error, or the words.
+/// The failure for a panic with these words, which an error of the system has caused: that error, or else the words.
 pub(crate) fn panicked(words: &str) -> Failure {
-    // How Rust writes an error of the system: `Os { code: 24, kind: Uncategorized, message: "Too many open files" }`.
+    // Rust writes an error of the system so: `Os { code: 24, kind: Uncategorized, message: "Too many open files" }`.
     let number = words.split_once("Os { code: ").and_then(|(_, rest)| rest.split_once(',')?.0.parse().ok());
     match number {
         Some(number) => refused(&io::Error::from_raw_os_error(number)),
@@ -62,7 +62,7 @@ pub(crate) fn panicked(words: &str) -> Failure {
     }
 }
 
-/// What the system said, if that is at the bottom of `error`.
+/// The error of the system that is the root cause of `error`, if there is one.
 pub(crate) fn cause_of(error: &wasmtime::Error) -> Option<io::Error> {
     let cause = error.root_cause();
     #[cfg(unix)]
@@ -73,7 +73,7 @@ pub(crate) fn cause_of(error: &wasmtime::Error) -> Option<io::Error> {
     Some(error.raw_os_error().map_or_else(|| error.kind().into(), io::Error::from_raw_os_error))
 }
 
-/// Which limits of this process may be behind `error`, in half a sentence.
+/// The limits of this process that may be behind `error`, in half a sentence.
 #[cfg(unix)]
 pub(crate) fn behind(error: &io::Error) -> Option<String> {
     use rustix::io::Errno;
@@ -92,13 +92,13 @@ pub(crate) fn behind(error: &io::Error) -> Option<String> {
     (!limits.is_empty()).then(|| format!("this process may have {}", crate::grants::join(&limits)))
 }
 
-/// Where limits are others, none is named.
+/// `None`: this system has other limits.
 #[cfg(not(unix))]
 pub(crate) fn behind(_error: &io::Error) -> Option<String> {
     None
 }
 
-/// How much of `resource` this process may have, if that is limited, and what shells call the limit.
+/// The limit of `resource` for this process, with its name in a shell. `None` if there is no limit.
 #[cfg(unix)]
 fn limit(resource: rustix::process::Resource) -> Option<String> {
     use rustix::process::{Resource, getrlimit};
@@ -114,11 +114,11 @@ fn limit(resource: rustix::process::Resource) -> Option<String> {
     })
 }
 
-/// Sees to it that this process may have enough address space to run any component at all. Without that, the first thing to fail
-/// may be one that cannot say why.
+/// Checks that this process may have enough address space to run a component. With too little, the first failure may be in a
+/// function that cannot report it.
 ///
 /// # Errors
-/// It may not.
+/// The limit of address space is too low.
 #[cfg(unix)]
 pub(crate) fn has_address_space() -> Result<(), Failure> {
     use rustix::process::{Resource, getrlimit};
@@ -132,7 +132,7 @@ pub(crate) fn has_address_space() -> Result<(), Failure> {
     }
 }
 
-/// Where limits are others, none is looked at.
+/// Checks nothing: this system has other limits.
 #[cfg(not(unix))]
 pub(crate) fn has_address_space() -> Result<(), Failure> {
     Ok(())

@@ -1,6 +1,5 @@
-//! Watches over the component from a thread of its own, so that nothing that the component does can keep it from that:
-//! hears signals and the end of standard input, asks the component to stop, and ends it when it does not, or when its code never
-//! pauses.
+//! Watches over the component from a thread of its own, which the component cannot block. The watch receives signals and the end
+//! of standard input, asks the component to stop, and ends it if it does not stop, or if its code never pauses.
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -15,55 +14,55 @@ use wasmtime::Engine;
 
 use crate::stdio::{Stdin, discard_input};
 
-/// How long a turn that was under way when a signal came may still take. A turn of a server is over in a few
-/// milliseconds; one that is not will not listen to a signal either.
+/// The time that a turn may still take if it was under way when a signal came. A turn of a server is over in a few
+/// milliseconds; code in a longer turn will not notice a signal either.
 const LAST_TURN: Duration = Duration::from_millis(250);
 
-/// How many times as long a later one may take: to close ten thousand connections is one turn, too.
+/// The factor by which a later turn may take longer: to close ten thousand connections is one turn, too.
 const CLOSING: u32 = 4;
 
-/// How long a component that was ended may take to be gone, last words included. After that the process ends without it.
+/// The time that an ended component may take to exit, with its last output. After this time the process exits without it.
 const EXIT_DEADLINE: Duration = Duration::from_secs(3);
 
-/// How often a turn is looked at while it may take as long as is being counted. A turn is too long when so many looks
-/// in a row have found it: the time in which the whole process stood still (a laptop that slept) counts as one.
+/// The number of looks at a turn within its time limit. A turn is too long when this many looks in a row have found it:
+/// the time in which the whole process stood still (a laptop that slept) counts as one look.
 const LOOKS: u32 = 10;
 
-/// Why a component was ended.
+/// The reason for which the sandbox ended a component.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum End {
-    /// By this signal, because it does not listen to signals itself.
+    /// This signal, because the component does not read standard input, whose end would ask it to stop.
     Signal(i32),
-    /// It was asked to stop in the middle of a turn, and that turn did not end.
+    /// The component was asked to stop in the middle of a turn, and that turn did not end.
     StuckInTurn,
-    /// Its turn took longer than this.
+    /// A turn took longer than this time.
     Turn(Duration),
-    /// It was asked to stop, and this time has passed.
+    /// The component was asked to stop, and this time has passed.
     Grace(Duration),
 }
 
-/// What the watch and the component share.
+/// The state that the watch and the component share.
 pub(crate) struct Watch {
-    /// Odd while the component's code runs, even while it waits; counts both.
+    /// Counts the begin and the end of each turn: odd while code of the component runs, even while it waits.
     turns: AtomicU64,
     /// True asks the component to stop.
     stop: watch::Sender<bool>,
-    /// Whether the component would notice.
+    /// Whether the component would notice `stop`.
     heeded: Arc<AtomicBool>,
     end: OnceLock<End>,
     ended: Notify,
-    /// Standard input has ended, and that asks the component to stop.
+    /// Notified when standard input has ended, which asks the component to stop.
     input_ended: Notify,
-    /// The engine, if the component's code can be ended by a trap. If not, the process ends with it.
+    /// The engine of wasmtime, if a trap can end the code of the component. If not, the process ends with it.
     traps: OnceLock<Engine>,
-    /// How many milliseconds the component may take to end, after it was asked to.
+    /// The time that the component may take to end after it was asked to stop, in milliseconds.
     grace: AtomicU64,
-    /// Whether it is settled how the process ends.
+    /// Whether a thread has claimed the end of the process, with [`Watch::settle`].
     settled: AtomicBool,
 }
 
 impl Watch {
-    /// Watches over a component, once it [runs](Watch::over).
+    /// A watch over a component, from when it [runs](Watch::over).
     pub(crate) fn new() -> Arc<Self> {
         Arc::new(Watch {
             turns: AtomicU64::new(0),
@@ -78,12 +77,12 @@ impl Watch {
         })
     }
 
-    /// The component may take so long to end, after it was asked to.
+    /// Sets the time that the component may take to end after it was asked to stop.
     pub(crate) fn allow(&self, grace: Duration) {
         self.grace.store(u64::try_from(grace.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
-    /// The component is in `engine`, which traps its code when an epoch is over.
+    /// Sets the engine of the component, which traps its code when an epoch is over.
     pub(crate) fn trap_in(&self, engine: &Engine) {
         self.traps.get_or_init(|| engine.clone());
     }
@@ -100,19 +99,19 @@ impl Watch {
         !self.settled.swap(true, Ordering::Relaxed)
     }
 
-    /// Ends the process with what comes of `last_words`, unless that is settled already.
+    /// Ends the process with the exit code of `last_words`, unless another thread ends it already.
     fn exit(&self, last_words: impl FnOnce() -> u8) -> ! {
         self.settle();
         std::process::exit(last_words().into())
     }
 
-    /// The standard input that tells a component to stop.
+    /// The standard input of the component, whose end asks it to stop.
     pub(crate) fn stdin(&self) -> Stdin {
         Stdin::new(self.stop.subscribe(), Arc::clone(&self.heeded))
     }
 
-    /// Lets the component `run` until it ends, or is ended. Says what it came to, if it came to something (a trap, when
-    /// its code was ended in the middle of a turn), and why it was ended, if it was.
+    /// Lets the component `run` until it ends, or the watch ends it. Returns its output, if there is one (a trap, if the watch
+    /// ended its code in the middle of a turn), and the reason if the watch ended it.
     pub(crate) async fn over<T>(&self, run: impl Future<Output = T>) -> (Option<T>, Option<End>) {
         let mut run = pin!(run);
         let mut ended = pin!(self.ended.notified());
@@ -136,7 +135,7 @@ impl Watch {
         (turns % 2 == 1).then_some(turns)
     }
 
-    /// Ends the component, for the first reason that there is. `last_words` are for the case that it cannot be ended.
+    /// Ends the component; only the first reason counts. Calls `last_words` if the component does not end.
     async fn end(&self, end: End, signals: &mut Signals, last_words: &impl Fn(End) -> u8) {
         if self.end.set(end).is_ok() {
             self.ended.notify_one();
@@ -152,7 +151,7 @@ impl Watch {
             if let Some(signal) = request.ok().and_then(Request::urgent) {
                 self.exit(|| exit_code(signal));
             }
-            // It is in the middle of a turn, and will not notice.
+            // The component is in the middle of a turn, and will not notice.
             if looks.found(self.turn()) > LOOKS && self.traps.get().is_none() {
                 break;
             }
@@ -160,16 +159,15 @@ impl Watch {
         self.exit(|| last_words(end));
     }
 
-    /// Begins to watch. `last_words` says why the component was ended, and returns the exit code; it is called only when
-    /// the process has to end without the component.
+    /// Starts the watch. `last_words` prints why the component was ended, and returns the exit code; the watch calls it only
+    /// when the process has to end without the component.
     ///
-    /// This comes before everything that takes time: process 1 of a container is not ended by a signal that it does not
-    /// hear.
+    /// Call this before everything that takes time: a signal without a handler does not end process 1 of a container.
     ///
-    /// With `stops_with_input`, standard input is read, and its end asks the component to stop.
+    /// With `stops_with_input`, the watch reads standard input, whose end asks the component to stop.
     ///
     /// # Errors
-    /// The system does not let this process hear signals, or has no thread for it.
+    /// The system does not let this process handle signals, or has no thread for the watch.
     pub(crate) fn begin(
         self: &Arc<Self>,
         max_turn: Option<Duration>,
@@ -182,7 +180,7 @@ impl Watch {
             Signals::new()?
         };
         let watch = Arc::clone(self);
-        // It ends with the process.
+        // The thread ends with the process.
         let run = move || runtime.block_on(watch.run(&mut signals, max_turn, &last_words));
         std::thread::Builder::new().spawn(run)?;
         if stops_with_input {
@@ -222,7 +220,7 @@ impl Watch {
                 }
             }
         };
-        // The end of the input only asks: a component that does not run yet finds it when it looks at its input.
+        // The end of the input only asks: a component that does not run yet finds the end when it reads its input.
         if let Request::Signal(signal) = request {
             if self.turns.load(Ordering::Relaxed) == 0 {
                 // Nothing runs yet, so there is nothing to end.
@@ -241,7 +239,7 @@ impl Watch {
         let end = loop {
             match timeout(LAST_TURN / LOOKS, self.request(signals)).await {
                 Ok(request) => match request.urgent() {
-                    // At once is at once.
+                    // A second urgent signal ends the process at once.
                     Some(signal) if asked || !self.heeded.load(Ordering::Relaxed) => self.exit(|| exit_code(signal)),
                     Some(_) => asked = true,
                     None => {}
@@ -262,7 +260,7 @@ impl Watch {
     }
 }
 
-/// Counts how often the same turn was found under way.
+/// Counts the looks in a row that have found the same turn under way.
 #[derive(Default)]
 struct SameTurn {
     turn: Option<u64>,
@@ -270,7 +268,7 @@ struct SameTurn {
 }
 
 impl SameTurn {
-    /// How many times in a row, with this one, `turn` was found.
+    /// Counts one look, which has found `turn`. Returns the number of looks in a row that have.
     fn found(&mut self, turn: Option<u64>) -> u32 {
         self.times = match turn {
             Some(_) if turn == self.turn => self.times + 1,
@@ -282,7 +280,7 @@ impl SameTurn {
     }
 }
 
-/// Something that asks the component to stop.
+/// A request to the component to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Request {
     /// A signal, with this number.
@@ -292,8 +290,8 @@ enum Request {
 }
 
 impl Request {
-    /// The number of a signal that ends the component at once when it is the second such signal, because a person in a hurry sends
-    /// it. A terminal that closes sends SIGHUP more than once, and some programs send SIGTERM to what was started in it.
+    /// The number of the signal, if a second such signal ends the component at once: a person in a hurry sends it. A terminal
+    /// that closes sends SIGHUP more than once, and some programs send SIGTERM to the processes in it.
     fn urgent(self) -> Option<i32> {
         match self {
             Request::Signal(signal) => (signal != SIGHUP).then_some(signal),
@@ -307,11 +305,11 @@ impl Request {
 struct Signals {
     interrupt: tokio::signal::unix::Signal,
     terminate: tokio::signal::unix::Signal,
-    /// None, if this process was started to outlive its terminal.
+    /// `None` if this process was started to outlive its terminal.
     hangup: Option<tokio::signal::unix::Signal>,
 }
 
-/// What a console and Windows tell a program that is to end, as the signals that mean the same.
+/// The events with which a console and Windows ask a program to end, each as the signal that means the same.
 #[cfg(windows)]
 struct Signals {
     ctrl_c: tokio::signal::windows::CtrlC,
@@ -321,12 +319,12 @@ struct Signals {
     shutdown: tokio::signal::windows::CtrlShutdown,
 }
 
-/// What a shell calls the end by a signal.
+/// The exit code of a shell for the end by a signal.
 pub(crate) fn exit_code(signal: i32) -> u8 {
     u8::try_from(128 + signal).unwrap_or(1)
 }
 
-/// What a terminal sends when it closes, what Ctrl-C sends, and what an init system sends.
+/// The signals of a terminal that closes, of Ctrl-C, and of an init system.
 const SIGHUP: i32 = 1;
 const SIGINT: i32 = 2;
 const SIGTERM: i32 = 15;
@@ -337,7 +335,7 @@ impl Signals {
         use rustix::process::Signal;
         use tokio::signal::unix::{SignalKind, signal};
 
-        // Each of these would end the process, unless it is heard.
+        // Each of these signals would end the process without a handler.
         // * XFSZ: a file has grown as large as files may be (`ulimit -f`). Now writing fails, as on a full disk.
         // * USR1 and USR2: other servers open their log anew, or start anew. Here there is nothing to do.
         for unheeded in [Signal::XFSZ, Signal::USR1, Signal::USR2] {
@@ -345,13 +343,13 @@ impl Signals {
         }
         let hangup = match ignores_hangup() {
             Some(false) => Some(signal(SignalKind::hangup())?),
-            // It stays as it is: under nohup nothing happens, and else the process ends.
+            // SIGHUP keeps its action: under nohup the process ignores it, and else it ends the process.
             Some(true) | None => None,
         };
         Ok(Signals { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())?, hangup })
     }
 
-    /// The number of the next one.
+    /// The number of the next signal.
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<i32> {
         let heard =
             [(SIGINT, Some(&mut self.interrupt)), (SIGTERM, Some(&mut self.terminate)), (SIGHUP, self.hangup.as_mut())];
@@ -361,13 +359,13 @@ impl Signals {
     }
 }
 
-/// Whether this process was started so that it ignores SIGHUP, as `nohup` starts it. Nothing, if that cannot be known.
+/// Whether this process was started so that it ignores SIGHUP, as `nohup` starts it. `None` if neither way below finds out.
 #[cfg(unix)]
 fn ignores_hangup() -> Option<bool> {
     listed_as_ignored().or_else(found_out_by_a_shell)
 }
 
-/// As Linux lists it: a number in which each signal is a bit.
+/// Whether SIGHUP is ignored, from the list of Linux: a number in which each signal is a bit.
 #[cfg(unix)]
 fn listed_as_ignored() -> Option<bool> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
@@ -376,8 +374,8 @@ fn listed_as_ignored() -> Option<bool> {
     Some(ignored >> (SIGHUP - 1) & 1 == 1)
 }
 
-/// As it is found out elsewhere: what a process ignores, the programs that it starts ignore, too. (To ask the system itself takes
-/// `unsafe` code.)
+/// Whether SIGHUP is ignored, from a shell: a program ignores the signals that the process that starts it ignores. (To ask the
+/// system itself takes `unsafe` code.)
 #[cfg(unix)]
 fn found_out_by_a_shell() -> Option<bool> {
     use std::os::unix::process::ExitStatusExt as _;
@@ -407,7 +405,7 @@ impl Signals {
         })
     }
 
-    /// The number of the next one. Windows itself ends this process a few seconds after the last three.
+    /// The number of the next signal. Windows itself ends this process a few seconds after the last three.
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<i32> {
         if self.ctrl_c.poll_recv(context).is_ready() || self.ctrl_break.poll_recv(context).is_ready() {
             Poll::Ready(SIGINT)

@@ -1,5 +1,5 @@
-//! What can be built, and how cargo is told to build it. Cargo knows what is up to date, and says where it has built; what a
-//! user has set for programs of this system does not reach a component, and the other way round.
+//! Builds the programs of this project with cargo. Cargo decides which are up to date, and prints their paths. Settings of the
+//! user for programs of this system do not reach a component, nor the other way round.
 
 use std::collections::HashMap;
 use std::fs;
@@ -21,23 +21,23 @@ use crate::{host, kit};
 /// Rust's target for components of WASI 0.2.
 const COMPONENT: &str = "wasm32-wasip2";
 
-/// What cargo calls the system that it runs on. Naming it overrides a `[build] target`.
+/// Cargo's name for the system that it runs on. It overrides a `[build] target`.
 const THIS_SYSTEM: &str = "host-tuple";
 
-/// Something that cargo builds.
+/// A program that cargo builds.
 #[derive(Debug)]
 pub(crate) struct Product {
-    /// The binary or example.
+    /// The name of the binary or example.
     pub(crate) name: &'static str,
-    /// What it is called in a sentence.
+    /// Its name in a sentence.
     title: &'static str,
-    /// What is said before it is built.
+    /// The line to print before cargo builds it.
     pub(crate) announcement: fn() -> String,
-    /// Whether it is a component. Everything else is for this system.
+    /// Whether it is a component. All other programs are for this system.
     is_component: bool,
-    /// How cargo is told to build it.
+    /// The options of cargo that build it.
     options: &'static [&'static str],
-    /// Where it is in the folder that cargo builds in, unless cargo is told something else.
+    /// Its default path in the target folder of cargo.
     path: &'static str,
 }
 
@@ -51,7 +51,7 @@ pub(crate) const SERVER: Product = Product {
     path: "wasm32-wasip2/release/hello-server",
 };
 
-/// The server with line numbers.
+/// The server, with line numbers.
 pub(crate) const VERBOSE_SERVER: Product = Product {
     options: &["--profile", "verbose", "--bin", "hello-server"],
     path: "wasm32-wasip2/verbose/hello-server",
@@ -93,7 +93,7 @@ pub(crate) const RELEASE_SANDBOX: Product = Product {
     ..SANDBOX
 };
 
-/// A client: an example, whose name comes with these options.
+/// The common part of the clients, which are examples: each names itself in its options.
 const CLIENT: Product = Product {
     title: "the client",
     announcement: || "Building the client: about 20 seconds on 2 cores, the first time.".into(),
@@ -116,7 +116,7 @@ pub(crate) const URL_CLIENT: Product = Product {
     ..CLIENT
 };
 
-/// The one that tries what a sandbox forbids.
+/// The intruder, which tries what a sandbox forbids.
 pub(crate) const INTRUDER: Product = Product {
     name: "intruder",
     options: &["--release", "--example", "intruder"],
@@ -124,12 +124,12 @@ pub(crate) const INTRUDER: Product = Product {
     ..CLIENT
 };
 
-/// Builds `product`, unless it is up to date or belongs to a [kit]. What cargo says is shown, behind a line that says what it is
-/// for; when there is nothing to do, nothing is said. Returns where it is. Where nothing can be built, an earlier build will do, up
-/// to date or not.
+/// Builds `product`, unless it is up to date or belongs to a [kit], and returns its path. Prints the announcement and then the
+/// output of cargo, or nothing if there is nothing to do. If this machine cannot build, an earlier build will do, up to date or
+/// not.
 ///
 /// # Errors
-/// Why it was not built; the reason of the compiler has been shown.
+/// The build has failed, and the messages of the compiler have been printed; or it cannot start, and there is no earlier build.
 pub(crate) fn build(product: &Product) -> anyhow::Result<PathBuf> {
     if let Some(kit) = kit::folder() {
         return Ok(kit.join(product.file_name()));
@@ -147,19 +147,19 @@ pub(crate) fn build(product: &Product) -> anyhow::Result<PathBuf> {
     }
 }
 
-/// What was built.
+/// A program that was built.
 pub(crate) struct Built {
-    /// Where it is.
+    /// Its path.
     pub(crate) path: PathBuf,
     /// Whether it was up to date before.
     pub(crate) is_fresh: bool,
 }
 
-/// What a signal has to do with building.
+/// The state that a signal handler and the builds share.
 struct UnderWay {
-    /// The cargo that builds just now.
+    /// The cargo that is running.
     cargo: Option<Arc<SharedChild>>,
-    /// The signal that has ended all building.
+    /// The signal that has ended all builds.
     signal: Option<i32>,
 }
 
@@ -169,12 +169,12 @@ fn under_way() -> MutexGuard<'static, UnderWay> {
     UNDER_WAY.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Ends the build that is under way, because `signal` came; no other begins.
+/// Ends the build that is under way, because `signal` came, and prevents others.
 pub(crate) fn cancel(signal: i32) {
     let mut under_way = under_way();
     under_way.signal = Some(signal);
     if let Some(cargo) = &under_way.cargo {
-        // It may have ended by itself.
+        // Cargo may have ended by itself.
         let _ = cargo.kill();
     }
 }
@@ -184,7 +184,7 @@ pub(crate) fn is_cancelled() -> bool {
     under_way().signal.is_some()
 }
 
-/// Cargo, while it builds something.
+/// A build that is under way.
 pub(crate) struct Build<'p> {
     product: &'p Product,
     cargo: Arc<SharedChild>,
@@ -192,7 +192,7 @@ pub(crate) struct Build<'p> {
 }
 
 impl<'p> Build<'p> {
-    /// Starts to build `product`. When there is something to do, that is announced first.
+    /// Starts to build `product`. Prints `announcement` first, if there is something to build.
     pub(crate) fn start(product: &'p Product, announcement: fn() -> String) -> anyhow::Result<Self> {
         if product.is_of_another_checkout() {
             product.clean();
@@ -206,7 +206,7 @@ impl<'p> Build<'p> {
         }
         let is_terminal = stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|terminal| terminal != "dumb");
         if is_terminal {
-            // Cargo writes to a pipe, behind which is the terminal.
+            // Cargo writes to a pipe, whose bytes go to the terminal.
             command.envs([("CARGO_TERM_PROGRESS_WHEN", "always"), ("CARGO_TERM_PROGRESS_WIDTH", "70")]);
             if std::env::var_os("NO_COLOR").is_none() && std::env::var_os("CARGO_TERM_COLOR").is_none() {
                 command.env("CARGO_TERM_COLOR", "always");
@@ -228,7 +228,7 @@ impl<'p> Build<'p> {
         Ok(Build { product, cargo, shown })
     }
 
-    /// Waits until it is built. As [`build`].
+    /// Waits until it is built. Errors are those of [`build`].
     pub(crate) fn finish(self) -> anyhow::Result<Built> {
         let mut built = None;
         let messages = BufReader::new(self.cargo.take_stdout().expect("it is piped"));
@@ -236,7 +236,7 @@ impl<'p> Build<'p> {
             built = built.or_else(|| self.product.built(&line));
         }
         let status = self.cargo.wait().context("cargo")?;
-        // The thread does not panic, and has told what there was to tell.
+        // The thread does not panic, and has printed everything.
         let _ = self.shown.join();
         let signal = {
             let mut under_way = under_way();
@@ -254,13 +254,13 @@ impl<'p> Build<'p> {
     }
 }
 
-/// The end by a signal, of which there is nothing to tell.
+/// The end by a signal, which needs no message.
 fn ended_by(signal: i32) -> anyhow::Error {
     Told(u8::try_from(128 + signal).unwrap_or(1)).into()
 }
 
 impl Product {
-    /// What was built, if that is what cargo says in this line.
+    /// The program that cargo reports in this line as built, if it is this one.
     fn built(&self, line: &str) -> Option<Built> {
         let message: JsonValue = line.parse().ok()?;
         let text = |path: &[&str]| member(&message, path)?.get::<String>();
@@ -270,18 +270,18 @@ impl Product {
         Some(Built { path: text(&["executable"])?.into(), is_fresh })
     }
 
-    /// Where it is when it has been built.
+    /// Its default path, absolute.
     fn path(&self) -> PathBuf {
         target().join(self.path).with_extension(self.extension())
     }
 
-    /// Where it is, if an earlier build is there.
+    /// Its path, if an earlier build is there.
     fn built_before(&self) -> Option<PathBuf> {
         Some(self.path()).filter(|path| path.is_file())
     }
 
-    /// Whether another checkout, which shares the target folder, has built it there last. Cargo has noted where, and of which sources.
-    /// In a copy of a checkout, with what was built, both paths are others.
+    /// Whether another checkout, which shares the target folder, has built it there last. Cargo has noted its path and its
+    /// sources. In a copy of a checkout, with its target folder, both paths are others.
     fn is_of_another_checkout(&self) -> bool {
         let path = self.path();
         let note = fs::read_to_string(path.with_extension("d")).unwrap_or_default();
@@ -290,8 +290,8 @@ impl Product {
         built == noted(&path) && !sources.contains(&noted(&here.join("")))
     }
 
-    /// Has cargo forget what was built. Cargo compares the times of sources: when the other checkout was changed later than this one,
-    /// cargo would take what was built of the other one. If cargo fails here, it also fails when it builds, and says why.
+    /// Removes the build of the other checkout. Cargo compares the times of sources: it would take that build for this checkout
+    /// if the sources of this one are older. If cargo fails here, it also fails when it builds, and reports why.
     fn clean(&self) {
         let mut command = Command::new("cargo");
         let mut folders = self.path.split('/');
@@ -302,32 +302,32 @@ impl Product {
         } else {
             for_this_system(command.arg(self.name));
         }
-        // The folder is called as the profile.
+        // The folder has the name of the profile.
         command.arg("--profile").args(folders.next()).stdin(Stdio::null());
         let _ = command.status();
     }
 
-    /// What its file name ends with.
+    /// The extension of its file.
     fn extension(&self) -> &'static str {
         if self.is_component { "wasm" } else { std::env::consts::EXE_EXTENSION }
     }
 
-    /// What its file is called.
+    /// The name of its file.
     pub(crate) fn file_name(&self) -> PathBuf {
         Path::new(self.name).with_extension(self.extension())
     }
 }
 
-/// The member of an object of JSON that these names lead to, one inside the other.
+/// The member of a JSON object at this path of names.
 fn member<'v>(value: &'v JsonValue, path: &[&str]) -> Option<&'v JsonValue> {
     path.iter().try_fold(value, |value, name| value.get::<HashMap<String, JsonValue>>()?.get(*name))
 }
 
-/// What building takes. (`runner/launch` says the same.)
+/// Advice if a build fails: the requirements. (`runner/launch` prints the same.)
 const ADVICE: &str = "unless the source has a mistake: that takes Rust 1.95 or newer, a C compiler, the internet once, and 3 GB that you \
                       can write to (where CARGO_TARGET_DIR says)";
 
-/// Why nothing can be built.
+/// The failure if there is no cargo.
 fn no_cargo() -> Failure {
     Failure::new(
         "there is no cargo on PATH, which builds this",
@@ -335,22 +335,22 @@ fn no_cargo() -> Failure {
     )
 }
 
-/// Tells cargo to build a component. Flags for the compiler, such as those that choose a linker, are meant for programs of this
-/// system: here there are none.
+/// Makes cargo build a component, without the compiler flags of the user: those, such as the choice of a linker, are for
+/// programs of this system.
 fn for_component(cargo: &mut Command) {
     cargo.args(["--target", COMPONENT]).env("CARGO_ENCODED_RUSTFLAGS", "");
 }
 
-/// Tells cargo to build for this system, whatever it builds for otherwise.
+/// Makes cargo build for this system, whatever its default target is.
 fn for_this_system(cargo: &mut Command) {
     cargo.env_remove("CARGO_BUILD_TARGET");
-    // Not always: it is a folder of its own then, and what the tests have built is not used.
+    // Not always: `--target` has a folder of its own, without the builds of the tests.
     if is_target_configured() {
         cargo.args(["--target", THIS_SYSTEM]);
     }
 }
 
-/// Whether a configuration of cargo has a `[build] target`. Cargo itself does not tell.
+/// Whether a configuration of cargo has a `[build] target`. Cargo itself does not report this.
 pub(crate) fn is_target_configured() -> bool {
     let here = std::env::current_dir().unwrap_or_default();
     let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
@@ -372,8 +372,8 @@ fn has_target(config: &str) -> bool {
     })
 }
 
-/// Passes on what cargo says, behind the announcement. When there is nothing to do, and cargo only says that it has finished, nothing
-/// is said.
+/// Prints the announcement and then the output of cargo. Prints nothing if there is nothing to do, and cargo only reports that
+/// it has finished.
 fn show(mut said: ChildStderr, announcement: fn() -> String) {
     let (mut held, mut piece) = (Vec::new(), [0; 4096]);
     let mut is_announced = false;
@@ -384,9 +384,9 @@ fn show(mut said: ChildStderr, announcement: fn() -> String) {
             let text = String::from_utf8_lossy(line);
             match first_word(&text) {
                 "Finished" => {}
-                // It waits for another cargo that only looks something up.
+                // Cargo waits for another one, which only looks something up.
                 "Blocking" if text.contains("package cache") => {}
-                // It waits for another cargo, and may have nothing to do after that.
+                // Cargo waits for another one, and may have nothing to do after that.
                 "Blocking" => write(line),
                 _ => {
                     is_announced = true;
@@ -396,7 +396,7 @@ fn show(mut said: ChildStderr, announcement: fn() -> String) {
             }
             held.drain(..=end);
         }
-        // Behind the announcement everything is passed on at once, such as a progress bar, which ends no line.
+        // Behind the announcement all output is printed at once: a progress bar, for example, ends no line.
         if is_announced {
             write(&held);
             held.clear();
@@ -409,10 +409,10 @@ fn write(bytes: &[u8]) {
     let _ = stderr().write_all(bytes);
 }
 
-/// The first word of a line, as a person sees it on a terminal: what stands before a carriage return has been overwritten.
+/// The first word of a line as a terminal shows it: text before a carriage return has been overwritten.
 fn first_word(line: &str) -> &str {
     let mut visible = line.trim_end().rsplit('\r').next().unwrap_or_default().trim_start();
-    // To clear the line, or to change the colour.
+    // A sequence that clears the line, or changes the colour.
     while let Some(sequence) = visible.strip_prefix("\x1b[") {
         let end = sequence.find(|character: char| character.is_ascii_alphabetic());
         visible = end.map_or("", |end| sequence[end + 1..].trim_start());
@@ -420,13 +420,14 @@ fn first_word(line: &str) -> &str {
     visible.split(|character: char| !character.is_ascii_alphabetic()).next().unwrap_or_default()
 }
 
-/// The folder that cargo builds in, unless a configuration of cargo names another one.
+/// The target folder of cargo, unless a configuration of cargo names another one.
 fn target() -> PathBuf {
     let target = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
     std::path::absolute(target).unwrap_or_default()
 }
 
-/// Whether cargo could not write to this folder: on a read-only disk, or in the checkout of another user. Cargo has made the file.
+/// Whether cargo cannot write to this folder, because it is on a read-only disk, or belongs to another user. Cargo has made the
+/// file.
 fn is_read_only(target: &Path) -> bool {
     let opened = fs::OpenOptions::new().append(true).open(target.join("CACHEDIR.TAG"));
     let kind = opened.map_err(|error| error.kind());
@@ -438,7 +439,7 @@ pub(crate) fn has_built(product: &Product) -> bool {
     target_folder().is_some_and(|target| target.join(product.path).with_extension(product.extension()).is_file())
 }
 
-/// The folder that cargo builds in.
+/// The target folder, as cargo reports it.
 pub(crate) fn target_folder() -> Option<PathBuf> {
     let mut command = Command::new("cargo");
     command.args(["metadata", "--format-version", "1", "--no-deps", "--locked"]).stderr(Stdio::null());
@@ -449,7 +450,7 @@ pub(crate) fn target_folder() -> Option<PathBuf> {
 /// Adds Rust's target for components, if it is not there.
 ///
 /// # Errors
-/// It cannot be added.
+/// The target cannot be added.
 pub(crate) fn add_target() -> anyhow::Result<()> {
     if kit::folder().is_some() || has_component_target() {
         return Ok(());
@@ -471,7 +472,7 @@ pub(crate) fn add_target() -> anyhow::Result<()> {
     }
 }
 
-/// Whether the compiler has the target. Where there is no compiler, that is for cargo to say.
+/// Whether the compiler has the target for components. True if there is no compiler, which cargo reports later.
 fn has_component_target() -> bool {
     let mut rustc = Command::new("rustc");
     rustc.args(["--print", "target-libdir", "--target", COMPONENT]).stdin(Stdio::null()).stderr(Stdio::null());

@@ -1,4 +1,4 @@
-//! `client`: builds a client, and becomes it, in the host that was asked for.
+//! `client`: builds a client, and becomes the host that runs it.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -11,7 +11,7 @@ use crate::host::{self, Host};
 use crate::process::become_program;
 use crate::{print, print_error};
 
-/// What `--help` prints.
+/// The text of `--help`.
 const HELP: &str = "\
 Builds a client and sends a request with it.
 
@@ -24,14 +24,14 @@ which lets it connect to the address of the URL and to no other; --wasmtime runs
 grants at the start. --wasmtime and --quiet may stand anywhere. (Or: cargo client url, with the same arguments.)
 ";
 
-/// Where mistakes send people.
+/// The end of the advice for a mistake in the command line.
 const SEE_HELP: &str = "runner/client --help says more";
 
-/// A client, and how plain wasmtime runs it.
+/// A client, with its needs in plain wasmtime.
 struct Client {
     name: &'static str,
     product: &'static Product,
-    /// Whether it calls by `wasi:http`, and not by sockets.
+    /// Whether it uses `wasi:http`, and not sockets.
     sends_requests: bool,
 }
 
@@ -41,10 +41,10 @@ const CLIENTS: [Client; 3] = [
     Client { name: "intruder", product: &INTRUDER, sends_requests: false },
 ];
 
-/// Calls a server.
+/// Runs a client.
 ///
 /// # Errors
-/// Why that cannot be.
+/// The command line is wrong, or the client or its host cannot be built or started.
 pub(crate) fn run(words: Vec<OsString>) -> anyhow::Result<u8> {
     let (mut host, mut quiet, mut rest) = (Host::Sandbox, false, Vec::new());
     for word in words {
@@ -72,7 +72,7 @@ pub(crate) fn run(words: Vec<OsString>) -> anyhow::Result<u8> {
     })
 }
 
-/// The client that the first of these words names.
+/// Finds the client that the first of these words names.
 fn choose(words: &[OsString]) -> anyhow::Result<&'static Client> {
     let advice = format!("say socket or url, and perhaps a URL; {SEE_HELP}");
     let name = words.first().ok_or_else(|| Failure::usage("which client?", &advice))?.to_string_lossy();
@@ -100,7 +100,7 @@ impl Client {
             let mut command = host::wasmtime();
             match self.sends_requests {
                 true => command.args(["run", "-S", "http,tcp=n,udp=n"]),
-                // Plain wasmtime cannot grant fewer sockets than that.
+                // Plain wasmtime cannot grant fewer sockets than these flags do.
                 false => command.args(host::socket_flags()),
             };
             command

@@ -1,4 +1,4 @@
-//! The programs that run a component: the sandbox of this project, which asks the component what it needs, and wasmtime.
+//! The programs that run a component: the sandbox of this project, which asks the component for its needs, and wasmtime.
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -10,44 +10,44 @@ use crate::cargo::{self, RELEASE_SANDBOX, SANDBOX};
 use crate::process::{cannot_start, exit_code};
 use crate::{Told, kit, print_error};
 
-/// Where a component runs.
+/// A host of a component.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Host {
-    /// In `hello-runner`, the sandbox of this project.
+    /// `hello-runner`, the sandbox of this project.
     #[default]
     Sandbox,
-    /// In `wasmtime run`.
+    /// `wasmtime run`.
     Wasmtime,
-    /// In `wasmtime serve`.
+    /// `wasmtime serve`.
     Http,
 }
 
-/// How cargo launches a component: the one list of flags for `wasmtime run`.
+/// The configuration of cargo, which has the one list of flags for `wasmtime run`.
 const CARGO_CONFIG: &str = include_str!("../../../.cargo/config.toml");
 
-/// The script that becomes a wasmtime: the one on PATH if it is recent enough, else one that it builds.
+/// The script that becomes wasmtime: the one on PATH if it is recent enough, else one that the script builds.
 const WASMTIME: &str = "runner/wasmtime";
 
-/// The oldest wasmtime that will do.
+/// The oldest major version of wasmtime that will do.
 const OLDEST_WASMTIME: u32 = 48;
 
-/// Whether wasmtime is the one on PATH, and never built: the script is for a checkout on Unix.
+/// Whether wasmtime is always the one on PATH: the script, which can build one, is for a checkout on Unix.
 fn is_wasmtime_from_path() -> bool {
     cfg!(windows) || kit::folder().is_some()
 }
 
-/// wasmtime.
+/// A command that runs wasmtime.
 pub(crate) fn wasmtime() -> Command {
     if is_wasmtime_from_path() {
         return Command::new("wasmtime");
     }
     let mut command = Command::new("sh");
-    // What is built is for this system.
+    // The script builds for this system.
     command.arg(WASMTIME).env_remove("CARGO_BUILD_TARGET");
     command
 }
 
-/// Sees to it that there is a wasmtime that can do this: to build one may take minutes, and says what it does.
+/// Provides a wasmtime that has `subcommand`. To build one may take minutes, and prints its progress.
 pub(crate) fn provide_wasmtime(subcommand: &str) -> anyhow::Result<()> {
     if is_wasmtime_from_path() && !has_wasmtime() {
         let cause = format!("there is no wasmtime on PATH of version {OLDEST_WASMTIME} or newer");
@@ -57,19 +57,19 @@ pub(crate) fn provide_wasmtime(subcommand: &str) -> anyhow::Result<()> {
     let status = command.args([subcommand, "--help"]).stdin(Stdio::null()).stdout(Stdio::null()).status();
     match status.map_err(|error| cannot_start(&command, &error))?.success() {
         true => Ok(()),
-        // It has told why.
+        // The script has printed why.
         false => Err(Told(1).into()),
     }
 }
 
-/// Whether a wasmtime is on PATH that will do.
+/// Whether there is a wasmtime on PATH that is recent enough.
 pub(crate) fn has_wasmtime() -> bool {
     let version = version_on_path("wasmtime").unwrap_or_default();
     let major = version.split('.').next().and_then(|major| major.parse().ok());
     major.is_some_and(|major: u32| major >= OLDEST_WASMTIME)
 }
 
-/// What a program on PATH gives as its version: the word behind its name.
+/// The version of a program on PATH: the word behind its name.
 fn version_on_path(program: &str) -> Option<String> {
     let output = Command::new(program).arg("--version").stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
     String::from_utf8(output.stdout).ok()?.split_whitespace().nth(1).map(str::to_owned)
@@ -81,8 +81,8 @@ pub(crate) fn socket_flags() -> impl Iterator<Item = &'static str> {
     list.map_or("", |(list, _)| list).split('"').skip(1).step_by(2).skip(1)
 }
 
-/// The sandbox: the one that is built quickly, unless only the optimized one has been built here, or that is wanted. When none has
-/// been built, one of the same version on PATH will do.
+/// The sandbox: the one that is built quickly, unless only the optimized one has been built here, or `optimized` is set. If none
+/// has been built, one of the same version on PATH will do.
 pub(crate) fn sandbox(optimized: bool) -> anyhow::Result<PathBuf> {
     let all = [&SANDBOX, &RELEASE_SANDBOX];
     let wanted = if optimized { &all[1..] } else { &all };
@@ -99,11 +99,11 @@ pub(crate) fn sandbox(optimized: bool) -> anyhow::Result<PathBuf> {
     cargo::build(wanted[0])
 }
 
-/// Asks the component `name` whether it takes these words: `host` is wasmtime, which has no way to be told what it needs. What the
-/// component, or wasmtime, has to say is passed on. Returns what the component says.
+/// Asks the component `name`, in wasmtime (`host`), to check these words. Prints the errors of the component, or of wasmtime,
+/// and returns the output of the component.
 ///
 /// # Errors
-/// It has a mistake to tell, which makes the exit code 2: WASI 0.2 only knows success and failure. Or wasmtime has failed.
+/// The component reports a mistake, for which the exit code is 2: WASI 0.2 only knows success and failure. Or wasmtime fails.
 pub(crate) fn check(mut host: Command, name: &str, component: &Path, words: &[OsString]) -> anyhow::Result<String> {
     host.arg(component).arg("--check-options").args(words).stdin(Stdio::null());
     let output = host.output().map_err(|error| cannot_start(&host, &error))?;
@@ -124,7 +124,7 @@ pub(crate) fn check(mut host: Command, name: &str, component: &Path, words: &[Os
     Err(Told(if code == 1 && by_component { 2 } else { code }).into())
 }
 
-/// `command`, which runs wasmtime, as a person would type it.
+/// Formats `command`, which runs wasmtime, as a person would type it.
 pub(crate) fn typed(command: &Command) -> String {
     let words = command.get_args().map(OsStr::to_string_lossy).filter(|word| word != WASMTIME);
     words.fold("wasmtime".to_owned(), |line, word| {

@@ -1,5 +1,5 @@
-//! `kit`: packs what is built into one archive, which serves on machines of this kind without Rust. Its components lie beside the
-//! launcher, and that is how a launcher knows that it is in a kit.
+//! `kit`: packs the programs into one archive, which serves on machines of this kind without Rust. Its components lie beside the
+//! launcher; a launcher with components beside it is in a kit.
 
 use std::env::{self, consts};
 use std::ffi::OsString;
@@ -15,7 +15,7 @@ use hello_failure::Failure;
 use crate::cargo::{self, Product};
 use crate::print;
 
-/// What `--help` prints.
+/// The text of `--help`.
 const HELP: &str = "\
 Packs the server, the sandbox and the clients into one archive, for machines of this kind without Rust.
 
@@ -25,14 +25,14 @@ Packs the server, the sandbox and the clients into one archive, for machines of 
 Unpack the archive anywhere: `runner/serve` and `runner/client` work there at once, without the internet. (Or: cargo kit)
 ";
 
-/// What is said first in a kit.
+/// The first line that a launcher in a kit prints.
 pub(crate) const GREETING: &str =
     "This is a kit: it serves what it was built with, and a change in src changes nothing.\n";
 
-/// What helps where a kit is not enough.
+/// Advice if a kit is not enough.
 pub(crate) const WHOLE_PROJECT: &str = "for that, take the whole project, and Rust from https://rustup.rs";
 
-/// The texts in a kit. The rest of the source is of use only where it can be built.
+/// The texts in a kit. The rest of the source is of use only on a machine that can build it.
 const TEXTS: [&str; 7] =
     ["LICENSE", "docs/lecture.md", "docs/exercises.md", "docs/sandbox.md", "bench/python", "examples", "src"];
 
@@ -40,7 +40,7 @@ const TEXTS: [&str; 7] =
 const COMPONENTS: [&Product; 5] =
     [&cargo::SERVER, &cargo::HTTP_SERVER, &cargo::SOCKET_CLIENT, &cargo::URL_CLIENT, &cargo::INTRUDER];
 
-/// The subcommands of a kit. Each is a copy of the launcher: what a script would do on one system only.
+/// The subcommands of a kit. Each is a copy of the launcher, because a script would work on one system only.
 const PROGRAMS: [&str; 2] = ["serve", "client"];
 
 /// The folder with the programs and components of the kit that this program is in, if it is in one.
@@ -60,10 +60,10 @@ pub(crate) fn name() -> Option<OsString> {
     Some(env::current_exe().and_then(fs::canonicalize).ok()?.file_stem()?.to_owned())
 }
 
-/// Packs a kit, and says where it is.
+/// Packs a kit, and prints its path.
 ///
 /// # Errors
-/// Why something cannot be built, or written.
+/// The command line is wrong, or a program cannot be built, or a file cannot be written.
 pub(crate) fn run(words: Vec<OsString>) -> anyhow::Result<u8> {
     let words: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();
     let sandbox = match words.iter().map(AsRef::as_ref).collect::<Vec<_>>()[..] {
@@ -105,7 +105,7 @@ pub(crate) fn run(words: Vec<OsString>) -> anyhow::Result<u8> {
     Ok(0)
 }
 
-/// Makes the folder of a kit anew, with these programs.
+/// Makes a new folder of a kit, with these programs.
 fn fill(kit: &Path, programs: &[(PathBuf, PathBuf)]) -> io::Result<()> {
     match fs::remove_dir_all(kit) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -123,7 +123,7 @@ fn fill(kit: &Path, programs: &[(PathBuf, PathBuf)]) -> io::Result<()> {
     Ok(())
 }
 
-/// Copies a file, or a folder with all that is in it.
+/// Copies a file, or a folder and its contents.
 fn copy(from: &Path, to: &Path) -> io::Result<()> {
     if !from.is_dir() {
         return fs::copy(from, to).map(|_| ());
@@ -139,10 +139,10 @@ fn copy(from: &Path, to: &Path) -> io::Result<()> {
 /// Makes `archive` of the folder `name` in `all`, with the `tar` that Linux, macOS and Windows bring along.
 fn pack(all: &Path, name: &str, archive: &Path) -> anyhow::Result<()> {
     let mut tar = Command::new("tar");
-    // On macOS it would add files of its own.
+    // Otherwise `tar` of macOS adds files of its own.
     tar.env("COPYFILE_DISABLE", "1").stdin(Stdio::null()).current_dir(all);
     tar.args(if cfg!(windows) { ["-a", "-cf"] } else { ["-z", "-cf"] });
-    // Without a path, in which a colon would be the name of another machine to some of them.
+    // The name alone: some versions of `tar` take a colon in a path for the name of another machine.
     tar.arg(archive.file_name().unwrap_or_default()).arg(name);
     match tar.status() {
         Ok(status) if status.success() => Ok(()),

@@ -1,14 +1,14 @@
 //! The program behind `runner/serve`, `runner/client` and `runner/test`, and behind `cargo serve`, `cargo client` and
-//! `cargo test-all`: builds what is needed, and becomes it. It contains no engine, so it is built in seconds itself.
+//! `cargo test-all`: builds the programs that are needed, and becomes one of them. Without wasmtime in it, it builds in seconds.
 //!
-//! | file | what lives there |
+//! | file | contents |
 //! |---|---|
 //! | `serve`, `client`, `test`, `kit` | one subcommand each |
-//! | `cargo` | what can be built, and how cargo is told to |
-//! | `host` | the programs that run a component, what they grant, and what they are told |
+//! | `cargo` | the programs of this project, and how cargo builds them |
+//! | `host` | the programs that run a component, their grants and their arguments |
 //! | `relay` | the messages of `wasmtime serve`, in the words of this project |
-//! | `watch` | `--watch`: a server that follows the source |
-//! | `process` | to become another program, and to keep one that can be ended |
+//! | `watch` | `--watch`: builds and replaces the server when the source changes |
+//! | `process` | becomes another program, and turns the end of one into an exit code |
 
 mod cargo;
 mod client;
@@ -29,7 +29,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use hello_failure::{Failure, report};
 
-/// A subcommand: its name, what its messages begin with, and what it does with the words behind its name.
+/// A subcommand: its name, the label of its messages, and its function, which takes the words behind the name.
 type Subcommand = (&'static str, &'static str, fn(Vec<OsString>) -> anyhow::Result<u8>);
 
 const SUBCOMMANDS: [Subcommand; 5] = [
@@ -37,7 +37,7 @@ const SUBCOMMANDS: [Subcommand; 5] = [
     ("client", "runner/client", client::run),
     ("test", "runner/test", test::run),
     ("kit", "runner/kit", kit::run),
-    // What `serve --http` starts beside `wasmtime serve`.
+    // The program that `serve --http` starts beside `wasmtime serve`.
     (relay::NAME, "runner/serve", relay::run),
 ];
 
@@ -63,10 +63,11 @@ fn print_error(text: &str) {
     let _ = std::io::stderr().write_all(text.as_bytes());
 }
 
-/// Exit codes: those of the program that this one becomes; 1 when it cannot, 2 for a mistake in the command line.
+/// Runs a subcommand. Exit codes: those of the program that this one becomes; 1 when it cannot, 2 for a mistake in the command
+/// line.
 fn main() -> ExitCode {
     let mut words: VecDeque<OsString> = std::env::args_os().skip(1).collect();
-    // In a kit this program has the name of what it does. Elsewhere, and to start itself, it is told by the first word.
+    // In a kit the name of this program is the subcommand. Elsewhere, and when it starts itself, the first word is.
     let name = kit::name().filter(|_| words.front().is_none_or(|word| word != relay::NAME));
     let name = name.unwrap_or_else(|| words.pop_front().unwrap_or_default());
     let Some((_, label, run)) = SUBCOMMANDS.into_iter().find(|(known, ..)| name == *known) else {
@@ -84,7 +85,7 @@ fn main() -> ExitCode {
     ExitCode::from(code)
 }
 
-/// Goes to the top of the project, which is the folder that this was started in or one above. A kit needs no folder.
+/// Changes to the top folder of the project, which is the current folder or one above. A kit needs no folder.
 fn enter_project() -> anyhow::Result<()> {
     if kit::folder().is_some() {
         return Ok(());

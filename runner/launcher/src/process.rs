@@ -1,10 +1,10 @@
-//! Other programs: to become one, and to start one that can be ended.
+//! Becomes another program, and turns the end of one into an exit code.
 
 use std::process::{Command, ExitStatus};
 
 use hello_failure::Failure;
 
-/// Becomes `command`, so that its exit code, and every signal, are its own.
+/// Becomes `command`, which so has its own exit code, and receives every signal itself.
 #[cfg(unix)]
 pub(crate) fn become_program(mut command: Command) -> anyhow::Result<u8> {
     let error = std::os::unix::process::CommandExt::exec(&mut command);
@@ -19,8 +19,8 @@ pub(crate) fn become_program(mut command: Command) -> anyhow::Result<u8> {
     Ok(exit_code(status))
 }
 
-/// Keeps the signals that ask a program to end from ending this one: they reach the program that it waits for as well, and this one
-/// ends after that.
+/// Makes this process outlive the signals that ask a program to end: the signals also reach the program that it waits for, and
+/// this process ends after that program.
 #[cfg(unix)]
 pub(crate) fn outlive_signals() -> anyhow::Result<()> {
     for signal in [SIGINT, signal_hook::consts::SIGTERM] {
@@ -29,23 +29,23 @@ pub(crate) fn outlive_signals() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The same for Ctrl-C and Ctrl-Break.
+/// Makes this process outlive Ctrl-C and Ctrl-Break, which also reach the program that it waits for.
 #[cfg(windows)]
 pub(crate) fn outlive_signals() -> anyhow::Result<()> {
     Ok(ctrlc::set_handler(|| {})?)
 }
 
-/// Why a program cannot be started.
+/// The failure to start a program.
 pub(crate) fn cannot_start(command: &Command, error: &std::io::Error) -> Failure {
     let program = command.get_program().to_string_lossy();
     Failure::new(format!("cannot start {program}: {error}"), "see to it that this program is there and can be run")
 }
 
-/// What Windows gives as the exit code of a program that Ctrl-C has ended.
+/// The exit code on Windows of a program that Ctrl-C has ended.
 #[cfg(windows)]
 const STATUS_CONTROL_C_EXIT: u32 = 0xc000_013a;
 
-/// The exit code for the end of another program: its own, or 128 and the number of the signal that ended it.
+/// The exit code for the end of another program: its own, or 128 plus the number of the signal that ended it.
 pub(crate) fn exit_code(status: ExitStatus) -> u8 {
     #[cfg(unix)]
     if let Some(signal) = std::os::unix::process::ExitStatusExt::signal(&status) {
@@ -58,7 +58,7 @@ pub(crate) fn exit_code(status: ExitStatus) -> u8 {
     status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1)
 }
 
-/// The signal that Ctrl-C is.
+/// The signal of Ctrl-C.
 pub(crate) const SIGINT: i32 = 2;
 
 /// The exit code for the end by this signal, as a shell has it.

@@ -1,4 +1,4 @@
-//! `wasmtime serve`, as the other servers here are: where it listens, and what it says.
+//! Makes `wasmtime serve` like the other servers here: reads its address, and translates its messages.
 
 use std::ffi::OsString;
 use std::io::{self, BufRead as _};
@@ -16,19 +16,19 @@ use crate::{print, print_error};
 /// The name of the subcommand.
 pub(crate) const NAME: &str = "relay";
 
-/// What `wasmtime serve` says in front of the URL, once it listens.
+/// The text that `wasmtime serve` prints in front of the URL, once it listens.
 const SERVING: &str = "Serving HTTP on http://";
 
-/// Where `wasmtime serve` listens: at one address.
+/// The one address at which `wasmtime serve` listens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Address {
     pub(crate) socket: SocketAddr,
-    /// Whether it was given by `--port`, or not at all, and so is called localhost.
+    /// Whether `--port`, or no option at all, gave the address, so that its URL has `localhost`.
     by_port: bool,
 }
 
 impl Address {
-    /// Reads the words that `hello-server` would get. Most of what that one can do is the engine's business here.
+    /// Reads the words that `hello-server` would get. The host does most of the work that its options are about.
     pub(crate) fn parse(words: &[OsString]) -> Result<Self, Failure> {
         use lexopt::prelude::*;
 
@@ -55,14 +55,14 @@ impl Address {
         Ok(found.unwrap_or(Address { socket: (Ipv4Addr::LOCALHOST, 9000).into(), by_port: true }))
     }
 
-    /// What a browser on this machine can open, when it has become this port.
+    /// The URL for a browser on this machine, with the port that `wasmtime serve` has taken.
     fn url(self, port: u16) -> String {
         let mut socket = self.socket;
         socket.set_port(port);
         place::url(socket, self.by_port)
     }
 
-    /// Cause and advice, if this line is why `wasmtime serve` cannot listen here.
+    /// Cause and advice, if this line reports that `wasmtime serve` cannot listen here.
     fn failure(self, line: &str) -> Option<(String, String)> {
         let (ip, port) = (self.socket.ip(), self.socket.port());
         let error = line.strip_prefix("Error: ")?;
@@ -90,8 +90,8 @@ impl Address {
     }
 }
 
-/// Starts the program that translates what `wasmtime serve` says; returns where that is to be written. It is a program, and not a
-/// thread, because this one becomes `wasmtime serve`. It ends with the last program that can write there.
+/// Starts the program that translates the messages of `wasmtime serve`, and returns its standard input. It is a program, and not
+/// a thread, because this process becomes `wasmtime serve`. It ends with the last program that can write to that input.
 pub(crate) fn start(address: Address) -> anyhow::Result<ChildStdin> {
     let mut command = Command::new(std::env::current_exe().context("where is this program?")?);
     let option = if address.by_port { "--port" } else { "--listen" };
@@ -101,20 +101,20 @@ pub(crate) fn start(address: Address) -> anyhow::Result<ChildStdin> {
     Ok(child.stdin.take().expect("it is piped"))
 }
 
-/// Translates what comes on standard input, until it ends.
+/// Translates the lines of standard input, until its end.
 pub(crate) fn run(words: Vec<OsString>) -> anyhow::Result<u8> {
     let address = Address::parse(&words)?;
-    // Ctrl-C reaches this, too, and `wasmtime serve` has something to say about it.
+    // Ctrl-C reaches this program, too, and `wasmtime serve` still prints a message about it.
     outlive_signals()?;
     let mut has_failed = false;
-    // The component prints what it likes, also what is not text.
+    // The component may print any bytes, not only text.
     for line in io::stdin().lock().split(b'\n') {
         let line = line?;
         let line = String::from_utf8_lossy(&line);
         if let Some(port) = line.strip_prefix(SERVING).and_then(port) {
             print(&format!("Access {}\n", address.url(port)));
         } else if let Some((cause, advice)) = address.failure(&line) {
-            // What follows says the same, to the programmers of wasmtime.
+            // The following lines report the same to the programmers of wasmtime.
             has_failed = true;
             print_error(&lines("hello-http", &cause, &advice));
         } else if !has_failed {
@@ -155,7 +155,7 @@ mod tests {
         }
     }
 
-    /// What such an option says is tested in `hello_failure::place`.
+    /// The tests of `hello_failure::place` check the words of the option.
     #[test]
     fn the_option_for_another_port_can_be_used_as_it_is() {
         for words in [

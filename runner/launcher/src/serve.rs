@@ -1,4 +1,4 @@
-//! `serve`: builds the server, and becomes it, in the host that was asked for.
+//! `serve`: builds the server, and becomes the host that runs it.
 
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
@@ -13,7 +13,7 @@ use crate::process::become_program;
 use crate::relay::{self, Address};
 use crate::{kit, print, print_error, watch};
 
-/// What `--help` prints of the options that the server does not have.
+/// The part of `--help` about options that the server does not have.
 const HELP: &str = "\
 runner/serve: builds the server, and runs it in a sandbox that grants what its options need and nothing else
 
@@ -27,7 +27,7 @@ Of this program
   --quiet            do not print the grants at the start
 ";
 
-/// And what it prints when the host is the sandbox, which is followed by what the server prints.
+/// The part of `--help` about the sandbox, if that is the host. The help of the server follows.
 const SANDBOX_HELP: &str = "
 Of the sandbox
   --release          optimized: a third more requests a second; takes 6 to 10 minutes to build, once
@@ -36,10 +36,10 @@ Of the sandbox
   --max-turn SECS    the limit on code that runs without waiting; 0 is no limit (default 10)
 ";
 
-/// What the server itself prints. It is here, too, so that there is help before anything has been built.
+/// The help of the server. It is here, too, so that there is help before anything has been built.
 const SERVER_HELP: &str = include_str!("../../../src/help.txt");
 
-/// What the command line asks for.
+/// The options of the command line.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Options {
     watch: bool,
@@ -53,10 +53,10 @@ struct Options {
     server: Vec<OsString>,
 }
 
-/// Serves.
+/// Runs the server.
 ///
 /// # Errors
-/// Why it cannot.
+/// The command line is wrong, or the server or its host cannot be built or started.
 pub(crate) fn run(words: Vec<OsString>) -> anyhow::Result<u8> {
     let mut options = parse(words)?;
     if options.asks_for_help() {
@@ -68,7 +68,7 @@ pub(crate) fn run(words: Vec<OsString>) -> anyhow::Result<u8> {
         return Err(Failure::usage(cause, kit::WHOLE_PROJECT).into());
     }
     let address = (options.host == Host::Http).then(|| Address::parse(&options.server)).transpose()?;
-    // The server sees no environment, so this is passed on in another way. What was typed behind it counts more.
+    // The server sees no environment, so NO_COLOR becomes an option. An option that was typed comes behind it, and wins.
     if std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()) {
         options.server.splice(..0, ["--color", "never"].map(OsString::from));
     }
@@ -83,36 +83,36 @@ pub(crate) fn run(words: Vec<OsString>) -> anyhow::Result<u8> {
     }
 }
 
-/// A server that can be started, as the command line has it.
+/// A server with the options of the command line.
 pub(crate) struct Server {
     pub(crate) product: &'static Product,
     options: Options,
-    /// Where `wasmtime serve` listens.
+    /// The address at which `wasmtime serve` listens.
     address: Option<Address>,
 }
 
-/// A server that is to be started, and how it is stopped by a program that does not become it.
+/// The command that starts a server, and the way to stop it for a program that does not become it.
 pub(crate) struct Start {
     pub(crate) command: Command,
     pub(crate) stop: Stop,
-    /// How long it may take to stop, unless its host sees to that.
+    /// The time that it may take to stop, unless its host limits this time.
     pub(crate) patience: Option<Duration>,
 }
 
-/// What tells a server to stop.
+/// The way to ask a server to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stop {
     /// The end of its standard input.
     Input,
-    /// Ctrl-C, which is all that `wasmtime serve` heeds.
+    /// Ctrl-C, the only request that `wasmtime serve` understands.
     Interrupt,
 }
 
-/// How long a server without a sandbox may take to stop, beyond what it takes itself.
+/// The time that a server without a sandbox may take to stop, beyond its own `--grace`.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 impl Server {
-    /// How `component` is started, which was built of the product. The first time it is said what is granted.
+    /// The command that starts `component`, a build of the product. Prints the grants if it `is_first`.
     pub(crate) fn start(&self, component: &Path, is_first: bool) -> anyhow::Result<Start> {
         let speaks = is_first && !self.options.quiet && !self.options.asks_for_words();
         if speaks && kit::folder().is_some() {
@@ -158,7 +158,7 @@ impl Server {
     }
 }
 
-/// How `component` is started in `wasmtime serve`, which listens at `address`.
+/// The command that starts `component` in `wasmtime serve`, which listens at `address`.
 fn behind_http(address: Address, component: &Path, speaks: bool) -> anyhow::Result<Start> {
     host::provide_wasmtime("serve")?;
     let mut command = host::wasmtime();
@@ -188,7 +188,7 @@ fn takes_value(name: &str) -> bool {
     named.contains(&name) || name.ends_with("-timeout")
 }
 
-/// Reads the command line. What is the server's stays as it is.
+/// Reads the command line. The words for the server stay as they are.
 fn parse(words: Vec<OsString>) -> Result<Options, Failure> {
     use lexopt::prelude::*;
 
@@ -232,13 +232,13 @@ fn parse(words: Vec<OsString>) -> Result<Options, Failure> {
     refused.map_or(Ok(options), Err)
 }
 
-/// The mistake of an option that `wasmtime serve` has no counterpart for.
+/// The failure for an option that `wasmtime serve` has no counterpart for.
 pub(crate) fn does_not_go_with_http(option: &str) -> Failure {
     Failure::see_help(format_args!("{option} does not go with --http: --watch, --quiet, --port and --listen do"))
 }
 
 impl Options {
-    /// Takes the host that an option names: one, however often it is named.
+    /// Takes the host that an option names. An option may be repeated, but two hosts are a mistake.
     fn choose(&mut self, host: Host) -> Result<(), Failure> {
         if self.host != Host::Sandbox && self.host != host {
             return Err(Failure::see_help("--wasmtime and --http are two hosts: give one of them"));
@@ -253,13 +253,13 @@ impl Options {
         [("--release", self.release), ("--verbose", self.verbose)].into_iter().filter_map(given).chain(limits).collect()
     }
 
-    /// The names of the options for which something is built that a kit does not have.
+    /// The names of the options that need a build, which a kit cannot do.
     fn of_building(&self) -> Vec<&str> {
         let flags = [("--watch", self.watch), ("--release", self.release), ("--verbose", self.verbose)];
         flags.into_iter().filter_map(given).collect()
     }
 
-    /// What `--help` prints: of each part of this, what its options are.
+    /// The text of `--help`, with the options of each part.
     fn help(&self) -> String {
         let server = SERVER_HELP.splitn(3, "\n\n").last().unwrap_or_default();
         match self.host {
@@ -274,12 +274,12 @@ impl Options {
         self.server.iter().any(|word| word == "--help" || word == "-h")
     }
 
-    /// Whether the server is to print something, and to leave.
+    /// Whether the server is to print its help or version, and exit.
     fn asks_for_words(&self) -> bool {
         self.asks_for_help() || self.server.iter().any(|word| word == "--version" || word == "-V")
     }
 
-    /// What is to be built.
+    /// The program to build.
     fn product(&self) -> &'static Product {
         match (self.host, self.verbose) {
             (Host::Http, _) => &cargo::HTTP_SERVER,

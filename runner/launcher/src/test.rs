@@ -1,4 +1,4 @@
-//! `test`: runs the tests, step by step, and counts what passed, what failed, and what could not be tested on this machine.
+//! `test`: runs the tests, step by step, and counts those that passed, failed, or were skipped on this machine.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
@@ -14,7 +14,7 @@ use crate::host;
 use crate::process::cannot_start;
 use crate::{print, print_error};
 
-/// What `--help` prints.
+/// The text of `--help`.
 const HELP: &str = "\
 Runs the tests, up to the first step that fails. The last line counts them.
 
@@ -24,22 +24,22 @@ Runs the tests, up to the first step that fails. The last line counts them.
 Before the last line it names each test that it skipped, with what would make the test run. (Or: cargo test-all [quick])
 ";
 
-/// Which tests are run.
+/// The set of tests to run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Ring {
     Quick,
     Every,
 }
 
-/// A step.
+/// A step of the tests.
 struct Step {
-    /// What it is for.
+    /// The title to print.
     title: &'static str,
-    /// Where it belongs.
+    /// The rings that it belongs to.
     rings: &'static [Ring],
-    /// What cargo is told.
+    /// The arguments of cargo.
     cargo: &'static str,
-    /// What the programs with the tests are told; nothing where nothing is tested.
+    /// The arguments of the test programs; `None` for a step that only builds.
     tests: Option<&'static str>,
     /// The host that runs the components.
     host: &'static str,
@@ -59,7 +59,7 @@ const fn test(rings: &'static [Ring], title: &'static str, cargo: &'static str, 
     Step { title, rings, cargo, tests: Some(tests), host: "hello-runner" }
 }
 
-/// The same, with plain wasmtime as the host.
+/// A step that tests with plain wasmtime as the host.
 const fn test_in_wasmtime(title: &'static str, cargo: &'static str, tests: &'static str) -> Step {
     Step { host: "wasmtime", ..test(EVERY, title, cargo, tests) }
 }
@@ -131,7 +131,7 @@ const STEPS: [Step; 19] = [
 /// Runs the tests.
 ///
 /// # Errors
-/// Why they cannot be run. That some have failed is no error, but an exit code.
+/// The tests cannot be run. A failed test is no error, but an exit code.
 pub(crate) fn run(words: Vec<OsString>) -> anyhow::Result<u8> {
     let words: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();
     let ring = match words.iter().map(AsRef::as_ref).collect::<Vec<_>>()[..] {
@@ -172,25 +172,25 @@ pub(crate) fn run(words: Vec<OsString>) -> anyhow::Result<u8> {
     Ok(u8::from(tally.failed > 0))
 }
 
-/// What came of the tests.
+/// The results of the tests.
 #[derive(Debug, Default)]
 struct Tally {
     passed: usize,
     failed: usize,
     skipped: usize,
-    /// Why something was not tested, with what helps, and how many tests that is about.
+    /// The reasons for skipped tests, with advice, and the number of tests for each.
     reasons: BTreeMap<String, usize>,
-    /// What is worth to be seen at the end.
+    /// The lines to show at the end.
     shown: BTreeSet<String>,
 }
 
 impl Tally {
-    /// Does a step, and shows what it says. Returns whether all is well.
+    /// Runs a step, and prints its output. Returns whether it has passed.
     fn run(&mut self, step: &Step) -> anyhow::Result<bool> {
         let mut cargo = Command::new("cargo");
         cargo.args(step.cargo.split(' ')).arg("--locked").env("HELLO_HOST", step.host).env_remove("CARGO_BUILD_TARGET");
         if step.cargo.contains("wasm32") {
-            // What is set for programs of this system is not for components.
+            // Settings for programs of this system are not for components.
             cargo.env("CARGO_ENCODED_RUSTFLAGS", "").env_remove("CARGO_TARGET_WASM32_WASIP2_RUNNER");
         }
         if let Some(tests) = step.tests {
@@ -207,13 +207,13 @@ impl Tally {
         }
         let is_well = child.wait().context("cargo")?.success();
         if !is_well && self.failed == 0 {
-            // It was not built, or a program ended before it had counted its tests.
+            // The build has failed, or a test program ended before it had counted its tests.
             self.failed = 1;
         }
         Ok(is_well)
     }
 
-    /// What there is to say at the end. The counts stand alone in the last line.
+    /// The text to print at the end. The counts stand alone in the last line.
     fn summary(&self) -> String {
         let mut text: String = self.shown.iter().map(|line| format!("{line}\n")).collect();
         for (why, number) in &self.reasons {
@@ -224,26 +224,26 @@ impl Tally {
     }
 }
 
-/// What one program with tests prints, as far as it has come.
+/// The state of reading the output of one test program.
 #[derive(Debug, Default)]
 struct Section {
-    /// Whether this is what tests have printed that passed, which is not shown.
+    /// Whether this is the output of tests that passed, which is not shown.
     is_hidden: bool,
-    /// Whether the test that has printed this is counted as skipped.
+    /// Whether the test of these lines is counted as skipped.
     is_skipped: bool,
-    /// How many tests were skipped.
+    /// The number of skipped tests.
     skipped: usize,
 }
 
 impl Section {
-    /// Takes a line in, and counts what there is to count. Returns whether it is worth to be seen at once.
+    /// Reads a line, and counts the tests in it. Returns whether to show the line at once.
     fn shows(&mut self, line: &str, tally: &mut Tally) -> bool {
         if let Some(counts) = line.strip_prefix("test result: ") {
             let count = |what: &str| {
                 let (before, _) = counts.split_once(what)?;
                 before.trim_end().rsplit(' ').next()?.parse().ok()
             };
-            // What is ignored is no test of its own, but started by another one.
+            // Ignored tests do not count: other tests start them.
             let [passed, failed] = ["passed", "failed"].map(|what| count(what).unwrap_or(0));
             tally.passed += passed - self.skipped.min(passed);
             tally.failed += failed;
@@ -261,7 +261,7 @@ impl Section {
         !self.is_hidden
     }
 
-    /// Reads what a test has printed.
+    /// Reads a line of the output of a test.
     fn read(&mut self, line: &str, tally: &mut Tally) {
         if line.starts_with("browser: ") || line.starts_with("engine: ") {
             tally.shown.insert(line.to_owned());
@@ -277,7 +277,7 @@ impl Section {
 mod tests {
     use super::*;
 
-    /// What becomes of the lines that programs with tests print, and what is shown of them.
+    /// The results of these lines of test programs, and the lines that are shown.
     fn tally(printed: &str) -> (Tally, Vec<&str>) {
         let (mut tally, mut section) = (Tally::default(), Section::default());
         let shown = printed.lines().filter(|line| section.shows(line, &mut tally)).collect();

@@ -1,5 +1,5 @@
-//! `--watch`: when the source changes, builds it, and replaces the server that runs, gracefully. What is up to date is for cargo
-//! to say, so what an editor writes beside the source makes no difference.
+//! `--watch`: builds the source when it changes, and replaces the running server gracefully. Cargo decides whether a build is up
+//! to date, so files that an editor writes beside the source make no difference.
 
 use std::path::Path;
 use std::process::{ChildStdin, ExitStatus, Stdio};
@@ -22,17 +22,17 @@ use crate::print_error;
 use crate::process::{SIGINT, cannot_start, exit_code, exit_code_of};
 use crate::serve::{Server, Start, Stop};
 
-/// For how long nothing may have changed until it is built: to save a file is more than one event.
+/// The time without changes before a build: to save a file is more than one event.
 const CALM: Duration = Duration::from_millis(100);
 
-/// What Windows calls a process that Ctrl-C does not reach.
+/// The flag of Windows for a process that Ctrl-C does not reach.
 #[cfg(windows)]
 const CREATE_NEW_PROCESS_GROUP: u32 = 0x200;
 
-/// What happens meanwhile.
+/// An event for the watch.
 #[derive(Debug)]
 enum Event {
-    /// Something changed in the source.
+    /// The source has changed.
     Changed,
     /// A signal came, with this number.
     Signal(i32),
@@ -43,28 +43,28 @@ enum Event {
 /// A server that runs.
 struct Running {
     process: Arc<SharedChild>,
-    /// Where it reads, if the end of that tells it to stop. When this program is killed, that ends, too.
+    /// Its standard input, if the end of the input asks it to stop. The input also ends when this program is killed.
     input: Option<ChildStdin>,
-    /// How long it may take to stop, when nothing else bounds that.
+    /// The time that it may take to stop, if nothing else limits this time.
     patience: Option<Duration>,
 }
 
-/// A server, and what it follows.
+/// A server, and the events that it follows.
 struct Watch<'s> {
     server: &'s Server,
     sender: Sender<Event>,
     events: Receiver<Event>,
-    /// An event that came while another one was waited for.
+    /// An event that came while the watch waited for another one.
     early: Option<Event>,
     running: Option<Running>,
     /// The component that was started last.
     started: Option<Vec<u8>>,
 }
 
-/// Serves, and follows the source, until a signal comes, or the server ends otherwise than by a failure. Returns the exit code.
+/// Runs the server, and follows the source, until a signal comes, or the server ends without a failure. Returns the exit code.
 ///
 /// # Errors
-/// Why it cannot begin.
+/// The signals or the source cannot be watched, or the server could not be started the first time.
 pub(crate) fn run(server: &Server) -> anyhow::Result<u8> {
     let (sender, events) = channel();
     pass_signals(&sender)?;
@@ -73,9 +73,9 @@ pub(crate) fn run(server: &Server) -> anyhow::Result<u8> {
     let mut outcome = watch.update();
     loop {
         match outcome {
-            // Why the server has never been started, such as a mistake in the options, is not in the source.
+            // If the server has never been started, the mistake is not in the source: it may be in the options.
             Err(error) if watch.started.is_none() => return Err(error),
-            // What has ended a build is the next event.
+            // The signal that has ended a build is the next event.
             Err(_) if cargo::is_cancelled() => {}
             Err(error) => print_error(&report("runner/serve", &error).text),
             Ok(()) => {}
@@ -85,7 +85,7 @@ pub(crate) fn run(server: &Server) -> anyhow::Result<u8> {
             Event::Signal(signal) => return Ok(watch.end(signal)),
             Event::Ended(status) => {
                 watch.running = None;
-                // When it has failed, the next change may mend that; anything else was meant to end it.
+                // The next change may fix a failure; any other end was on purpose.
                 if exit_code(status) != 1 {
                     return Ok(exit_code(status));
                 }
@@ -97,7 +97,7 @@ pub(crate) fn run(server: &Server) -> anyhow::Result<u8> {
 }
 
 impl Watch<'_> {
-    /// The next event. Changes that come one upon the other are one.
+    /// Waits for the next event. Changes in quick succession are one event.
     fn next(&mut self) -> Event {
         let mut event = self.early.take().unwrap_or_else(|| self.events.recv().expect("a sender is kept"));
         while let Event::Changed = event {
@@ -113,7 +113,7 @@ impl Watch<'_> {
         event
     }
 
-    /// Builds, and starts what was built, in the place of what runs if that is something else.
+    /// Builds the component, and replaces the running server if the component is not the same.
     fn update(&mut self) -> anyhow::Result<()> {
         let announcement = match self.started {
             None => self.server.product.announcement,
@@ -149,11 +149,11 @@ impl Watch<'_> {
         Ok(())
     }
 
-    /// Starts the server, whose end becomes an event.
+    /// Starts the server. Its end becomes an event.
     fn launch(&self, start: Start) -> anyhow::Result<Running> {
         let Start { mut command, stop, patience } = start;
         command.stdin(if stop == Stop::Input { Stdio::piped() } else { Stdio::null() });
-        // Ctrl-C comes to this program alone, which asks the server to stop in the way that the server knows.
+        // Ctrl-C reaches this program alone, which asks the server to stop in its own way (see `Stop`).
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
         #[cfg(windows)]
@@ -173,9 +173,9 @@ impl Watch<'_> {
         Ok(Running { process, input, patience })
     }
 
-    /// Asks the server to stop, because `signal` came or because there is a newer one, and waits for its end. A second signal ends
-    /// it at once, but for one that comes from a terminal that closes, as in the sandbox. Returns the exit code, and the last signal
-    /// that came.
+    /// Asks the server to stop, because `signal` came or because there is a newer build, and waits for its end. A second signal
+    /// ends the server at once, except one from a terminal that closes, as in the sandbox. Returns the exit code, and the last
+    /// signal that came.
     fn stop(&mut self, mut running: Running, signal: Option<i32>) -> (u8, Option<i32>) {
         running.ask_to_stop(signal.is_some());
         let (mut last, mut is_urgent, mut at_once) = (signal, signal.is_some_and(self::is_urgent), None);
@@ -194,7 +194,7 @@ impl Watch<'_> {
                     last = Some(signal);
                 }
                 Ok(Event::Changed) => self.early = Some(Event::Changed),
-                // It does not heed that. When it has ended just now, there is nothing to end.
+                // The server does not stop in time. If it has just ended, `kill` has nothing to do.
                 Err(_) => _ = running.process.kill(),
             }
         }
@@ -210,7 +210,7 @@ impl Watch<'_> {
 }
 
 impl Running {
-    /// Asks it to stop. It may have ended meanwhile.
+    /// Asks the server to stop. The server may have ended meanwhile.
     fn ask_to_stop(&mut self, is_by_signal: bool) {
         if self.input.take().is_none() {
             let _ = interrupt(&self.process, is_by_signal);
@@ -224,25 +224,26 @@ fn interrupt(process: &SharedChild, _is_by_signal: bool) -> std::io::Result<()> 
     shared_child::unix::SharedChildExt::send_signal(process, SIGINT)
 }
 
-/// Ctrl-C comes to all programs of a console, so it has reached the server as well. Without it, what remains is to end the server.
+/// Sends Ctrl-C to a server. A Ctrl-C of the user has reached all programs of the console, also the server. Without one, this
+/// ends the server.
 #[cfg(windows)]
 fn interrupt(process: &SharedChild, is_by_signal: bool) -> std::io::Result<()> {
     if is_by_signal { Ok(()) } else { process.kill() }
 }
 
-/// Whether this signal, when it is the second one, is from a person in a hurry. A terminal that closes sends its own more than once.
+/// Whether this signal, as the second one, ends the server at once. A terminal that closes sends SIGHUP more than once.
 #[cfg(unix)]
 fn is_urgent(signal: i32) -> bool {
     signal != SIGHUP
 }
 
-/// A console that closes ends this program.
+/// Always true: a console that closes ends this program.
 #[cfg(windows)]
 fn is_urgent(_signal: i32) -> bool {
     true
 }
 
-/// Makes events of the signals that ask a program to end. They also end the build that is under way.
+/// Turns the signals that ask a program to end into events. The signals also end the build that is under way.
 #[cfg(unix)]
 fn pass_signals(sender: &Sender<Event>) -> anyhow::Result<()> {
     let mut signals = vec![SIGINT, SIGTERM];
@@ -260,7 +261,7 @@ fn pass_signals(sender: &Sender<Event>) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Makes events of Ctrl-C and Ctrl-Break. They have reached cargo as well.
+/// Turns Ctrl-C and Ctrl-Break into events. They have reached cargo as well.
 #[cfg(windows)]
 fn pass_signals(sender: &Sender<Event>) -> anyhow::Result<()> {
     let sender = sender.clone();
@@ -271,7 +272,7 @@ fn pass_signals(sender: &Sender<Event>) -> anyhow::Result<()> {
     ctrlc::set_handler(pass).context("Ctrl-C")
 }
 
-/// Whether this was started to survive the end of its terminal, as `nohup` does it. Known on Linux only.
+/// Whether this program was started to survive the end of its terminal, as `nohup` does it. Known on Linux only.
 #[cfg(unix)]
 fn is_hangup_ignored() -> bool {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
@@ -279,7 +280,7 @@ fn is_hangup_ignored() -> bool {
     ignored.is_some_and(|signals| signals & 1 << (SIGHUP - 1) != 0)
 }
 
-/// Makes events of the changes in `src`, `runtime` and `Cargo.toml`, as long as what is returned is kept.
+/// Turns changes in `src`, `runtime` and `Cargo.toml` into events, until the returned watcher is dropped.
 fn watch_source(sender: &Sender<Event>) -> anyhow::Result<RecommendedWatcher> {
     let top = env::current_dir()?;
     let sources = [top.join("src"), top.join("runtime/src")];
@@ -300,7 +301,7 @@ fn watch_source(sender: &Sender<Event>) -> anyhow::Result<RecommendedWatcher> {
         for folder in sources.iter().filter(|folder| folder.exists()) {
             watcher.watch(folder, RecursiveMode::Recursive)?;
         }
-        // An editor may replace a file by another one of this name, so its folder is what is watched.
+        // An editor may replace a file by another one of the same name, so this watches the folder.
         watcher.watch(&top, RecursiveMode::NonRecursive)?;
         Ok(watcher)
     };
@@ -310,12 +311,12 @@ fn watch_source(sender: &Sender<Event>) -> anyhow::Result<RecommendedWatcher> {
     })
 }
 
-/// Whether an event may have changed what is in a file. That it was read, and what its permissions and times are, is nothing to build.
+/// Whether an event may have changed the content of a file. Reads, and changes of permissions or times, need no build.
 fn is_of_content(kind: EventKind) -> bool {
     !matches!(kind, EventKind::Access(_) | EventKind::Modify(ModifyKind::Metadata(_)))
 }
 
-/// Whether an editor keeps a file of this name for itself. What is not known here is known to cargo: this only spares a build.
+/// Whether a file of this name belongs to an editor. This only avoids a run of cargo, which knows the files that it builds.
 fn is_of_an_editor(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     name.starts_with(['.', '#']) || name.ends_with('~')
