@@ -1,6 +1,6 @@
 """Python's own server, as its documentation shows it: a handler, and a thread for each connection.
 
-python3 http_server.py PORT serves on 127.0.0.1 until it is ended. Nothing is logged.
+python3 http_server.py PORT serves on 127.0.0.1 until the process is killed, and logs nothing.
 """
 
 import http.server
