@@ -1,5 +1,5 @@
-//! How bytes become what a peer does. Most of them are what it sends, so that a file of the corpus can be read, and what is
-//! found for one target helps the others; 0xff begins an instruction:
+//! The notation that turns bytes into the actions of a peer. Most bytes stand for themselves: the peer sends them. So the
+//! files of the corpus are readable, and the findings for one target help the others. The byte 0xff begins an instruction:
 //!
 //! | behind 0xff | the peer |
 //! |---|---|
@@ -51,7 +51,7 @@ const PARTS: [&str; 26] = [
     " HTTP/1.1\r\n",
 ];
 
-/// What a peer does, and what the server puts up with. When it has sent `most` bytes, it says nothing many times any more.
+/// The actions of a peer, and the limits of the server. After `most` bytes the peer repeats no byte (`*`) any more.
 pub(super) fn read(data: &[u8], most: usize) -> (Vec<Step>, Limits) {
     let (mut steps, mut limits) = (Vec::new(), Limits::default());
     let (mut piece, mut sent) = (Vec::new(), 0);
@@ -112,7 +112,7 @@ pub(super) fn read(data: &[u8], most: usize) -> (Vec<Step>, Limits) {
     (steps, limits)
 }
 
-/// The pieces alone, of a peer that does nothing else.
+/// The pieces alone, of a peer that only sends.
 pub(super) fn pieces(data: &[u8], most: usize) -> Vec<Vec<u8>> {
     let (steps, _) = read(data, most);
     let bytes = steps.into_iter().filter_map(|step| match step {
