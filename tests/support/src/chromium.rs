@@ -20,7 +20,8 @@ const NAMES: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
 
 /// The flags for a test.
 const FLAGS: [&str; 10] = [
-    // The whole browser, only without a window: the older headless mode was another program, with habits of its own.
+    // The current headless mode is the whole browser without a window. The older mode was another program, with other
+    // behaviour.
     "--headless=new",
     "--remote-debugging-pipe",
     // The sandbox of Chromium does not work for root, the usual user of a container. The browser opens no page but those of
