@@ -546,7 +546,7 @@ struct Image {
     entrypoint: Vec<String>,
     /// The command that made the folder of compiled code.
     precompile: String,
-    /// What the sandbox was built for.
+    /// The target of the sandbox.
     target: String,
 }
 
