@@ -63,7 +63,7 @@ fn call(name: &str, address: SocketAddr, url: &str) -> Output {
     run(&mut client(name, &[address.to_string()], &[url]))
 }
 
-/// The clients that can be run here.
+/// The clients that this machine can run.
 fn clients() -> impl Iterator<Item = &'static str> {
     CLIENTS.into_iter().filter(|name| *name == "socket" || has_requests())
 }
