@@ -211,7 +211,7 @@ pub(crate) struct Seen {
     pub(crate) let_go: u64,
     /// The latencies while there were hostile peers, and free permits.
     pub(crate) steady: Latencies,
-    /// The latencies while there were no free permits.
+    /// The latencies at other times, such as without free permits.
     pub(crate) crowded: Latencies,
 }
 
