@@ -89,7 +89,7 @@ fn listener_on(ip: &str) -> (TcpListener, SocketAddr) {
     (listener, address)
 }
 
-/// How a server closes a connection.
+/// The way in which a server closes a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Close {
     /// By finishing its side, and reading to the end.
@@ -752,7 +752,7 @@ fn the_longest_url_that_a_client_takes_is_sent() {
         let url = format!("http://{address}/");
         let longest = url.clone() + &"x".repeat(65_534 - url.len());
         let output = run(&mut granted(name, &[&longest]));
-        // If a URL is too long for a server, the server says so.
+        // If a URL is too long for a server, the server reports that.
         assert!((output.stdout + &output.stderr).contains("414 URI Too Long"));
         assert!(target(peer.join().expect("a request")).ends_with(&longest[url.len()..]), "{name}");
         assert!(Url::parse(&(longest + "x")).is_err());

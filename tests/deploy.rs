@@ -713,9 +713,9 @@ fn every_command_of_the_documentation_is_tested_or_listed() {
                 let line = format!("exec runner/wasmtime serve {options} 2>&1");
                 Server::launch(Command::new("sh").args(["-c", &line]).current_dir(component::root())).assert_serves();
             }
-            // They need the network; `the_files_of_the_image_...` tests what the first two make.
+            // These commands need the network; `the_files_of_the_image_...` tests what the first two make.
             ["podman", "build" | "run", ..] | ["cargo", "install" | "deny", ..] => {}
-            // They need a release. `tests/workflows.rs` tests the names that they ask for.
+            // These commands need a release. `tests/workflows.rs` tests the names of its files.
             ["git" | "gh" | "sha256sum", ..] | ["cargo", "binstall", ..] => {}
             // The command would change Cargo.lock, and needs the network.
             ["cargo", "update", ..] => {}

@@ -35,7 +35,7 @@ first-answer launches a server, sends a request, ends the server at the first by
 --port, the server has to print its port: `Access http://localhost:PORT` on standard output.
 ";
 
-/// The action that the command line asks for.
+/// The action of the command line.
 pub(crate) enum Task {
     /// Print [`HELP`].
     Help,

@@ -129,7 +129,7 @@ pub(crate) fn shell(command: &str) -> Command {
     shell
 }
 
-/// A command that `docs/deploy/many-machines.md` tells people to type.
+/// A command of `docs/deploy/many-machines.md`.
 pub(crate) fn documented(command: &str) -> String {
     let name = "docs/deploy/many-machines.md";
     let page = fs::read_to_string(component::root().join(name)).expect("a page");

@@ -86,7 +86,7 @@ pub fn answer(request: &Request<'_>) -> Response {
     let mut said = format!("{} {}\n", request.method, request.path());
     let fields = request.fields().filter(|(name, _)| name.starts_with(['x', 'X']));
     let mut fields: Vec<_> = fields.map(|(name, value)| (name.to_ascii_lowercase(), text(value))).collect();
-    // The order of fields with different names means nothing (RFC 9110 section 5.3).
+    // The order of those with different names means nothing (RFC 9110 section 5.3).
     fields.sort_by(|(one, _), (other, _)| one.cmp(other));
     for (name, value) in fields {
         said += &format!("{name}={value}\n");

@@ -1,8 +1,9 @@
 //! A page of documentation, as a script: its blocks are run in order.
 //!
 //! * ` ```console `: lines that begin with `$ ` are typed into a terminal; the others are the expected output.
-//! * ` ```console server `: the same for another terminal, in which a server runs. A block without a command has
-//!   the output of the server since the last one, and `^C` ends the server. A server that prints nothing is ready when it listens on port 9000.
+//! * ` ```console server `: the same for another terminal, in which a server runs. Lines without a command are
+//!   the output of the server since the last block, and `^C` ends the server. A server that prints nothing is ready when it
+//!   listens on port 9000.
 //! * `<!-- browser URL -->`: a browser opens that page. On a machine without a browser, curl requests the same two paths.
 //! * ` ```rust `: becomes `src/hello.rs`; if a server watches, the test waits for its restart.
 //!

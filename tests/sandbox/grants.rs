@@ -260,7 +260,7 @@ fn an_address_that_needs_its_network_is_not_granted_by_advice_that_leaves_it_out
     }
 }
 
-/// A sandbox that asks the server for the grants which these arguments need.
+/// The command of a sandbox that asks the server for the grants which these arguments need.
 fn asked(options: &[&str], arguments: &[&str]) -> Command {
     let mut command = Command::new(runner());
     command.args(options).arg("--grant-needs").arg(component::path()).args(arguments);

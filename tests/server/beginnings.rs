@@ -57,7 +57,7 @@ fn a_reset_anywhere_in_a_request_does_no_harm_and_leaves_no_line_in_the_log() {
     for request in REQUESTS {
         for length in 0..request.len() {
             let stream = begin(&server, &request[..length]);
-            // Without a linger time, closing is a reset.
+            // With a linger time of 0, closing is a reset.
             SockRef::from(&stream).set_linger(Some(Duration::ZERO)).expect("a socket");
         }
         server.assert_serves();

@@ -89,7 +89,7 @@ fn connections_that_were_closed_before_accept_cost_the_clients_nothing() {
     ask_all();
     for _ in 0..200 {
         let hasty = server.connect();
-        // Without a linger time, closing is a reset.
+        // With a linger time of 0, closing is a reset.
         SockRef::from(&hasty).set_linger(Some(Duration::ZERO)).expect("a socket");
     }
     server.assert_serves();

@@ -295,7 +295,7 @@ impl Peer {
     }
 
     fn reset(&self) -> End {
-        // Without a linger time, closing is a reset.
+        // With a linger time of 0, closing is a reset.
         SockRef::from(&self.stream).set_linger(Some(Duration::ZERO)).expect("a socket");
         End::Left
     }

@@ -287,7 +287,7 @@ fn check<'o>(outcome: &'o Outcome, said: &Said, limits: &Limits) -> Vec<Reply<'o
         // A 405 response and the response to OPTIONS list the allowed methods.
         let allow = reply.status == 405 || (answer.fault.is_none() && answer.line.starts_with(b"OPTIONS "));
         assert_eq!(reply.field("Allow"), allow.then_some(ALLOW));
-        // Only the last response may announce the end of the connection, and it does so only if one side asked for the end.
+        // Only the last response may announce the end of the connection, and it does so only if one side requested the end.
         let closes = index + 1 == replies.len() && ending == CloseReason::LastResponse;
         assert_eq!(closes, answer.fault.is_some() || expected[index].closes);
         match reply.field("Connection") {

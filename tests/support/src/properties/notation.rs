@@ -6,10 +6,10 @@
 //! | `\|` | ends a piece: what follows comes later, if no time later |
 //! | `*` b n | sends the byte b, n times n times |
 //! | `A` to `Z` | sends one of [`PARTS`] |
-//! | `s` n | says nothing for n times n tenths of a second |
+//! | `s` n | sends nothing for n times n tenths of a second |
 //! | `f` | has finished sending |
 //! | `x` | resets the connection |
-//! | `-`, `+` | takes no more of what it is told, or does again |
+//! | `-`, `+` | stops reading, or resumes |
 //! | `t` n | (the server's timeouts are others: two bits each) |
 //! | anything else | sends 0xff, and that, or if that is 0xff, only that |
 
@@ -21,7 +21,7 @@ use crate::memory::Step;
 
 const INSTRUCTION: u8 = 0xff;
 
-/// What requests are made of.
+/// The parts of requests, for `A` to `Z`.
 const PARTS: [&str; 26] = [
     "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
     "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n",
