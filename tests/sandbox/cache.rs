@@ -66,7 +66,7 @@ fn garbage_in_the_cache_is_compiled_anew() {
     assert_ran(&run(&mut cached(&folder)));
     for (path, good) in entries(&folder) {
         let half = &good[..good.len() / 2];
-        // Damages of a disk: one bit is another, or a block is empty.
+        // Faults of a disk: one bit is another, or a block is empty.
         let mut bit = good.clone();
         bit[good.len() / 3] ^= 1;
         let mut block = good.clone();

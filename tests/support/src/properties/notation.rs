@@ -3,15 +3,15 @@
 //!
 //! | behind 0xff | the peer |
 //! |---|---|
-//! | `\|` | ends a piece: what follows comes later, if no time later |
+//! | `\|` | ends a piece: the next bytes come later, even if no time passes |
 //! | `*` b n | sends the byte b, n times n times |
 //! | `A` to `Z` | sends one of [`PARTS`] |
 //! | `s` n | sends nothing for n times n tenths of a second |
-//! | `f` | has finished sending |
+//! | `f` | finishes sending |
 //! | `x` | resets the connection |
 //! | `-`, `+` | stops reading, or resumes |
-//! | `t` n | (the server's timeouts are others: two bits each) |
-//! | anything else | sends 0xff, and that, or if that is 0xff, only that |
+//! | `t` n | (nothing: sets the timeouts of the server, two bits each) |
+//! | anything else | sends 0xff and that byte; for a second 0xff, only one |
 
 use std::time::Duration;
 
