@@ -1,5 +1,5 @@
-//! What a request costs in memory: nothing is set aside for one on a connection that stays open, but for its own bytes,
-//! which the host hands over in memory that is new each time.
+//! The allocations of a request: on a connection that stays open, a request allocates nothing but its own bytes, which the
+//! host hands over in memory that is new each time.
 #![cfg(not(target_family = "wasm"))]
 
 use std::cell::RefCell;
@@ -18,7 +18,7 @@ use hello_server::server::{Limits, Server};
 
 const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\nUser-Agent: test\r\nAccept: */*\r\n\r\n";
 
-/// A peer that says GET so often, each time when it has been answered.
+/// A peer that sends this many GET requests, each after the response to the one before.
 struct Peer {
     left: u64,
     said: Rc<RefCell<u64>>,
@@ -67,7 +67,7 @@ impl Listener for Once {
 
 type Task = Pin<Box<dyn Future<Output = ()>>>;
 
-/// Polls whatever there is, over and over, while time stands still.
+/// Polls all tasks, over and over, while the clock stands still.
 #[derive(Clone, Default)]
 struct Stillness(Rc<RefCell<Vec<Task>>>);
 
@@ -112,7 +112,7 @@ impl Observer for NoObserver {
     fn observe(&self, _event: Event<'_>) {}
 }
 
-/// How often memory is set aside while one peer asks so often on one connection.
+/// The number of allocations while one peer sends this many requests on one connection.
 fn allocations(requests: u64) -> u64 {
     let counted = allocation_counter::measure(|| {
         let (runtime, said) = (Stillness::default(), Rc::default());

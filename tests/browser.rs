@@ -1,5 +1,5 @@
-//! What people see: the page in a real browser, by the addresses that they type. On a machine without one this is not
-//! tested, and the test says so; `HELLO_BROWSER=chromium` makes that a failure.
+//! The page in a real browser, by the URLs that people type. On a machine without a browser this is not tested, and the
+//! test says so; `HELLO_BROWSER=chromium` makes that a failure.
 #![cfg(not(target_family = "wasm"))]
 
 use hello_test_support::chromium::{self, Browser, Page};
@@ -14,22 +14,22 @@ fn browser(folder: &str) -> Option<Browser> {
     Some(Browser::start(&program, folder))
 }
 
-/// The lecture's page, as it is shown: it has no title.
+/// The lecture's page, as the browser shows it: it has no title.
 fn hello() -> Page {
     Page { title: String::new(), text: "Hello World".to_owned() }
 }
 
-/// The host that the server runs on.
+/// The host of the server.
 fn host() -> &'static str {
     if is_wasmtime() { "wasmtime run" } else { "hello-runner" }
 }
 
-/// The line of the log is about this request, and this became of it.
+/// Asserts that this line of the log has this request, and this status.
 fn assert_says(line: &str, request: &str, status: u16) {
     assert!(line.contains(&format!(" +0000] \"{request} HTTP/1.1\" {status} ")), "{line}");
 }
 
-/// Waits for the line about the page. What is asked for unasked may come before it.
+/// Waits for the log line of the page. The browser may ask for its icon first.
 fn assert_asked_for_the_page(server: &Server) {
     let line = std::iter::repeat_with(|| server.line()).find(|line| !line.contains("/favicon.ico")).expect("a line");
     assert_says(&line, "GET /", 200);
@@ -44,7 +44,7 @@ fn chromium_shows_hello_world_and_its_two_requests_are_the_log() {
     assert_says(&server.line(), "GET /", 200);
     assert_says(&server.line(), "GET /favicon.ico", 200);
     let version = browser.version();
-    // It has gone, and it was two: the next line belongs to another connection.
+    // The browser has sent two requests and ended: the next line belongs to another connection.
     drop(browser);
     server.ask(b"HEAD /next HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     assert_says(&server.line(), "HEAD /next", 200);
@@ -81,7 +81,7 @@ fn chromium_finds_localhost_by_whichever_address_accepts() {
             assert_says(&line, "GET /", 200);
         }
     }
-    // A server that listens on both is found by both.
+    // The browser finds a server that listens on both loopback addresses by either.
     let server = Server::start(&[]);
     for host in ["localhost", "[::1]", "127.0.0.1"] {
         browser.visit(&format!("http://{host}:{}/", server.port)).expect("it gets an answer");

@@ -21,10 +21,11 @@ use shared::arguments::Arguments;
 use shared::response::Response;
 use shared::url::Url;
 
-/// The two of them.
+/// The two clients.
 const CLIENTS: [&str; 2] = ["socket", "url"];
 
-/// The command that runs this program of `examples/` with these arguments, in a sandbox where it may call `granted`.
+/// The command that runs this program of `examples/` with these arguments, in a sandbox that grants connections to
+/// `granted`.
 fn program(name: &str, granted: &[String], arguments: &[&str]) -> Command {
     let component = component::example(name);
     let mut command;
@@ -44,12 +45,12 @@ fn program(name: &str, granted: &[String], arguments: &[&str]) -> Command {
     command
 }
 
-/// The command that runs the client `name` with these arguments, in a sandbox where it may call `granted`.
+/// The command that runs the client `name` with these arguments, in a sandbox that grants connections to `granted`.
 fn client(name: &str, granted: &[String], arguments: &[&str]) -> Command {
     program(&format!("{name}_client"), granted, arguments)
 }
 
-/// The command that runs the client `name` with these arguments, in a sandbox where it may do what it says that it needs.
+/// The command that runs the client `name` with these arguments, in a sandbox with the grants that the client asks for.
 fn granted(name: &str, arguments: &[&str]) -> Command {
     let check = run(&mut client(name, &[], &[&["--check-options"], arguments].concat()));
     assert!(check.status.success() && check.stderr.is_empty(), "{arguments:?}: {check:?}");
@@ -57,17 +58,17 @@ fn granted(name: &str, arguments: &[&str]) -> Command {
     client(name, &needs.collect::<Vec<_>>(), arguments)
 }
 
-/// Runs the client `name` for `url`, where it may call `address`.
+/// Runs the client `name` for `url`, with a grant to connect to `address`.
 fn call(name: &str, address: SocketAddr, url: &str) -> Output {
     run(&mut client(name, &[address.to_string()], &[url]))
 }
 
-/// The clients that can be run here.
+/// The clients that this machine can run.
 fn clients() -> impl Iterator<Item = &'static str> {
     CLIENTS.into_iter().filter(|name| *name == "socket" || has_requests())
 }
 
-/// Whether the host to test with has `wasi:http`. Not every build of wasmtime has.
+/// Whether the host to test with has `wasi:http`. Not every build of wasmtime has it.
 fn has_requests() -> bool {
     let there = !is_wasmtime() || run(&mut client("url", &[], &["--check-options"])).status.success();
     if !there {
@@ -88,17 +89,17 @@ fn listener_on(ip: &str) -> (TcpListener, SocketAddr) {
     (listener, address)
 }
 
-/// How a server closes a connection.
+/// The way in which a server closes a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Close {
-    /// As it should.
+    /// By finishing its side, and reading to the end.
     Gently,
     /// By a reset.
     Reset,
 }
 
-/// A server that accepts one connection, reads the head of a request, sends `reply` piece by piece, and closes the connection
-/// like this. Returns all that it has read, up to when the client has closed the connection.
+/// A server that accepts one connection, reads the head of a request, sends `reply` piece by piece, and closes the
+/// connection like this. Returns all bytes read until the client has closed the connection.
 fn server(listener: TcpListener, reply: Vec<Vec<u8>>, close: Close) -> JoinHandle<Vec<u8>> {
     spawn(move || {
         let (mut stream, _) = listener.accept().expect("a client");
@@ -110,21 +111,21 @@ fn server(listener: TcpListener, reply: Vec<Vec<u8>>, close: Close) -> JoinHandl
             heard.extend(byte);
         }
         for piece in reply {
-            // A client that cannot print any more leaves.
+            // A client that cannot print any more closes the connection.
             if stream.write_all(&piece).is_err() {
                 return heard;
             }
         }
         match close {
             Close::Reset => socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).expect("a reset"),
-            // The client may have gone already, with something unread.
+            // The client may have closed the connection already, with bytes unread.
             Close::Gently => _ = stream.shutdown(Shutdown::Write).and_then(|()| stream.read_to_end(&mut heard)),
         }
         heard
     })
 }
 
-/// A server that sends this and closes the connection as it should.
+/// A server that sends this reply, and closes the connection gently.
 fn peer(listener: TcpListener, reply: Vec<Vec<u8>>) -> JoinHandle<Vec<u8>> {
     server(listener, reply, Close::Gently)
 }
@@ -135,7 +136,7 @@ fn target(request: Vec<u8>) -> String {
     request.split(' ').nth(1).expect("a target").to_owned()
 }
 
-/// It failed, with exactly these two lines.
+/// Asserts that the client failed, with exactly these two lines.
 fn assert_fails_with(output: &Output, client: &str, cause: &str, advice: &str) {
     assert_eq!(output.stderr, format!("{client}_client: {cause}\n  {advice}\n"), "{output:?}");
     assert_eq!(output.status.code(), Some(1), "{output:?}");
@@ -168,7 +169,7 @@ fn without_arguments_the_url_is_the_page_of_the_lecture() {
     }
 }
 
-/// The URL that a client calls with these arguments.
+/// The URL that a client requests with these arguments.
 fn url_of(arguments: &[&str]) -> anyhow::Result<Url> {
     Arguments::parse(arguments.iter().map(Into::into))?.url()
 }
@@ -232,7 +233,7 @@ fn without_a_server_the_clients_print_how_to_start_one() {
         assert_fails_with(&output, name, &format!("nothing is listening on {address}"), &advice);
         assert_eq!(output.stdout, "");
     }
-    // On the port of the lecture something may be listening here; and what else a URL may mean.
+    // A program may be listening on the port of the lecture here. Further URLs have other meanings.
     for (url, cause, advice) in [
         (
             "http://127.0.0.1:9000/romeo.txt",
@@ -275,7 +276,7 @@ fn the_reason_why_a_connection_cannot_be_made_is_reported() {
     let localhost = "http://localhost:9000/";
     let elsewhere = "http://192.0.2.1:9000/";
     for (url, kind, cause) in [
-        // Of a system without IPv6, the second address fails like this.
+        // On a system without IPv6, the second address fails like this.
         (localhost, ErrorKind::AddrNotAvailable, "nothing is listening on localhost:9000"),
         (localhost, ErrorKind::Unsupported, "nothing is listening on localhost:9000"),
         (localhost, ErrorKind::TimedOut, "localhost:9000 does not answer"),
@@ -292,7 +293,7 @@ fn the_reason_why_a_connection_cannot_be_made_is_reported() {
     assert_eq!(failure.to_string(), "the call to localhost:9000 failed: one line");
 }
 
-/// What the advice is when a response is not whole.
+/// The advice if a response is incomplete.
 const NOT_WHOLE: &str = "see what the server there has printed; if it is no web server, check the port";
 
 #[test]
@@ -334,7 +335,7 @@ fn a_response_that_breaks_off_is_printed_as_far_as_it_came_and_the_failure_repor
             ": it stopped before the last chunk of the body",
             ": it stopped in the body",
         ),
-        // Here the end of the connection is the end of the body, but a reset is neither.
+        // The end of the connection is the end of the body here, but a reset is neither.
         (
             &format!("HTTP/1.0 200 OK\r\n\r\n{half}"),
             Close::Reset,
@@ -350,7 +351,7 @@ fn a_response_that_breaks_off_is_printed_as_far_as_it_came_and_the_failure_repor
             let output = call(name, address, &format!("http://{address}/"));
             let (printed, missing) = match name {
                 "socket" => (reply, of_socket),
-                // Plain wasmtime has one code for all that is wrong with a head.
+                // Plain wasmtime has one code for all faults of a head.
                 _ if is_wasmtime() && body.is_empty() => (body, ""),
                 _ => (body, of_url),
             };
@@ -412,7 +413,7 @@ fn the_missing_part_of_a_response_is_known_wherever_it_is_cut() {
             assert_eq!(whole.missing(true).as_deref(), missing, "{response:?} cut at {cut}");
         }
     }
-    // Only a body without a length is ended by the end of the connection, and so not by a reset.
+    // The end of the connection ends only a body without a length, for which a reset is a fault.
     for (response, missing) in [
         ("HTTP/1.0 200 OK\r\n\r\nabc", Some("the connection broke")),
         ("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc", None),
@@ -491,7 +492,7 @@ fn a_terminal_is_shown_control_characters_and_not_sent_any() {
     if !is_there.is_ok_and(|output| output.status.success()) {
         return not_tested("there is no `script` that makes a terminal", "install it (on Debian: bsdutils)");
     }
-    // A title, an empty screen, red by a control character of one byte and by one of Unicode; then what is harmless, cut in
+    // A title, an empty screen, red by a control character of one byte and by one of Unicode; then harmless text, cut in
     // the middle of a character; and a character without its end.
     let hostile = b"\x1b]0;title\x07\x1b[2J\x9b31m\xc2\x9b31m\0\x7f\r\n\tG\xc3\xbc\xe2\x82".to_vec();
     let shown = "\\u{1b}]0;title\\u{7}\\u{1b}[2J\\x9b31m\\u{9b}31m\\u{0}\\u{7f}\n\tGü€\\xe6\\x97\n";
@@ -505,7 +506,7 @@ fn a_terminal_is_shown_control_characters_and_not_sent_any() {
         let mut script = Command::new("script");
         script.args(["-qec", &words.join(" "), "/dev/null"]).stdin(Stdio::null());
         let output = run(&mut script);
-        // The terminal makes a carriage return and a line feed of each line feed.
+        // The terminal turns each line feed into a carriage return and a line feed.
         let printed = output.stdout.replace('\r', "");
         let head = if name == "socket" { head.replace('\r', "") } else { String::new() };
         assert_eq!((printed, output.status.code()), (format!("{head}{shown}"), Some(0)), "{name}");
@@ -564,7 +565,7 @@ fn a_redirect_is_reported_with_its_location_and_not_followed() {
 fn localhost_is_the_address_on_which_something_listens() {
     let (listener, address) = listener_on("::1");
     for name in clients() {
-        // There plain wasmtime asks the system what `localhost` is, and some systems name one address only.
+        // Plain wasmtime asks the system for the addresses of `localhost` there, and some systems name one address only.
         if is_wasmtime() && name == "url" {
             continue;
         }
@@ -631,7 +632,7 @@ fn the_script_grants_a_client_one_address_and_nothing_else() {
     }
 }
 
-/// `runner/client` with these arguments. What it says about building is nothing to test.
+/// Runs `runner/client` with these arguments, without its lines about building.
 fn script(arguments: &[&str]) -> Output {
     let mut output = run(Command::new(component::root().join("runner/client")).args(arguments).stdin(Stdio::null()));
     output.stderr = without_building(&output.stderr);
@@ -659,7 +660,7 @@ fn the_script_calls_under_plain_wasmtime() {
     let output = script(&["--wasmtime", "url", &url]);
     match output.status.code() {
         Some(0) => assert_eq!(output.stdout, HELLO),
-        // Not every build of wasmtime has it.
+        // Not every build of wasmtime has `wasi:http`.
         code => {
             assert!(output.stderr.contains("this wasmtime was built without wasi:http"), "{output:?}");
             assert_eq!((code, output.stderr.lines().count()), (Some(1), 2), "{output:?}");
@@ -706,12 +707,12 @@ fn a_url_is_what_the_address_bar_of_a_browser_takes() {
         ("127.0.0.1/?to=http://a/", "http://127.0.0.1/?to=http://a/", &["127.0.0.1:80"]),
         ("http:127.0.0.1:9000", "http://127.0.0.1:9000/", &["127.0.0.1:9000"]),
         ("http://127.1:9000/", "http://127.0.0.1:9000/", &["127.0.0.1:9000"]),
-        // What a server prints that listens on all addresses; and one address in another spelling.
+        // The URL of a server that listens on all addresses; and one address in another spelling.
         ("http://0.0.0.0:9000", "http://127.0.0.1:9000/", &["127.0.0.1:9000"]),
         ("http://[::]:9000", "http://[::1]:9000/", &["[::1]:9000"]),
         ("http://[::ffff:127.0.0.1]:9000/", "http://127.0.0.1:9000/", &["127.0.0.1:9000"]),
         ("http://[::ffff:0.0.0.0]:9000/", "http://127.0.0.1:9000/", &["127.0.0.1:9000"]),
-        // What a URL cannot have is encoded.
+        // Characters that a URL cannot have are encoded.
         ("http://127.0.0.1/hello/<b>you</b>", "http://127.0.0.1/hello/%3Cb%3Eyou%3C/b%3E", &["127.0.0.1:80"]),
         (lookalikes, "http://127.0.0.1:9005/a%60b^c/d|e%7Bf%7D%22g'h", &["127.0.0.1:9005"]),
         ("http://127.0.0.1/José 1?é 2", "http://127.0.0.1/Jos%C3%A9%201?%C3%A9%202", &["127.0.0.1:80"]),
@@ -751,7 +752,7 @@ fn the_longest_url_that_a_client_takes_is_sent() {
         let url = format!("http://{address}/");
         let longest = url.clone() + &"x".repeat(65_534 - url.len());
         let output = run(&mut granted(name, &[&longest]));
-        // What is too long for a server is for the server to tell.
+        // If a URL is too long for a server, the server reports that.
         assert!((output.stdout + &output.stderr).contains("414 URI Too Long"));
         assert!(target(peer.join().expect("a request")).ends_with(&longest[url.len()..]), "{name}");
         assert!(Url::parse(&(longest + "x")).is_err());

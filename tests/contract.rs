@@ -1,5 +1,5 @@
-//! The contracts of the components, and their sizes: what `wit/` says is what each built component asks for, no more and
-//! no less.
+//! The contracts of the components, and their sizes: each built component imports and exports exactly the interfaces that
+//! its file in `wit/` has.
 #![cfg(not(target_family = "wasm"))]
 
 use std::collections::BTreeSet;
@@ -10,17 +10,17 @@ use hello_test_support::component;
 use wit_component::{OutputToString, WitPrinter};
 use wit_parser::{PackageId, Resolve};
 
-/// What is built of this package, and what is said of it.
+/// A component of this package, and its contract.
 struct Contract {
     /// The name of its world.
     world: &'static str,
-    /// Where that stands.
+    /// The file with that world.
     file: &'static str,
-    /// Where the component is.
+    /// The path of the component.
     component: fn() -> &'static Path,
-    /// The most bytes that it may have: it is downloaded, copied and compiled wherever it runs.
+    /// The most bytes that the component may have: it is downloaded, copied and compiled wherever it runs.
     budget: u64,
-    /// Something that it cannot do without, and what it has no need of.
+    /// An interface that the component needs, and one that it does not need.
     needs: &'static str,
     shuts: &'static [&'static str],
 }
@@ -52,19 +52,19 @@ impl Contract {
         printer.emit_docs(false);
         printer.print(resolve, main, &others).expect("what was parsed can be printed");
         let text = printer.output.to_string();
-        // What a component is called is not part of it.
+        // The name of a component is not part of its contract.
         let text = text.replace("package root:component;", "package hello:server;");
         text.replace("world root {", &format!("world {} {{", self.world))
     }
 
-    /// What the built component imports and exports.
+    /// The imports and exports of the built component.
     fn built(&self) -> String {
         let bytes = std::fs::read((self.component)()).expect("the component was built");
         let decoded = wit_component::decode(&bytes).expect("it is a component");
         self.print(decoded.resolve(), decoded.package())
     }
 
-    /// What the file in `wit/` says.
+    /// The contract in the file in `wit/`.
     fn written(&self) -> String {
         let mut resolve = Resolve::default();
         let package = resolve.push_file(component::root().join(self.file)).expect("the contract is well-formed");
@@ -72,7 +72,7 @@ impl Contract {
     }
 }
 
-/// What a printed contract says, in no order: each line with the names of the blocks that it stands in.
+/// The facts of a printed contract, in no order: each line with the names of the blocks around it.
 fn facts(printed: &str) -> BTreeSet<String> {
     let mut blocks = Vec::new();
     let mut facts = BTreeSet::new();
@@ -80,7 +80,7 @@ fn facts(printed: &str) -> BTreeSet<String> {
         match line.strip_suffix(" {") {
             Some(block) => blocks.push(block),
             None if line == "}" => _ = blocks.pop(),
-            // The names that are used may stand in one line or in several.
+            // The used names may be in one line or in several.
             None if line.starts_with("use ") && line.ends_with("};") => {
                 let (from, names) = line[..line.len() - 2].split_once('{').expect("names in braces");
                 let block = blocks.join(" / ");
@@ -140,7 +140,7 @@ fn only_two_files_of_the_runtime_name_the_bindings_of_wasi() {
                 folders.push(path);
             } else if path.extension().is_some_and(|extension| extension == "rs") {
                 let text = fs::read_to_string(&path).expect("a source file");
-                // Also `::wasi::`, and `wasip2`, which is what they are made of.
+                // Other paths to the bindings are `::wasi::`, and the crate `wasip2`.
                 let is_binding = |line: &str| {
                     let line = line.trim_start().replace("crate::wasi::", "");
                     !line.starts_with("//")

@@ -1,5 +1,5 @@
-//! One conversation in memory, from every side: how what a peer says is cut into pieces, and where it stops, changes nothing
-//! but what it must.
+//! Conversations in memory, cut everywhere: the pieces of a peer's bytes, and the place where the peer stops, change
+//! nothing but what they must.
 #![cfg(not(target_family = "wasm"))]
 
 #[path = "../src/http/cases.rs"]
@@ -14,17 +14,17 @@ use hello_server::http::{Fault, is_silence};
 use hello_server::server::Limits;
 use hello_test_support::memory::{Answered, Outcome, Step, play};
 
-/// What a client that waits for a word before its body is told, and one that does not wait is not.
+/// The interim response for a client that waits before its body. Other clients do not receive it.
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
-/// How long a peer may be silent in the middle of a request, all in all: less than any deadline.
+/// The total silence of a peer in the middle of a request: less than any deadline.
 const SILENCE: Duration = Duration::from_secs(30);
 
-/// Beyond this many bytes not every place to cut is tried, and beyond that many only a few are.
+/// From this length on, a request is not cut at every place; from the second length on, only at a few.
 const LONG: usize = 1000;
 const VERY_LONG: usize = 50_000;
 
-/// What came of these pieces, with so much silence before each of them but the first.
+/// The result of these pieces, with this silence before each of them but the first.
 fn said_in(pieces: &[&[u8]], silence: Duration) -> Outcome {
     let pieces = pieces.iter().filter(|piece| !piece.is_empty());
     let steps = pieces.flat_map(|piece| [Step::Silence(silence), Step::Bytes(piece.to_vec())]);
@@ -35,7 +35,7 @@ fn said_at_once(bytes: &[u8]) -> Outcome {
     said_in(&[bytes], Duration::ZERO)
 }
 
-/// Where a request of this length is cut: everywhere, or here and there if it is long.
+/// The places where a request of this length is cut: everywhere, or at some places if the request is long.
 fn places(length: usize, random: &mut Rng) -> Vec<usize> {
     let some = match length {
         ..LONG => return (1..length).collect(),
@@ -45,7 +45,7 @@ fn places(length: usize, random: &mut Rng) -> Vec<usize> {
     (1..some).chain(length - some..length).chain((0..some).map(|_| random.usize(1..length))).collect()
 }
 
-/// The replies, without what depends on the moment: their dates, and whether the peer had to be told to go on.
+/// The responses, without their dates and without `100 Continue`, which depend on the time.
 fn replies(outcome: &Outcome) -> Vec<u8> {
     let mut said = Vec::with_capacity(outcome.said.len());
     for line in outcome.said.split_inclusive(|&byte| byte == b'\n') {
@@ -57,8 +57,8 @@ fn replies(outcome: &Outcome) -> Vec<u8> {
     said
 }
 
-/// The peer was told `replies`, and the log what it is about `answered`. Of what was refused before its line had ended the
-/// log has as much of that line as had come.
+/// Asserts that the peer received `replies`, and that the log has `answered`. If a request was refused before its line had
+/// ended, the log has the part of the line that had come.
 fn assert_same(outcome: &Outcome, replies: &[u8], answered: &[Answered], how: &str) {
     let found = self::replies(outcome);
     assert!(found == replies, "{how}:\n{}\nnot\n{}", found.escape_ascii(), replies.escape_ascii());
@@ -73,13 +73,13 @@ fn assert_same(outcome: &Outcome, replies: &[u8], answered: &[Answered], how: &s
     }
 }
 
-/// How many times the server sent 100 (Continue).
+/// The number of `100 Continue` that the server sent.
 fn continues(outcome: &Outcome) -> usize {
     outcome.said.windows(CONTINUE.len()).filter(|bytes| *bytes == CONTINUE).count()
 }
 
-/// What is said in these pieces comes to the same as `whole`, whether the peer pauses between them or not. Returns how many times
-/// the server sent 100 (Continue), without pauses and with them.
+/// Asserts that these pieces have the same result as `whole`, with pauses between them or without. Returns the number of
+/// `100 Continue` that the server sent, without pauses and with them.
 fn assert_comes_to(pieces: &[&[u8]], whole: &Outcome, how: &str) -> [usize; 2] {
     let expected = replies(whole);
     [Duration::ZERO, SILENCE / pieces.len() as u32].map(|silence| {
@@ -91,7 +91,7 @@ fn assert_comes_to(pieces: &[&[u8]], whole: &Outcome, how: &str) -> [usize; 2] {
     })
 }
 
-/// A request in short, for the message of a test that fails.
+/// The beginning of a request, for the message of a failed test.
 fn short(request: &[u8]) -> String {
     request[..request.len().min(200)].escape_ascii().to_string()
 }
@@ -145,17 +145,17 @@ fn it_does_not_matter_that_a_request_comes_byte_by_byte() {
     }
 }
 
-/// The requests behind which another one may follow, and no empty line of its own is in the way.
+/// The requests after which another one may follow, and which have no empty line at the end.
 fn first_ones() -> Vec<&'static Case> {
     CASES.iter().filter(|case| case.whole() && case.request.len() < LONG).collect()
 }
 
-/// And those that may come behind one: an empty line before them would be the second one.
+/// The requests that may follow another one: an empty line before them would be the second one.
 fn next_ones() -> Vec<&'static Case> {
     CASES.iter().filter(|case| !case.request.starts_with(b"\r") && !case.request.starts_with(b"\n")).collect()
 }
 
-/// These requests, sent at once and cut in two anywhere, are answered as they are one by one.
+/// Asserts that these requests, sent at once and cut in two anywhere, get the same responses as one by one.
 fn assert_answered_in_order(requests: &[&[u8]], random: &mut Rng) {
     let one_by_one: Vec<Outcome> = requests.iter().map(|request| said_at_once(request)).collect();
     let replies: Vec<u8> = one_by_one.iter().flat_map(replies).collect();
@@ -187,7 +187,7 @@ fn pipelined_requests_get_the_responses_that_they_get_one_by_one() {
     }
 }
 
-/// The requests that are answered with the page, without what comes behind them.
+/// The requests that get the page, without the bytes behind them.
 fn valid_ones() -> impl Iterator<Item = &'static [u8]> {
     let valid = CASES.iter().filter(|case| matches!(case.outcome, "200 open" | "200 closed"));
     valid.map(|case| {
@@ -201,7 +201,7 @@ fn valid_ones() -> impl Iterator<Item = &'static [u8]> {
     })
 }
 
-/// How a conversation ends in which a peer says the beginning of a request, and then does something else.
+/// The result of a conversation in which a peer sends the beginning of a request, and then takes another step.
 fn begin(beginning: &[u8], then: Option<Step>) -> Outcome {
     play(
         [Step::Bytes(beginning.to_vec())].into_iter().filter(|_| !beginning.is_empty()).chain(then),
@@ -209,7 +209,7 @@ fn begin(beginning: &[u8], then: Option<Step>) -> Outcome {
     )
 }
 
-/// Calls `check` with each valid request, and the beginnings of it that are no whole one.
+/// Calls `check` with the incomplete beginnings of each valid request.
 fn for_each_beginning(check: impl Fn(&[u8], &str)) {
     let mut random = Rng::with_seed(4);
     for request in valid_ones() {
@@ -219,7 +219,7 @@ fn for_each_beginning(check: impl Fn(&[u8], &str)) {
     }
 }
 
-/// The beginning of a request was refused for no other reason than that it is one, and nothing else was answered.
+/// Asserts that the beginning of a request was refused only because it is incomplete, and that no other response was sent.
 fn assert_refused(outcome: &Outcome, beginning: &[u8], fault: Fault, how: &str) {
     let [refusal] = &outcome.answered[..] else { panic!("{how}: {outcome:?}") };
     assert_eq!((refusal.fault, outcome.ending), (Some(fault), Some(CloseReason::LastResponse)), "{how}");
@@ -264,7 +264,7 @@ fn a_connection_reset_inside_a_request_gets_no_response_and_no_log_line() {
         let outcome = begin(beginning, Some(Step::Reset));
         assert_eq!((outcome.ending, outcome.time), (Some(CloseReason::Disconnected), Duration::ZERO), "{how}");
         assert!(outcome.answered.is_empty(), "{how}");
-        // To go on is all that it may have been told before.
+        // Before, the peer may have received nothing but `100 Continue`.
         assert_eq!(replies(&outcome), b"", "{how}");
     });
 }

@@ -1,4 +1,4 @@
-//! Every file that `fuzz/` has kept, without a fuzzer: what was found once stays found. See `fuzz/README.md`.
+//! Checks every file that `fuzz/` has kept, without a fuzzer, so that a fixed fault stays fixed. See `fuzz/README.md`.
 #![cfg(not(target_family = "wasm"))]
 
 use std::fs;
@@ -7,7 +7,7 @@ use std::path::Path;
 
 use hello_test_support::properties;
 
-/// Tries what is in the corpus of `target`.
+/// Runs `check` on each file in the corpus of `target`.
 fn replay(target: &str, check: fn(&[u8])) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
     let mut tried = 0;

@@ -1,5 +1,5 @@
-//! What is in `deploy/`, and the commands in `docs/deploy/` and the pages for maintainers. What this machine has not got is not
-//! tested, and the test says so.
+//! The files in `deploy/`, and the commands in `docs/deploy/` and the pages for maintainers. If this machine lacks a
+//! program, that part is not tested, and the test says so.
 #![cfg(not(target_family = "wasm"))]
 
 use std::fs;
@@ -13,13 +13,13 @@ use std::time::Duration;
 
 use hello_test_support::{HELLO, Server, component, has, not_tested, run, runner};
 
-/// Where the services expect their files.
+/// The path at which the services expect their sandbox.
 const RUNNER: &str = "/usr/local/bin/hello-runner";
 const COMPONENT: &str = "/usr/local/share/hello-server/hello-server.wasm";
 const WASMTIME: &str = "/usr/local/bin/wasmtime";
 const HTTP_COMPONENT: &str = "/usr/local/share/hello-server/hello-http.wasm";
 
-/// The program that `runner/wasmtime` becomes.
+/// The wasmtime behind the script `runner/wasmtime`.
 fn wasmtime() -> &'static Path {
     static PATH: OnceLock<PathBuf> = OnceLock::new();
     PATH.get_or_init(|| {
@@ -31,12 +31,12 @@ fn wasmtime() -> &'static Path {
     })
 }
 
-/// A file of the project.
+/// The text of a file of the project.
 fn read(path: &str) -> String {
     fs::read_to_string(component::root().join(path)).expect(path)
 }
 
-/// The lines of a unit or of a Containerfile: without comments, and with those that a backslash continues in one.
+/// The lines of a unit or of a Containerfile: without comments, and with continued lines joined.
 fn lines(text: &str) -> Vec<String> {
     let uncommented: String =
         text.lines().filter(|line| !line.starts_with('#')).map(|line| format!("{line}\n")).collect();
@@ -55,13 +55,13 @@ fn text(path: &Path) -> &str {
     path.to_str().expect("text")
 }
 
-/// Asks a process to end, as systemd and podman do.
+/// Sends SIGTERM to a process, as systemd and podman do.
 fn sigterm(pid: u32) {
     let sent = Command::new("kill").arg(pid.to_string()).status();
     assert!(sent.is_ok_and(|status| status.success()));
 }
 
-/// The pages about deployments, in the order of their names, and those for maintainers.
+/// The pages about deployment, in the order of their names, and those for maintainers.
 fn pages() -> Vec<String> {
     let folder = fs::read_dir(component::root().join("docs/deploy")).expect("list the pages");
     let names = folder.map(|entry| entry.expect("an entry").file_name());
@@ -81,13 +81,13 @@ fn commands() -> Vec<String> {
     pages().into_iter().flat_map(of_page).collect()
 }
 
-/// The blocks of `page` that are of this kind.
+/// The blocks of `page` of this kind.
 fn blocks<'p>(page: &'p str, kind: &str) -> Vec<&'p str> {
     let blocks = page.split(&format!("```{kind}\n")).skip(1).collect::<Vec<_>>();
     blocks.into_iter().map(|block| block.split("```").next().unwrap_or_default()).collect()
 }
 
-/// A service, as systemd reads it.
+/// The settings of a service, as systemd reads them.
 struct Unit(Vec<String>);
 
 impl Unit {
@@ -95,7 +95,7 @@ impl Unit {
         Unit(lines(&read("deploy/hello-server.service")))
     }
 
-    /// The one that is `wasmtime serve`.
+    /// The unit that runs `wasmtime serve`.
     fn read_http() -> Self {
         Unit(lines(&read("deploy/hello-http.service")))
     }
@@ -110,14 +110,14 @@ impl Unit {
         self.get(setting).parse().expect(setting)
     }
 
-    /// The words of the command that it starts, on this port.
+    /// The words of the command of the service, on this port.
     fn exec_start(&self, port: u16) -> Vec<String> {
         let line = self.get("ExecStart").replace("${PORT}", &port.to_string()).replace(" $OPTIONS", "");
         line.split(' ').map(str::to_owned).collect()
     }
 }
 
-/// The numbers that stand behind `option` in a command: the sandbox's first, then the server's.
+/// The numbers behind `option` in a command: the sandbox's first, then the server's.
 fn numbers(words: &[String], option: &str) -> Vec<u64> {
     let pairs = words.windows(2).filter(|pair| pair[0] == option);
     pairs.map(|pair| pair[1].parse().expect("a number")).collect()
@@ -131,7 +131,7 @@ fn systemd_has_nothing_to_say_about_the_services() {
     let folder = folder("unit");
     for name in ["hello-server", "hello-http"] {
         let unit = read(&format!("deploy/{name}.service"));
-        // It looks whether what is started is there, and may be started.
+        // systemd-analyze checks that the program of the unit exists and is executable.
         let unit = unit.replace(RUNNER, text(runner())).replace(WASMTIME, text(runner()));
         let path = folder.join(format!("{name}.service"));
         fs::write(&path, unit).expect("a copy");
@@ -140,7 +140,7 @@ fn systemd_has_nothing_to_say_about_the_services() {
         let said = format!("{}{}", output.stdout, output.stderr);
         let said: Vec<&str> = said.lines().filter(|line| line.contains(name)).collect();
         assert!(said.is_empty() && output.status.success(), "{output:?}");
-        // It rates a unit from 0, which is safe, to 100. Its versions differ a little.
+        // systemd-analyze rates a unit from 0, which is safe, to 100. Its versions differ a little.
         let mut rate = Command::new("systemd-analyze");
         let rated = run(rate.args(["security", "--offline=true", "--threshold=20"]).arg(&path));
         assert!(rated.status.success(), "{rated:?}");
@@ -165,7 +165,7 @@ fn the_command_of_the_service_serves_keeps_its_code_and_stops() {
     let cache = folder("service-cache");
     let mut command = Command::new(runner());
     command.args(words[1..].iter().map(|word| if word == COMPONENT { text(component::path()) } else { word }));
-    // All that systemd gives it.
+    // The command has the environment of a service of systemd, and nothing else.
     command.env_clear();
     for setting in unit.get("Environment").split(' ') {
         let (name, value) = setting.split_once('=').expect("a setting");
@@ -210,7 +210,7 @@ fn a_second_sigterm_does_not_wait() {
     assert_eq!(server.wait().status.code(), Some(143));
 }
 
-/// What the sandbox allows, which is 64 KiB for each connection and 8 MiB, is enough, whatever they do.
+/// The memory that the sandbox allows (64 KiB for each connection and 8 MiB) is enough, whatever the connections do.
 #[test]
 fn clients_that_never_read_need_no_more_memory_than_the_documentation_says() {
     let server = Server::launch(&mut service(&["--max-connections", "310"]));
@@ -219,7 +219,7 @@ fn clients_that_never_read_need_no_more_memory_than_the_documentation_says() {
         .map(|_| {
             let mut client = server.connect();
             client.set_write_timeout(Some(Duration::from_millis(20))).expect("a timeout");
-            // Until nothing more fits in between.
+            // Writes until nothing more fits in between.
             while client.write(&requests).is_ok() {}
             client
         })
@@ -241,8 +241,8 @@ fn the_limits_of_the_service_fit_into_each_other() {
     assert_eq!(unit.number("RestartPreventExitStatus"), 2);
 }
 
-/// The command of the service that is `wasmtime serve`, on a free port and with these options. As under systemd, it has
-/// no folder that it could write to.
+/// The command of the service that is `wasmtime serve`, on a free port and with these options. As under systemd, the
+/// service has no folder that it could write to.
 fn http_service(options: &[&str]) -> Command {
     let words = Unit::read_http().exec_start(0);
     let (component, words) = words.split_last().expect("a command");
@@ -264,7 +264,7 @@ fn the_command_of_the_http_service_serves_and_ends_at_once_with_sigterm() {
     assert_eq!(unit.get("KillSignal"), "SIGTERM");
     server.terminate();
     let output = server.wait();
-    // systemd calls that a success by itself.
+    // By default, systemd counts this end by a signal as a success.
     assert_eq!(output.status.signal(), Some(15), "{output:?}");
 }
 
@@ -277,7 +277,7 @@ fn a_mistake_in_the_options_of_the_http_service_is_not_tried_again() {
 
 #[test]
 fn more_requests_than_the_http_service_handles_at_once_wait() {
-    // Of two numbers the later one counts: how fast they come does not matter here.
+    // Of two numbers the later one counts: the speed of the requests does not matter here.
     let server = Server::launch(&mut http_service(&["-W", "timeout=600s"]));
     server.assert_serves_bodies(350);
 }
@@ -294,7 +294,7 @@ fn the_limits_of_the_http_service_fit_into_each_other() {
     assert_ne!(port(unit), port(Unit::read()));
 }
 
-/// What runs inside, under a systemd of its own. A line for each fact.
+/// The script that runs inside, under a systemd of its own, and prints a line for each fact.
 const CHECK: &str = r#"#!/bin/bash
 ask() {
     for _ in $(seq 300); do
@@ -370,14 +370,14 @@ for _ in $(seq 100); do [ "$(show ActiveState)" = failed ] && break; sleep 0.1; 
 echo "without compiling: $(show ActiveState)"
 "#;
 
-/// The port that settings of the documentation make the service listen on.
+/// The port of the service with these settings of the documentation.
 fn port_of(settings: &str) -> u16 {
     let words = settings.split(|sign: char| sign.is_whitespace() || sign == '"');
     let number = |word: &str| word.strip_prefix("Environment=PORT=").or(word.strip_prefix("0.0.0.0:"))?.parse().ok();
     words.filter_map(number).next().expect("a port")
 }
 
-/// A system of its own, in a container: the programs of this machine, an `/etc` with nothing but the service in it.
+/// A system of its own, in a container: the programs of this machine, and an `/etc` with nothing but the service.
 #[test]
 fn a_real_systemd_runs_the_service_as_the_documentation_says() {
     let is_root = Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout == b"0\n");
@@ -444,7 +444,7 @@ fn a_real_systemd_runs_the_service_as_the_documentation_says() {
     expected.extend(settings.iter().map(|settings| format!("{}: HTTP/1.1 200 OK", port_of(settings))));
     let facts = [
         "default: HTTP/1.1 200 OK",
-        // 2 is that a signal has ended it, and 15 is SIGTERM.
+        // The number 2 means that a signal has ended the service, and 15 is SIGTERM.
         "http: HTTP/1.1 200 OK",
         "http stopped: success 2 15",
         "under way while it was restarted: HTTP/1.1 200 OK",
@@ -468,12 +468,12 @@ fn a_real_systemd_runs_the_service_as_the_documentation_says() {
     assert!(!said.contains("not kept"), "{said}");
 }
 
-/// Types the commands of the documentation that install, with `root` as the top of the file system.
+/// Runs the commands of the documentation that install, with `root` as the top of the file system.
 fn install(root: &Path, wasmtime: &Path) {
     let built = [
         ("target/wasm32-wasip2/release/hello-server.wasm", component::path()),
         ("target/wasm32-wasip2/release/hello-http.wasm", component::http()),
-        // The sandbox of runner/serve stands in for it: that one is optimized less, and built in less than half of the time.
+        // The sandbox of runner/serve stands in: it is less optimized, and built in less than half of the time.
         ("target/dist/hello-runner", runner()),
         ("~/.wasmtime/bin/wasmtime", wasmtime),
     ];
@@ -517,7 +517,7 @@ fn the_files_of_the_first_stage_are_enough_for_cargo() {
         let (to, from) = words.split_last().expect("from and to");
         for from in from {
             let path = component::root().join(from);
-            // Of a folder, what is in it is copied.
+            // For a folder, its contents are copied.
             let (source, place) = if path.is_dir() { (path.join("."), root.join(to)) } else { (path, root.clone()) };
             assert!(source.is_dir() || *to == "./", "COPY {copy}");
             fs::create_dir_all(&place).expect("a folder");
@@ -527,7 +527,7 @@ fn the_files_of_the_first_stage_are_enough_for_cargo() {
     }
     let builds = |line: &&str| line.starts_with("cargo build ") && line.contains("wasm32");
     let component = build.iter().filter_map(|line| line.strip_prefix("RUN ")).find(builds);
-    // The sandbox would take minutes. cargo looks at its folder all the same, as at each that Cargo.toml names.
+    // The sandbox would take minutes. cargo checks its folder all the same, like each folder that Cargo.toml names.
     for line in ["cargo metadata --locked --no-deps --format-version 1", component.expect("it is built")] {
         let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("first-stage-target");
         let mut command = Command::new("sh");
@@ -539,14 +539,14 @@ fn the_files_of_the_first_stage_are_enough_for_cargo() {
 
 /// The last stage of the Containerfile.
 struct Image {
-    /// From where to where in the image.
+    /// The copied files: their source, and their place in the image.
     copies: Vec<(String, String)>,
     env: Vec<String>,
     user: String,
     entrypoint: Vec<String>,
-    /// How the folder of compiled code was made.
+    /// The command that made the folder of compiled code.
     precompile: String,
-    /// What the sandbox was built for.
+    /// The target of the sandbox.
     target: String,
 }
 
@@ -571,7 +571,7 @@ impl Image {
     }
 }
 
-/// The sandbox for an image, linked statically if that can be done here, and the files that it needs otherwise.
+/// The sandbox for an image, linked statically if this machine can do that, and otherwise the files that the sandbox needs.
 fn for_image(target: &str) -> (PathBuf, Vec<PathBuf>) {
     let sysroot = Command::new("rustc").args(["--print", "sysroot"]).output().expect("Rust").stdout;
     let sysroot = String::from_utf8(sysroot).expect("text");
@@ -626,7 +626,7 @@ fn the_files_of_the_image_are_all_that_is_needed() {
         fs::copy(&library, to).expect("a library");
     }
 
-    // Process 1 of a system that can read these files, and nothing else.
+    // A command as process 1 of a system that can read these files, and nothing else.
     let is_root = Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout == b"0\n");
     let isolated = |words: &[String]| {
         let enter = "root=$1; shift; mount --bind \"$root\" \"$root\" && \
@@ -636,7 +636,7 @@ fn the_files_of_the_image_are_all_that_is_needed() {
             unshare.arg("--map-root-user");
         }
         unshare.args(["--mount", "--pid", "--fork", "--kill-child", "sh", "-c", enter, "sh", text(&root)]);
-        // Without root here there is no other user there.
+        // Without root on this machine, there is no other user in the container.
         if is_root {
             unshare.arg(format!("--userspec={}", image.user));
         }
@@ -664,7 +664,7 @@ fn the_files_of_the_image_are_all_that_is_needed() {
 
 /// Commands that no test types as they are, and why.
 fn asks(line: &str) -> bool {
-    // It opens an editor. What is typed there is tested: the blocks of settings.
+    // The command opens an editor. The tests use the blocks of settings that belong there.
     line == "sudo systemctl edit hello-server"
 }
 
@@ -675,13 +675,14 @@ fn every_command_of_the_documentation_is_tested_or_listed() {
     for line in &commands {
         let words: Vec<&str> = line.split(' ').collect();
         match words[..] {
-            // In the container with a systemd of its own.
+            // Run in the container with a systemd of its own.
             ["sudo", "systemctl", ..] | ["journalctl", ..] => {}
-            // With another root: `install`.
+            // Run with another root: `install`.
             ["sudo", "install", ..] => {}
             ["cargo", "build", ..] => {
-                // What they build is there: the same words are behind `component::path` and `runner`. The sandbox of the profile
-                // `dist` takes ten minutes, so the quick one is built instead, as the image of the container does here, too.
+                // The builds exist already: the same words are behind `component::path` and `runner`. The sandbox of the
+                // profile `dist` takes ten minutes, so the quick one is built instead, as for the image of the container
+                // here.
                 let line = &line.replace("--profile dist", "--profile runner");
                 let output = run(Command::new("sh")
                     .args(["-c", &format!("exec {line}")])
@@ -689,7 +690,7 @@ fn every_command_of_the_documentation_is_tested_or_listed() {
                     .current_dir(component::root()));
                 assert!(output.status.success(), "{line}: {output:?}");
             }
-            // Typed by `tests/hosts/`, where the engines are; Kubernetes is nowhere.
+            // Run by `tests/hosts/`, which has the other hosts; no test has Kubernetes.
             ["wkg" | "wash" | "nats-server" | "spin" | "printf" | "runner/jco" | "kubectl", ..]
             | ["curl", "http://localhost:8001/"] => {}
             [word, ..] if word.starts_with("host=") || word.starts_with("start=") => {}
@@ -712,18 +713,18 @@ fn every_command_of_the_documentation_is_tested_or_listed() {
                 let line = format!("exec runner/wasmtime serve {options} 2>&1");
                 Server::launch(Command::new("sh").args(["-c", &line]).current_dir(component::root())).assert_serves();
             }
-            // They need the network; what the first two make is tested by `the_files_of_the_image_...`.
+            // These commands need the network; `the_files_of_the_image_...` tests what the first two make.
             ["podman", "build" | "run", ..] | ["cargo", "install" | "deny", ..] => {}
-            // They need a release. `tests/workflows.rs` tests the names that they ask for.
+            // These commands need a release. `tests/workflows.rs` tests the names of its files.
             ["git" | "gh" | "sha256sum", ..] | ["cargo", "binstall", ..] => {}
-            // It would change Cargo.lock, and need the network.
+            // The command would change Cargo.lock, and needs the network.
             ["cargo", "update", ..] => {}
             _ => panic!("the pages have a command that no test knows: {line}"),
         }
     }
 }
 
-/// The parts of wasmtime that go by its version, and theirs in `Cargo.lock`.
+/// The crates whose version is that of wasmtime, and their versions in `Cargo.lock`.
 fn locked_wasmtime() -> Vec<(String, String)> {
     let locked = read("Cargo.lock");
     let packages = locked.split("[[package]]\nname = \"").skip(1).filter(|package| package.starts_with("wasmtime"));

@@ -1,4 +1,4 @@
-//! What the documents say, as far as files can tell: options and their defaults, the figures of the last run of the benchmark,
+//! Facts in the documents that files can prove: options and their defaults, the figures of the last run of the benchmark,
 //! and names of files and functions.
 #![cfg(not(target_family = "wasm"))]
 
@@ -10,7 +10,7 @@ use hello_server::options::{self, Color, Command, HELP, Options};
 use hello_server::server::Limits;
 use regex_lite::Regex;
 
-/// A file of the project.
+/// The text of a file of the project.
 fn read(path: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).expect(path)
 }
@@ -24,7 +24,7 @@ fn rows(page: &str) -> Vec<Vec<String>> {
     page.lines().filter_map(cells).collect()
 }
 
-/// The options that `--help` prints, with their placeholders; and their defaults, if it says them.
+/// The options in `--help`, with their placeholders; and their defaults, if the text has them.
 fn options_of_help() -> Vec<(String, Option<String>)> {
     let mut entries: Vec<String> = Vec::new();
     for line in HELP.lines() {
@@ -95,7 +95,7 @@ fn nginx_on_the_proxy_page_closes_an_idle_connection_before_the_server_does() {
     };
     let of_server = Limits::default().idle_timeout.as_secs();
     assert!(seconds("keepalive 16; keepalive_timeout ", "s; }") < of_server);
-    // What nginx takes when it is not told anything.
+    // The default of nginx.
     let of_nginx = seconds("The pair that fails is ", " seconds on both sides");
     assert_eq!(of_nginx, of_server);
     assert!(seconds("The other way is `--idle-timeout ", "` for the server") > of_nginx);
@@ -114,7 +114,7 @@ fn the_benchmark_page_names_every_bar_that_the_last_run_missed() {
     assert!(page.contains(summary.expect("how many")), "bench/README.md does not say: {summary:?}");
     let missed: Vec<_> =
         rows(&results).into_iter().filter(|row| row.last().is_some_and(|cell| cell == "missed")).collect();
-    // What is compared, with how many connections, the median, and the bar.
+    // The comparison, the number of connections, the median, and the bar.
     let missed: Vec<_> = missed.iter().map(|row| [2, 1, 3, 6].map(|cell| row[cell].clone())).collect();
     let named: Vec<_> =
         rows(&page).into_iter().filter(|row| row.len() == 4 && row[3].starts_with(['<', '>'])).collect();
@@ -170,7 +170,7 @@ fn the_comparison_of_the_runtime_is_that_of_the_last_run() {
 
 #[test]
 fn every_file_and_function_that_a_document_names_exists() {
-    // What git does not know: a tool of others writes it.
+    // A file that git does not know: another tool writes it.
     const BUILT: [&str; 1] = ["src/bindings.rs"];
     let file = Regex::new(r"`([\w.-]+/[\w./-]+\.(?:rs|md|toml|wit|py|svg|yaml|json|service))`").expect("an expression");
     let item = Regex::new(r"`(?:\w+::)*(\w+)`\s+in\s+`([\w./-]+/[\w.-]+\.rs)`").expect("an expression");
@@ -202,7 +202,8 @@ fn every_file_and_function_that_a_document_names_exists() {
     assert!(files >= 60 && items >= 5, "{files} files, {items} items");
 }
 
-/// The files below `folder` with this extension, as paths from the root. Builds, hidden folders and parts of other projects are left out.
+/// The files below `folder` with this extension, as paths from the root, without builds, hidden folders and parts of other
+/// projects.
 fn files(folder: &str, extension: &str) -> Vec<String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut found = Vec::new();
@@ -252,7 +253,7 @@ fn every_relative_link_leads_to_a_file_and_a_heading() {
     assert!(links >= 60, "{links} links");
 }
 
-/// Pages, or folders of pages, whose commands a test runs.
+/// The pages, or folders of pages, whose commands a test runs.
 const RUN: [&str; 10] = [
     // tests/server/readme.rs
     "README.md",
@@ -269,7 +270,7 @@ const RUN: [&str; 10] = [
     "docs/wasmtime.md",
 ];
 
-/// Commands of other pages that no test runs, by how they begin, and why.
+/// The commands of other pages that no test runs: their beginnings, and the reason.
 const NOT_RUN: [(&str, &str, &str); 13] = [
     ("CONTRIBUTING.md", "cargo doc --open", "opens a browser; .ci/run builds the same documentation"),
     ("CONTRIBUTING.md", "rustup target add", "changes the toolchain"),

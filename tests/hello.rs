@@ -1,4 +1,4 @@
-//! What `src/hello.rs` shows at its top can stand in that file.
+//! Each example in the comment at the top of `src/hello.rs` can replace the code of that file.
 #![cfg(not(target_family = "wasm"))]
 
 use std::fs;
@@ -19,7 +19,7 @@ fn every_example_of_hello_rs_compiles_in_its_place_without_a_warning() {
     let examples: Vec<&str> = shown.split("```\n").skip(1).step_by(2).collect();
     assert_eq!(examples.len(), 2, "{shown}");
     for example in examples {
-        // The comment stays, and the rest of the file goes.
+        // The comment stays, and the example replaces the rest of the file.
         fs::write(&file, format!("{comment}\n{example}")).expect("write hello.rs");
         let check = Command::new(env!("CARGO"))
             .args(["check", "--quiet", "--locked", "--lib", "--target-dir"])

@@ -1,4 +1,4 @@
-//! No test leaves a process behind. This comes last in `runner/test`, and looks.
+//! Asserts that no test leaves a process behind. `runner/test` runs this last.
 #![cfg(target_os = "linux")]
 
 use std::io::{BufRead as _, BufReader};
@@ -9,7 +9,7 @@ use std::time::Instant;
 use hello_test_support::leftovers::{end, leftovers, mark, spawn, spawn_as};
 use hello_test_support::{PATIENCE, component, runner};
 
-/// Waits until this is true, which it has to be.
+/// Waits until the condition is true, which must happen.
 fn wait_until(what: &str, mut is_true: impl FnMut() -> bool) {
     let began = Instant::now();
     while !is_true() {
@@ -20,7 +20,7 @@ fn wait_until(what: &str, mut is_true: impl FnMut() -> bool) {
 
 #[test]
 fn nothing_is_left_of_any_test() {
-    // What has the mark of a process that has ended is found.
+    // A process that has the mark of an ended process is found.
     let mut ended = spawn(&mut Command::new("true")).expect("it is everywhere");
     ended.wait().expect("it was started");
     let mut left = spawn_as(Command::new("sleep").arg("86400"), &mark(ended.id())).expect("it is everywhere");
@@ -31,7 +31,7 @@ fn nothing_is_left_of_any_test() {
     wait_until(&format!("left behind: {:#?}", leftovers()), || leftovers().is_empty());
 }
 
-/// What stands for a test that starts servers: it says which processes they are, and goes on for ever.
+/// A stand-in for a test that starts servers: prints the numbers of its processes, and runs for ever.
 #[test]
 #[ignore = "this is started by another test, and killed"]
 fn a_test_that_starts_servers() {
@@ -40,7 +40,7 @@ fn a_test_that_starts_servers() {
     in_sandbox.args(["--quiet", "--allow-listen", "127.0.0.1:0"]).arg(component::path()).args(options);
     let mut in_wasmtime = Command::new(component::root().join("runner/wasmtime"));
     in_wasmtime.args(["run", "-S", "inherit-network"]).arg(component::path()).args(options);
-    // One that is started by a program that is started by a shell, and that does not mind the end of either.
+    // A process that is started by a program that is started by a shell, and that survives the end of both.
     let mut apart = Command::new("sh");
     let script = "setsid \"$0\" \"$@\" & wait";
     apart
@@ -73,7 +73,7 @@ fn the_processes_of_a_test_end_with_it_even_if_it_is_killed_and_they_ignore_sigh
     assert!(lines.any(|line| line.expect("text") == "they serve"));
     let mark = mark(test.id());
     let servers = || hello_test_support::leftovers::marked(&mark).len();
-    // The shell and `setsid` are there, too.
+    // The number includes the shell and `setsid`.
     assert!(servers() >= 4, "{} of them are found", servers());
     test.kill().expect("it was started");
     test.wait().expect("it was started");

@@ -1,4 +1,4 @@
-//! What the papers on security promise, as far as files can tell.
+//! The promises of the documents on security, as far as files can prove them.
 #![cfg(not(target_family = "wasm"))]
 
 use std::fs;
@@ -9,7 +9,7 @@ use regex_lite::Regex;
 /// The top level of the project.
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
-/// All files below `folder` whose names end like this, but for what was built, and what is hidden.
+/// All files below `folder` whose names end like this, except builds and hidden files.
 fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).expect("a folder") {

@@ -1,5 +1,6 @@
-//! The workflows in `.github/` and the dev container, as far as they can be tried without GitHub: the scripts of a release
-//! are run, with stand-ins for `gh`, `wkg` and `7z`, and what must agree with the rest of the project is compared.
+//! The workflows in `.github/` and the dev container, as far as a test without GitHub can run them: the tests run the
+//! scripts of a release, with stand-ins for `gh`, `wkg` and `7z`, and compare the files that must agree with the rest of
+//! the project.
 #![cfg(unix)]
 
 use std::fs;

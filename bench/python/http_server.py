@@ -1,6 +1,6 @@
 """Python's own server, as its documentation shows it: a handler, and a thread for each connection.
 
-python3 http_server.py PORT serves on 127.0.0.1 until it is ended. Nothing is logged.
+python3 http_server.py PORT serves on 127.0.0.1 until the process is killed, and logs nothing.
 """
 
 import http.server
@@ -10,7 +10,7 @@ PAGE = b"<html><body>Hello World</body></html>\r\n\r\n"
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
-    """Says Hello World, and keeps the connection for the next request, as HTTP/1.1 does."""
+    """Responds with Hello World, and keeps the connection open for the next request, as HTTP/1.1 does."""
 
     protocol_version = "HTTP/1.1"
 
@@ -24,16 +24,16 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.wfile.write(PAGE)
 
     def log_message(self, *_):
-        """Says nothing."""
+        """Logs nothing."""
 
 
 class Server(http.server.ThreadingHTTPServer):
-    """The default lets 5 callers wait in line, which is too few for what the benchmark does."""
+    """The default backlog is 5 connections, which is too few for the benchmark."""
 
     request_queue_size = 1024
 
     def handle_error(self, *_):
-        """A client that leaves in the middle is not worth a page of text."""
+        """Prints no page of text about a client that leaves in the middle."""
 
 
 Server(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()

@@ -1,7 +1,7 @@
-"""The server of the lecture: create, bind, listen; then pick up, hear, answer, hang up, one caller after the other.
+"""The server of the lecture: create, bind, listen; then accept, read, write, close, one connection after the other.
 
-python3 lecture.py PORT serves on 127.0.0.1 until it is ended. The lecture prints the first line of each request, which
-is left out here: it would be the terminal that is measured.
+python3 lecture.py PORT serves on 127.0.0.1 until the process is killed. The lecture prints the first line of each
+request. This server does not, because the benchmark would measure the terminal.
 """
 
 import socket
@@ -15,11 +15,11 @@ ANSWER = (
 )
 
 phone = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-# So that it can be started again at once.
+# The server can then be restarted at once.
 phone.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
 phone.bind(("127.0.0.1", int(sys.argv[1])))
-# The lecture lets 5 callers wait in line. With more than that the others would call again after a second, and that
-# second would be measured, not the server.
+# The backlog of the lecture is 5 connections. Further clients would try again after a second, and the benchmark would
+# measure that second, not the server.
 phone.listen(1024)
 while True:
     caller, _ = phone.accept()
@@ -28,6 +28,6 @@ while True:
         caller.sendall(ANSWER)
         caller.shutdown(socket.SHUT_WR)
     except OSError:
-        # Who left before hearing the answer is no reason to stop.
+        # A client that leaves before the response is no reason to stop.
         pass
     caller.close()

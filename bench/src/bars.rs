@@ -1,4 +1,4 @@
-//! One server against another, round by round, and the bars that hello-server sets itself.
+//! Comparisons of two servers, round by round, and the bars that hello-server sets itself.
 
 use std::array;
 
@@ -8,23 +8,23 @@ use crate::markdown;
 use crate::statistics::{ENOUGH, pairs, spread};
 use crate::wrk::{Errors, TIMEOUTS};
 
-/// What a value has to be.
+/// The condition that a value has to meet.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Bound {
-    /// The median, at the least.
+    /// The median is at least this.
     AtLeast(f64),
-    /// The median, and not just as much.
+    /// The median is more than this.
     MoreThan(f64),
-    /// The median, at the most.
+    /// The median is at most this.
     AtMost(f64),
-    /// The median, and not quite as much.
+    /// The median is less than this.
     LessThan(f64),
-    /// There shall be none in any round.
+    /// The value is 0 in every round.
     Zero,
 }
 
 impl Bound {
-    /// What stands in the table.
+    /// The text for the table.
     pub(crate) fn text(self) -> String {
         match self {
             Bound::AtLeast(bound) => format!(">= {bound}"),
@@ -35,7 +35,7 @@ impl Bound {
         }
     }
 
-    /// Whether values with this median, and this as the most, are what they have to be.
+    /// Whether values with this median and this maximum meet the condition.
     pub(crate) fn is_met(self, median: f64, most: f64) -> bool {
         match self {
             Bound::AtLeast(bound) => median >= bound,
@@ -47,21 +47,21 @@ impl Bound {
     }
 }
 
-/// What becomes of a bar.
+/// The result of a bar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// It was reached.
+    /// The bar was reached.
     Met,
-    /// It was not.
+    /// The bar was missed.
     Missed,
-    /// It is not known: there were not enough rounds.
+    /// The result is unknown: there were not enough rounds.
     TooFewRounds,
-    /// It is not known: not everything was measured that was asked for.
+    /// The result is unknown: because of errors, not every request was measured.
     Errors,
 }
 
 impl Verdict {
-    /// The word for it.
+    /// The word for this result.
     pub(crate) fn text(self) -> &'static str {
         match self {
             Verdict::Met => "met",
@@ -72,43 +72,43 @@ impl Verdict {
     }
 }
 
-/// A comparison, and perhaps what shall come of it.
+/// A comparison, with or without a bar.
 pub(crate) struct Bar {
-    /// What was done.
+    /// The kind of the load.
     kind: Kind,
-    /// With how many connections.
+    /// The number of connections.
     connections: u32,
-    /// What is compared.
+    /// The text that names the compared values.
     what: String,
     /// A value for each round.
     values: Vec<f64>,
-    /// With how many decimals it makes sense.
+    /// The number of decimals to print.
     decimals: usize,
-    /// What it has to be, if that is said.
+    /// The bar, if there is one.
     bound: Option<Bound>,
-    /// Whether there were errors that make it doubtful.
+    /// Whether errors make the values doubtful.
     doubtful: bool,
 }
 
 impl Bar {
-    /// Of a case: a ratio without a bar, of which there is no doubt.
+    /// A ratio of a case, without a bar and without doubt.
     fn new(case: &Case, what: impl Into<String>, values: Vec<f64>) -> Self {
         let (kind, connections) = (case.kind, case.connections);
         Bar { kind, connections, what: what.into(), values, decimals: 3, bound: None, doubtful: false }
     }
 
-    /// How often something went wrong, which shall never happen.
+    /// A count of errors, which has to be 0.
     fn count(case: &Case, what: impl Into<String>, runs: &[Run], how: impl Fn(&Errors) -> u64) -> Self {
         let values = runs.iter().map(|run| how(&run.load.errors) as f64).collect();
         Bar { decimals: 0, bound: Some(Bound::Zero), ..Bar::new(case, what, values) }
     }
 
-    /// Whether it is reached; nothing if it is not said where it is.
+    /// The verdict on the bar; none if there is no bar.
     pub(crate) fn verdict(&self) -> Option<Verdict> {
         let bound = self.bound?;
         let spread = spread(self.values.iter().copied());
         Some(match bound.is_met(spread.median, spread.most) {
-            // An error is one, however few rounds there were.
+            // One error is enough, however few the rounds.
             false if bound == Bound::Zero => Verdict::Missed,
             _ if self.values.len() < ENOUGH => Verdict::TooFewRounds,
             _ if self.doubtful => Verdict::Errors,
@@ -123,27 +123,27 @@ impl Bar {
     }
 }
 
-/// What went wrong in all rounds together.
+/// The errors of all rounds together.
 pub(crate) fn errors(runs: &[Run]) -> Errors {
     array::from_fn(|kind| runs.iter().map(|run| run.load.errors[kind]).sum())
 }
 
-/// How many times the requests of `theirs` there were in `ours`.
+/// The rate of `ours` divided by the rate of `theirs`, round by round.
 fn rates(ours: &[Run], theirs: &[Run]) -> Vec<f64> {
     pairs(ours, theirs, |ours, theirs| ours.load.rate / theirs.load.rate)
 }
 
-/// Whether errors make a ratio doubtful. The errors of a slow server are a part of what it is.
+/// Whether errors make a ratio doubtful. The errors of a slow server are part of its result.
 fn doubtful(ours: &[Run], name: &str, theirs: &[Run]) -> bool {
     errors(ours) != [0; 5] || (!is_slow(name) && errors(theirs) != [0; 5])
 }
 
-/// How many times the requests of `peer` hello-runner has to answer.
+/// The bar of hello-runner against `peer`, as a ratio of requests per second.
 fn bound(kind: Kind, connections: u32, peer: &str) -> Option<Bound> {
     let ratio = match (kind, peer, connections) {
         (Kind::KeptAlive, "hyper", 1 | 64 | 2000) => 0.95,
         (Kind::KeptAlive, "hyper", 512 | 8000) => 0.9,
-        // With one connection the time is that of the kernel, which wakes one of the two, and then the other.
+        // With one connection the kernel takes most of the time: it wakes the client and the server in turn.
         (Kind::KeptAlive, "wasmtime", 64 | 512) => 1.4,
         (Kind::KeptAlive, "hello-http", 64) => 10.0,
         (Kind::KeptAlive, "wstd", 64) => 40.0,
@@ -200,7 +200,7 @@ pub(crate) fn within(case: &Case) -> Vec<Bar> {
     bars
 }
 
-/// What idle connections change: `alone` is without them, `both` is with them.
+/// The effect of idle connections: `alone` is without them, `both` is with them.
 pub(crate) fn idle(alone: &Case, both: &Case) -> Vec<Bar> {
     let mut bars = Vec::new();
     for (name, with) in &both.servers {
@@ -239,7 +239,7 @@ pub(crate) fn idle(alone: &Case, both: &Case) -> Vec<Bar> {
     bars
 }
 
-/// What the log costs.
+/// The cost of the log.
 pub(crate) fn logging(off: &Case, on: &Case) -> Vec<Bar> {
     let mut bars = Vec::new();
     for (name, with) in &on.servers {
@@ -250,7 +250,7 @@ pub(crate) fn logging(off: &Case, on: &Case) -> Vec<Bar> {
     bars
 }
 
-/// The echo servers of a case: the runtime against wstd in the same host, and each against tokio.
+/// The comparisons of the echo servers: the runtime against wstd in the same host, and each against tokio.
 pub(crate) fn echo(case: &Case) -> Vec<Bar> {
     let pairs = [
         ("echo-wasmtime", "echo-wstd"),
@@ -265,7 +265,7 @@ pub(crate) fn echo(case: &Case) -> Vec<Bar> {
     pairs.into_iter().filter_map(bar).collect()
 }
 
-/// The table of them.
+/// The comparisons as a table.
 pub(crate) fn table(bars: &[Bar]) -> String {
     let rows = bars.iter().map(|bar| {
         let spread = spread(bar.values.iter().copied());

@@ -10,25 +10,25 @@ use crate::wrk::{Load, Manner};
 /// A part of the benchmark, which can be chosen by its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Part {
-    /// Requests on connections that stay.
+    /// Requests on connections that stay open.
     KeptAlive,
-    /// How many idle connections slow down the active ones.
+    /// The slowdown of active connections by idle ones.
     Idle,
     /// A connection for each request.
     PerRequest,
     /// Many requests at once.
     Pipelined,
-    /// What the log costs.
+    /// The cost of the log.
     Logging,
-    /// Messages that come back from echo servers.
+    /// Messages that echo servers send back.
     Echo,
-    /// How soon a server answers after its start.
+    /// The time from the start of a server to its first response.
     FirstAnswer,
-    /// How large the components are.
+    /// The sizes of the components.
     Size,
 }
 
-/// All of them, with their names.
+/// All parts, with their names.
 pub(crate) const PARTS: [(&str, Part); 8] = [
     ("kept-alive", Part::KeptAlive),
     ("idle", Part::Idle),
@@ -40,32 +40,32 @@ pub(crate) const PARTS: [(&str, Part); 8] = [
     ("size", Part::Size),
 ];
 
-/// With how many connections that are kept alive those servers are measured of which one number tells enough.
+/// The number of kept-alive connections for servers of which one such number tells enough.
 const ONCE: u32 = 64;
 
-/// What is done to a server in one turn.
+/// The load of one turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// Requests on connections that stay.
+    /// Requests on connections that stay open.
     KeptAlive,
     /// The same, as a measure for [`Kind::IdleAndActive`].
     ActiveAlone,
-    /// The same, while [`IDLE`] others are connected and say nothing.
+    /// The same, while [`IDLE`] other connections are open and idle.
     IdleAndActive,
     /// A connection for each request.
     PerRequest,
     /// Many requests at once.
     Pipelined,
-    /// Requests on connections that stay, and no log.
+    /// Requests on connections that stay open, and no log.
     LogOff,
     /// The same with a log, into a file.
     LogOn,
-    /// Messages of 64 bytes on connections that stay.
+    /// Messages of 64 bytes on connections that stay open.
     Echo,
 }
 
 impl Kind {
-    /// What it is called in a table.
+    /// The name of this load in a table.
     pub(crate) fn label(self) -> &'static str {
         match self {
             Kind::KeptAlive => "kept alive",
@@ -79,7 +79,7 @@ impl Kind {
         }
     }
 
-    /// How the requests are sent.
+    /// The way in which the requests are sent.
     pub(crate) fn manner(self) -> Manner {
         match self {
             Kind::PerRequest => Manner::PerRequest,
@@ -89,25 +89,25 @@ impl Kind {
     }
 }
 
-/// What each server of a part does in each round, one kind right after the other.
+/// The turns of each server of a part in each round, one kind right after the other.
 #[derive(Debug)]
 pub(crate) struct Group {
-    /// What is done to each.
+    /// The loads.
     pub(crate) kinds: &'static [Kind],
-    /// How many connections there are.
+    /// The number of connections.
     pub(crate) connections: u32,
     /// The servers that take part.
     pub(crate) names: Vec<&'static str>,
 }
 
 impl Group {
-    /// How long one turn of it is. It takes its time to call a server ten thousand times.
+    /// The seconds of one turn: one more for each 5000 connections, because opening them takes time.
     pub(crate) fn seconds(&self, seconds: u32) -> u32 {
         seconds + self.connections / 5000
     }
 }
 
-/// What there is to do for a part, with those servers that are there; and sentences about what has to be left out.
+/// The groups of a part, with those servers that are there; and sentences about the servers that have to be left out.
 pub(crate) fn groups(
     part: Part,
     options: &Options,
@@ -144,30 +144,30 @@ pub(crate) fn groups(
     (groups, left_out)
 }
 
-/// What one server did in one turn.
+/// The result of one server in one turn.
 pub(crate) struct Run {
-    /// What wrk says, or the load of the echo servers.
+    /// The result of wrk, or of the load of the echo servers.
     pub(crate) load: Load,
-    /// The seconds of processor time that the server took for it.
+    /// The seconds of processor time that the server used.
     pub(crate) cpu: f64,
     /// The most memory the server had, in MiB.
     pub(crate) memory: f64,
-    /// What it costs to have idle connections, if there were some.
+    /// The cost of idle connections, if there were some.
     pub(crate) quiet: Option<Quiet>,
 }
 
-/// What the servers did with so many connections: for each of them its name, and a run a round.
+/// The results with this number of connections: for each server its name, and one run per round.
 pub(crate) struct Case {
-    /// What was done to them.
+    /// The load.
     pub(crate) kind: Kind,
-    /// How many connections there were.
+    /// The number of connections.
     pub(crate) connections: u32,
-    /// What each server did.
+    /// The runs of each server.
     pub(crate) servers: Vec<(&'static str, Vec<Run>)>,
 }
 
 impl Case {
-    /// What one of them did.
+    /// The runs of one server.
     pub(crate) fn of(&self, name: &str) -> Option<&[Run]> {
         self.servers.iter().find(|(its, _)| *its == name).map(|(_, runs)| runs.as_slice())
     }
@@ -214,7 +214,7 @@ mod tests {
         assert_eq!(groups.len(), 4);
         assert_eq!(left_out.len(), 2);
         assert!(left_out[0].starts_with("\"kept alive\" with 8000 connections is left out: a process may have 4096"));
-        // The idle ones count, too.
+        // The idle connections count, too.
         assert_eq!(plan(Part::Idle, 5100).0.len(), 0);
     }
 

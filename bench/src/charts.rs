@@ -1,4 +1,4 @@
-//! Two pictures: how many requests are answered, and how long the slowest of them take, against the connections.
+//! Two charts: the rate of requests, and the latency of the slowest of them, against the number of connections.
 
 use std::fmt::Display;
 use std::ops::Range;
@@ -10,20 +10,20 @@ use crate::Failure;
 use crate::case::{Case, Run};
 use crate::statistics::spread;
 
-/// The file with the first one.
+/// The file of the first chart.
 const THROUGHPUT: &str = "throughput.svg";
 
-/// The file with the second one.
+/// The file of the second chart.
 const LATENCY: &str = "latency.svg";
 
-/// How large they are.
+/// The width and height of a chart.
 const SIZE: (u32, u32) = (860, 460);
 
-/// How much of that is for the names of the servers, at the right.
+/// The part of the width that the names of the servers take, at the right.
 const NAMES: u32 = 140;
 
-/// The servers that are shown, which are those that are asked for more than one number of connections. Each has a
-/// colour, and the colour-blind can tell them apart.
+/// The servers in the charts, which are those measured with more than one number of connections. Each has a colour, and the
+/// colour-blind can tell the colours apart.
 const SHOWN: [(&str, RGBColor); 5] = [
     ("hello-runner", RGBColor(0xd5, 0x5e, 0x00)),
     ("wasmtime", RGBColor(0xcc, 0x79, 0xa7)),
@@ -32,17 +32,17 @@ const SHOWN: [(&str, RGBColor); 5] = [
     ("nginx", RGBColor(0x00, 0x9e, 0x73)),
 ];
 
-/// A server's line.
+/// The line of one server in a chart.
 struct Line {
-    /// Whose it is.
+    /// The name of the server.
     name: &'static str,
-    /// Its colour.
+    /// The colour of the line.
     color: RGBColor,
     /// Connections, and the median of the rounds.
     points: Vec<(f64, f64)>,
 }
 
-/// What a picture shows, as its alternative text.
+/// The alternative text of a chart.
 pub(crate) fn description(name: &str) -> &'static str {
     if name == THROUGHPUT {
         "Requests per second against the number of connections, a line for each server"
@@ -52,7 +52,7 @@ pub(crate) fn description(name: &str) -> &'static str {
     }
 }
 
-/// Both pictures of the connections that are kept alive, by the names of their files; none if there is nothing to show.
+/// Both charts of the kept-alive connections, with the names of their files; none if there is nothing to show.
 pub(crate) fn all(cases: &[Case]) -> Result<Vec<(&'static str, String)>, Failure> {
     let (rates, latencies) = (lines(cases, |run| run.load.rate), lines(cases, |run| run.load.p99));
     if rates.is_empty() {
@@ -70,7 +70,7 @@ pub(crate) fn all(cases: &[Case]) -> Result<Vec<(&'static str, String)>, Failure
     Ok(vec![(THROUGHPUT, throughput), (LATENCY, latency)])
 }
 
-/// The lines of those servers that are shown.
+/// The lines of the servers in the charts.
 fn lines(cases: &[Case], value: fn(&Run) -> f64) -> Vec<Line> {
     let line = |(name, color)| {
         let point = |case: &Case| Some((case.connections.into(), spread(case.of(name)?.iter().map(value)).median));
@@ -81,7 +81,7 @@ fn lines(cases: &[Case], value: fn(&Run) -> f64) -> Vec<Line> {
     SHOWN.into_iter().map(line).filter(|line| !line.points.is_empty()).collect()
 }
 
-/// All values of some lines.
+/// All values of these lines.
 fn values(lines: &[Line]) -> impl Iterator<Item = f64> {
     lines.iter().flat_map(|line| line.points.iter().map(|(_, value)| *value))
 }
@@ -90,12 +90,12 @@ fn values(lines: &[Line]) -> impl Iterator<Item = f64> {
 struct Connections {
     /// The axis.
     axis: plotters::coord::combinators::LogCoord<f64>,
-    /// Where the labels are.
+    /// The values with a label.
     measured: Vec<f64>,
 }
 
 impl Connections {
-    /// The axis for some lines.
+    /// The axis for these lines.
     fn of(lines: &[Line]) -> Self {
         let mut measured: Vec<f64> = lines.iter().flat_map(|line| line.points.iter().map(|(x, _)| *x)).collect();
         measured.sort_by(f64::total_cmp);
@@ -114,7 +114,7 @@ impl Ranged for Connections {
     }
 
     fn key_points<Hint: KeyPointHint>(&self, _hint: Hint) -> Vec<f64> {
-        // A label needs room: not two whose numbers are nearly the same.
+        // Two labels whose numbers are nearly the same would overlap.
         let apart = |value: &&f64| !self.measured.iter().any(|other| *other > **value && other / **value < 1.5);
         self.measured.iter().filter(apart).copied().collect()
     }
@@ -124,7 +124,7 @@ impl Ranged for Connections {
     }
 }
 
-/// Draws one of them.
+/// Draws one chart.
 fn draw<Y>(title: &str, lines: &[Line], y: Y, label: impl Fn(&f64) -> String) -> Result<String, Failure>
 where
     Y: plotters::coord::ranged1d::AsRangedCoord<Value = f64>,
@@ -133,7 +133,7 @@ where
     let mut svg = String::new();
     {
         let area = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
-        // A page may be dark.
+        // The page behind the chart may be dark.
         area.fill(&WHITE).map_err(undrawn)?;
         let (picture, names) = area.split_horizontally(SIZE.0 - NAMES);
         let mut builder = ChartBuilder::on(&picture);
@@ -144,7 +144,7 @@ where
         mesh.light_line_style(TRANSPARENT).bold_line_style(BLACK.mix(0.12));
         mesh.x_desc("connections").x_label_formatter(&|value| thousands(*value)).y_label_formatter(&label);
         mesh.draw().map_err(undrawn)?;
-        // The first one is drawn last, above the others. Its name stands first.
+        // The first line is drawn last, above the others. Its name stands first.
         for (place, line) in lines.iter().enumerate().rev() {
             let width = if line.name == "hello-runner" { 4 } else { 2 };
             let style = line.color.filled().stroke_width(width);
@@ -168,7 +168,7 @@ fn thousands(value: f64) -> String {
     digits.chars().enumerate().flat_map(comma).collect()
 }
 
-/// The failure when it cannot be drawn.
+/// The failure when a chart cannot be drawn.
 fn undrawn(error: impl Display) -> Failure {
     Failure(format!("the charts cannot be drawn: {error}"), "this is a mistake in bench/src/charts.rs")
 }

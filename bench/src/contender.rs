@@ -1,4 +1,4 @@
-//! Those that take part: what they are called, how they are launched, and whether they are there.
+//! The servers of the benchmark: their names, their commands, and whether they are there.
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -30,23 +30,23 @@ pub(crate) const NAMES: [&str; 16] = [
     "echo-tokio",
 ];
 
-/// The sandbox that is built in a few minutes, and less optimized.
+/// The name of the less optimized sandbox, which is built in a few minutes.
 pub(crate) const QUICK: &str = "hello-runner-quick";
 
-/// hello-http with one flag of `wasmtime serve` each, to be compared with what it does without them.
+/// hello-http with one flag of `wasmtime serve` each, to be compared with hello-http without the flags.
 pub(crate) const FLAGS: [(&str, &str); 2] =
     [("hello-http-reused", "--max-instance-reuse-count 1000"), ("hello-http-unpooled", "-O pooling-allocator=n")];
 
-/// How cargo launches a component, which is the one list of flags for wasmtime.
+/// The configuration with which cargo launches a component, which has the only list of flags for wasmtime.
 const CARGO_CONFIG: &str = include_str!("../../.cargo/config.toml");
 
-/// A server that takes part.
+/// A server of the benchmark.
 pub(crate) struct Contender {
     /// One of [`NAMES`].
     pub(crate) name: &'static str,
-    /// Where it listens.
+    /// The port on which the server listens.
     pub(crate) port: u16,
-    /// How it is launched.
+    /// The command that launches the server.
     pub(crate) command: Vec<OsString>,
 }
 
@@ -55,7 +55,7 @@ pub(crate) fn is_slow(name: &str) -> bool {
     is_http(name) || matches!(name, "wstd" | "http.server" | "lecture")
 }
 
-/// Whether one number of connections tells all there is to learn from a server.
+/// Whether a server is measured with one number of connections only, which tells enough about it.
 pub(crate) fn is_asked_once(name: &str) -> bool {
     is_slow(name) || name == QUICK
 }
@@ -70,7 +70,7 @@ fn is_echo(name: &str) -> bool {
     name.starts_with("echo-")
 }
 
-/// Whether a server gives the same answer as hello-server to the byte, and not only the same page.
+/// Whether a server gives the same response as hello-server to the byte, and not only the same page.
 fn is_exact(name: &str) -> bool {
     matches!(name, "hello-runner" | QUICK | "wasmtime" | "hyper" | "epoll")
 }
@@ -80,7 +80,7 @@ pub(crate) fn is_compiled(name: &str) -> bool {
     matches!(name, "hello-runner" | QUICK | "wasmtime" | "wstd" | "hello-http")
 }
 
-/// Whether there is something to learn from a server in a part of the benchmark.
+/// Whether the benchmark measures a server in this part.
 pub(crate) fn takes_part_in(name: &str, part: Part) -> bool {
     match part {
         _ if is_echo(name) => part == Part::Echo,
@@ -100,7 +100,7 @@ fn wasmtime_command() -> Vec<&'static str> {
     list.map_or("", |(list, _)| list).split('"').skip(1).step_by(2).collect()
 }
 
-/// Those that take part, each with a port of its own; and sentences about those that are not there.
+/// The servers of the benchmark, each with a port of its own; and sentences about the servers that are not there.
 pub(crate) fn contenders(options: &Options, scratch: &Scratch) -> Result<(Vec<Contender>, Vec<String>), Failure> {
     let mut there = Vec::new();
     let mut missing = Vec::new();
@@ -118,7 +118,7 @@ pub(crate) fn contenders(options: &Options, scratch: &Scratch) -> Result<(Vec<Co
     Ok((there, missing))
 }
 
-/// Why a server that not every machine has cannot take part.
+/// The reason why a server that not every machine has cannot take part.
 fn absence(name: &str, options: &Options) -> Option<String> {
     let programs = &options.programs;
     let serve = serve(options);
@@ -145,7 +145,7 @@ fn serve(options: &Options) -> PathBuf {
     wasmtime_serve.clone().or_else(|| wasmtime.clone()).unwrap_or_else(|| wasmtime_command()[0].into())
 }
 
-/// How a server is launched that listens at `port`.
+/// The command of a server that listens at `port`.
 fn command(name: &str, port: u16, options: &Options, scratch: &Scratch) -> Result<Vec<OsString>, Failure> {
     let programs = &options.programs;
     let words = |program: &Path, words: &str| {
@@ -153,7 +153,7 @@ fn command(name: &str, port: u16, options: &Options, scratch: &Scratch) -> Resul
         command.extend(words.split(' ').map(OsString::from));
         command
     };
-    // The component comes behind the options of its host, and then its own.
+    // The component follows the options of its host, and its own options follow the component.
     let component = |mut host: Vec<OsString>, component: &Path, words: &str| {
         host.push(component.into());
         host.extend(words.split(' ').filter(|word| !word.is_empty()).map(OsString::from));
@@ -199,7 +199,7 @@ fn command(name: &str, port: u16, options: &Options, scratch: &Scratch) -> Resul
 }
 
 impl Contender {
-    /// Launches it, and gets its first answer.
+    /// Launches the server, and reads its first response.
     pub(crate) fn launch(&self, stdout: Stdio) -> Result<(Server, String), Failure> {
         let mut server = Server::launch(&self.command, Some(self.port), stdout)?;
         let mut stream = server.ask(self.port)?;
@@ -208,21 +208,21 @@ impl Contender {
         Ok((server, answer))
     }
 
-    /// Itself, with the log that people see.
+    /// The same server, with the log that users see.
     pub(crate) fn with_log(&self) -> Contender {
         let common = |word: &OsString| if word == OsStr::new("off") { "common".into() } else { word.clone() };
         Contender { command: self.command.iter().map(common).collect(), ..*self }
     }
 }
 
-/// Fails if the contenders do not give the same answer: some of them byte for byte, and all of them the same page. Then
-/// there is nothing to compare.
+/// Fails if the servers do not give the same response: some of them byte for byte, and all of them the same page. Different
+/// servers cannot be compared.
 pub(crate) fn same_answers(contenders: &mut [Contender]) -> Result<(), Failure> {
     let (mut exact, mut page) = (None, None);
     for contender in contenders {
         let (server, answer) = contender.launch(Stdio::null())?;
         let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body).to_owned();
-        // An echo has been compared with the request already.
+        // `launch` has already compared the echo with the request.
         if is_echo(contender.name) {
             continue;
         }
@@ -231,7 +231,7 @@ pub(crate) fn same_answers(contenders: &mut [Contender]) -> Result<(), Failure> 
             let cause = format!("{} gives another answer than those before it: {answer:?}", contender.name);
             return Err(Failure(cause, "make the servers in bench/ say what src/hello.rs says"));
         }
-        // A script before the program may look which one to take, which is not what a first answer shall be blamed for.
+        // A script in front of the program may choose which program to run; the first response must not count that time.
         let is_script =
             is_http(contender.name) || matches!(contender.name, "wasmtime" | "wstd" | "http.server" | "lecture");
         if let (true, Some(program)) = (is_script, server.program()) {

@@ -1,5 +1,5 @@
-//! The load of the echo servers: connections on which a message goes to the server and comes back, again and again. wrk speaks
-//! HTTP only.
+//! The load of the echo servers: on each connection a message goes to the server and comes back, again and again. wrk
+//! speaks HTTP only.
 
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -11,14 +11,14 @@ use mio::{Events, Interest, Poll, Token};
 use crate::Failure;
 use crate::wrk::{CONNECT, Errors, Load, READ, STATUS, TIMEOUTS, WRITE};
 
-/// What goes to and fro.
+/// The message.
 const MESSAGE: &[u8; 64] = b"The quick brown fox jumps over the lazy dog, and then it's back.";
 
 /// The time after which a round trip counts as a timeout, as it does for wrk.
 const TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Loads the echo server at `port` for so many seconds, in this thread. A server that answers nothing in that time has a rate
-/// of 0 and no latencies.
+/// Loads the echo server at `port` for this many seconds, in this thread. A server that sends nothing back in that time has
+/// a rate of 0 and no latencies.
 pub(crate) fn run(port: u16, connections: u32, seconds: u32) -> Result<Load, Failure> {
     measure((Ipv4Addr::LOCALHOST, port).into(), connections, Duration::from_secs(seconds.into())).map_err(|error| {
         Failure(format!("the load of the echo servers does not start: {error}"), "lower the number of connections")
@@ -58,8 +58,8 @@ fn measure(address: SocketAddr, connections: u32, time: Duration) -> io::Result<
     Ok(load(times, waits, errors, begin.elapsed()))
 }
 
-/// The load that is made of the times of all round trips; of the `waits`, which are the times of those that are not complete;
-/// of the errors without the timeouts; and of the time of it all.
+/// The load, from the times of all complete round trips; from `waits`, the times of the incomplete ones; from the errors
+/// without the timeouts; and from the total time.
 fn load(
     mut times: Vec<Duration>,
     waits: impl Iterator<Item = Duration>,
@@ -77,22 +77,22 @@ fn load(
 /// One connection.
 struct Client {
     stream: TcpStream,
-    /// When the message was sent; before the first time, when the load began.
+    /// The time when the message was sent; before the first message, the time when the load began.
     sent: Instant,
     state: State,
 }
 
-/// What a connection waits for.
+/// The event that a connection waits for.
 enum State {
-    /// For the server to accept.
+    /// The server has to accept the connection.
     Connecting,
-    /// For the rest of the message, of which so many bytes are back.
+    /// The server has to send the rest of the message, of which this many bytes are back.
     Waiting(usize),
 }
 
 impl Client {
-    /// Goes on when the system has news of this connection. Returns the time of the round trip that is complete now, or the
-    /// kind of the error that ends the connection.
+    /// Handles an event of this connection. Returns the time of a round trip that is now complete, or the kind of the error
+    /// that ends the connection.
     fn proceed(&mut self) -> Result<Option<Duration>, usize> {
         let State::Waiting(received) = self.state else {
             return match (self.stream.take_error(), self.stream.peer_addr()) {
@@ -119,7 +119,7 @@ impl Client {
         }
     }
 
-    /// Sends the message. All before it is back, so there is room for it.
+    /// Sends the message. All earlier messages are back, so the socket has room for it.
     fn send(&mut self) -> Result<(), usize> {
         self.sent = Instant::now();
         self.state = State::Waiting(0);
@@ -140,7 +140,8 @@ mod tests {
     /// More time than any machine needs: the load ends when the server has closed every connection.
     const LONG: Duration = Duration::from_secs(600);
 
-    /// Loads a server that sends back so many messages on each of two connections, each made by `answer`, and closes it.
+    /// Loads a server that sends back this many messages on each of two connections, each made by `answer`, and closes
+    /// both.
     fn load_of(messages: usize, answer: fn(&mut [u8; MESSAGE.len()])) -> Load {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("its address");

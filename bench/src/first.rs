@@ -1,4 +1,4 @@
-//! The first answer: the time from nothing to a server that has answered.
+//! The first response: the time from the launch of a server to its first response.
 
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Read};
@@ -13,28 +13,29 @@ use crate::scratch::Scratch;
 use crate::server::{PATIENCE, Server};
 use crate::statistics::Spread;
 
-/// What stands before the port where a server says that it is ready.
+/// The text before the port in the line that a server prints when it is ready.
 const READY: &str = "Access http://localhost:";
 
-/// How often hyperfine starts a server and takes the time, after two starts that do not count.
+/// The number of starts that hyperfine times, after two starts that do not count.
 const STARTS: usize = 40;
 
-/// And how often when each start compiles a component. All of these count.
+/// The number of starts if each start compiles a component. All of these count.
 const COLD_STARTS: usize = 7;
 
-/// How soon a server answered.
+/// The time of the first response of one server.
 pub(crate) struct Answered {
-    /// Which one.
+    /// The name of the server.
     pub(crate) name: &'static str,
     /// Whether its component was compiled at each start, and not before.
     pub(crate) cold: bool,
-    /// How often it was started.
+    /// The number of starts.
     pub(crate) starts: usize,
-    /// After how many milliseconds it answered.
+    /// The milliseconds to the first response.
     pub(crate) times: Spread,
 }
 
-/// Launches `command`, asks it, and ends it at the first byte of its answer. Without a port, it has to say one itself.
+/// Launches `command`, sends a request, and ends the server at the first byte of its response. Without a port, the server
+/// has to print one.
 pub(crate) fn answer(port: Option<u16>, command: &[OsString]) -> Result<Duration, Failure> {
     let begin = Instant::now();
     let stdout = if port.is_some() { Stdio::null() } else { Stdio::piped() };
@@ -45,7 +46,7 @@ pub(crate) fn answer(port: Option<u16>, command: &[OsString]) -> Result<Duration
     Ok(begin.elapsed())
 }
 
-/// The port that the server says it can be called at.
+/// The port that the server prints.
 fn said(server: &mut Server) -> Result<u16, Failure> {
     let (tell, told) = mpsc::channel();
     if let Some(stdout) = server.child.stdout.take() {
@@ -63,10 +64,9 @@ fn said(server: &mut Server) -> Result<u16, Failure> {
     })
 }
 
-/// Has hyperfine take the time of `contender`. When that shall be a cold start, there is no compiled code in the folder
-/// where wasmtime keeps it.
+/// Has hyperfine time the starts of `contender`. For a cold start, the folder where wasmtime keeps compiled code is empty.
 pub(crate) fn hyperfine(contender: &Contender, cold: bool, scratch: &Scratch) -> Result<Answered, Failure> {
-    // Once without hyperfine: if it fails, it says why.
+    // The first start is without hyperfine: an error then has its own message.
     answer(Some(contender.port), &contender.command)?;
     let myself = std::env::current_exe().unwrap_or_default().into();
     let words = [myself, "first-answer".into(), "--port".into(), contender.port.to_string().into(), "--".into()];
@@ -94,14 +94,15 @@ pub(crate) fn hyperfine(contender: &Contender, cold: bool, scratch: &Scratch) ->
     Ok(Answered { name: contender.name, cold, starts, times })
 }
 
-/// A word as it stands in a command line.
+/// A word, quoted for a command line if necessary.
 fn quoted(word: &OsString) -> String {
     format!("'{}'", word.to_string_lossy().replace('\'', r"'\''"))
 }
 
-/// Reads hyperfine's table, of one command, as milliseconds: `command,mean,stddev,median,user,system,min,max`, in seconds.
+/// Reads hyperfine's table of one command, and converts it to milliseconds:
+/// `command,mean,stddev,median,user,system,min,max`, in seconds.
 fn times(csv: &str) -> Option<Spread> {
-    // The command may hold commas, so this goes from the end.
+    // The command may hold commas, so the fields are read from the end.
     let fields: Vec<&str> = csv.lines().last()?.rsplitn(8, ',').collect();
     let milliseconds = |field: usize| fields.get(field)?.parse().ok().map(|seconds: f64| seconds * 1000.0);
     Some(Spread { median: milliseconds(4)?, least: milliseconds(1)?, most: milliseconds(0)? })

@@ -1,4 +1,4 @@
-//! Idle connections: each has got a response, and sends nothing more.
+//! Idle connections: each has received one response, and sends nothing more.
 
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
@@ -7,24 +7,24 @@ use std::{io, thread};
 use crate::Failure;
 use crate::server::{self, Server};
 
-/// How many there are.
+/// The number of idle connections.
 pub(crate) const IDLE: u32 = 5000;
 
-/// How long they and the server have been quiet before it is measured what that costs.
+/// The time that the clients and the server are quiet before the cost is measured.
 const SETTLE: Duration = Duration::from_millis(500);
 
-/// And how long that is measured.
+/// The time over which the cost is measured.
 pub(crate) const QUIET: Duration = Duration::from_secs(3);
 
-/// What it costs the server to have them.
+/// The cost of the idle connections for the server.
 pub(crate) struct Quiet {
-    /// The memory that it has, in MiB.
+    /// The memory of the server, in MiB.
     pub(crate) memory: f64,
-    /// How much of a processor it keeps busy, in percent.
+    /// The use of a processor, in percent.
     pub(crate) busy: f64,
 }
 
-/// Calls so often, and has each call answered once.
+/// Opens this many connections, and receives one response on each.
 pub(crate) fn call(server: &mut Server, port: u16) -> Result<Vec<TcpStream>, Failure> {
     let one = |_| {
         let mut stream = server.ask(port)?;
@@ -43,7 +43,7 @@ pub(crate) fn watch(server: &Server) -> Result<Quiet, Failure> {
     Ok(Quiet { memory: server.memory()?, busy })
 }
 
-/// Fails if the server has hung up on any of them: it would have had less to do than the others.
+/// Fails if the server has closed one of the connections: it would have had less work than the other servers.
 pub(crate) fn check(streams: &[TcpStream]) -> Result<(), Failure> {
     let still_there = |stream: &&TcpStream| {
         let heard = stream.set_nonblocking(true).and_then(|()| stream.peek(&mut [0]));
@@ -71,7 +71,7 @@ mod tests {
         let (dropped, _) = listener.accept().unwrap();
         assert!(check(&streams).is_ok());
         drop(dropped);
-        // The end is here when the stream can be read, and then nothing comes.
+        // At the end of the connection the stream is readable, and a read returns 0 bytes.
         streams[1].set_nonblocking(false).unwrap();
         assert_eq!(streams[1].peek(&mut [0]).unwrap(), 0);
         assert!(check(&streams).unwrap_err().0.contains("1 of 2"));

@@ -1,20 +1,20 @@
-//! How many connections a process may have on this machine.
+//! The number of connections that a process may have on this machine.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// What a program needs file descriptors for besides its connections, generously.
+/// The number of file descriptors that a program needs besides its connections, generously.
 const OTHERS: u64 = 100;
 
-/// Lets this process, and all that it launches, have as many file descriptors as the system permits, and says how many
-/// those are.
+/// Raises the limit of file descriptors of this process, and of all that it launches, as far as the system permits, and
+/// returns the limit.
 pub(crate) fn raise_descriptors() -> u64 {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
-    // Without a limit there is none in the way. If it cannot be raised, the current one is what counts.
+    // An unlimited value sets no limit. If the limit cannot be raised, the current one counts.
     let raised = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
     if raised.is_ok() { maximum } else { current }.unwrap_or(u64::MAX)
 }
 
-/// Whether so many connections fit into so many file descriptors.
+/// Whether this many connections fit into this many file descriptors.
 pub(crate) fn fits(connections: u32, descriptors: u64) -> bool {
     u64::from(connections) + OTHERS <= descriptors
 }

@@ -1,4 +1,4 @@
-//! When, where and with what it was measured.
+//! The time, the machine and the versions of a measurement.
 
 use std::ffi::OsStr;
 use std::process::{Command, Stdio};
@@ -7,27 +7,27 @@ use std::{fs, thread};
 
 use crate::contender::Contender;
 
-/// Which version of each library this was built with.
+/// The version of each library in this build.
 const CARGO_LOCK: &str = include_str!("../../Cargo.lock");
 
-/// What a program says of its version; nothing if it does not start.
+/// The version that a program prints; nothing if the program does not start.
 pub(crate) fn version(program: impl AsRef<OsStr>, option: &str) -> Option<String> {
     let output = Command::new(program).arg(option).stdin(Stdio::null()).output().ok()?;
-    // nginx says it where others complain.
+    // nginx prints its version on standard error.
     let said = if output.stdout.is_empty() { output.stderr } else { output.stdout };
-    // wrk says more than that, and names its author; wasmtime adds what it was built from.
+    // wrk also prints its author; wasmtime also prints its commit.
     let said = String::from_utf8_lossy(&said);
     let version = said.lines().next()?.split(['[', '(']).next()?.trim();
     Some(version.trim_start_matches("nginx version: ").to_owned())
 }
 
-/// The version of a library that something here is built with.
+/// The version of a library in this build.
 fn library(name: &str) -> Option<String> {
     let (_, rest) = CARGO_LOCK.split_once(&format!("name = \"{name}\"\nversion = \""))?;
     Some(format!("{name} {}", rest.split_once('"')?.0))
 }
 
-/// The versions of all that takes part, each once.
+/// The versions of all programs and libraries of the benchmark, each once.
 pub(crate) fn versions(contenders: &[Contender], tools: [Option<String>; 2]) -> String {
     let of = |contender: &Contender| match contender.name {
         "hyper" => library("hyper"),
@@ -46,7 +46,7 @@ pub(crate) fn versions(contenders: &[Contender], tools: [Option<String>; 2]) -> 
     versions.join(", ")
 }
 
-/// When and where this is.
+/// The time and the machine.
 pub(crate) fn machine() -> String {
     let date = httpdate::fmt_http_date(SystemTime::now());
     let cores = thread::available_parallelism().map_or(0, usize::from);

@@ -23,11 +23,11 @@ use std::process::ExitCode;
 
 use options::{HELP, Task};
 
-/// Why there is nothing more to measure, and what to do about it.
+/// A failure: its cause, and advice.
 #[derive(Debug)]
 struct Failure(String, &'static str);
 
-/// Does what the command line asks for.
+/// Runs the action of the command line.
 fn main() -> ExitCode {
     let done = match options::parse(lexopt::Parser::from_env()) {
         Ok(Task::Help) => {

@@ -1,13 +1,13 @@
-//! Tables in Markdown that can be read as they are.
+//! Tables in Markdown whose source is readable, too.
 
 use std::array;
 
-/// A table with its columns below each other. Nothing if there are no rows.
+/// A table with aligned columns. Nothing if there are no rows.
 pub(crate) fn table<const N: usize>(head: [&str; N], mut rows: Vec<[String; N]>) -> String {
     if rows.is_empty() {
         return String::new();
     }
-    // A column of numbers stands to the right; some of them may be missing.
+    // A column of numbers is aligned to the right; some of its numbers may be missing.
     let right: [bool; N] = array::from_fn(|column| {
         let mut cells = rows.iter().map(|row| &row[column]).filter(|cell| !cell.is_empty()).peekable();
         cells.peek().is_some() && cells.all(|cell| cell.parse::<f64>().is_ok())
@@ -26,7 +26,7 @@ pub(crate) fn table<const N: usize>(head: [&str; N], mut rows: Vec<[String; N]>)
     rows.iter().map(line).collect()
 }
 
-/// A number with so many decimals. Nothing if there is none, as of a division by zero.
+/// A number with this many decimals. Nothing if the value is no number, such as the result of a division by zero.
 pub(crate) fn number(value: f64, decimals: usize) -> String {
     if value.is_finite() { format!("{value:.decimals$}") } else { String::new() }
 }

@@ -1,4 +1,4 @@
-//! Measures: one server at a time, in turns.
+//! The measurements: one server at a time, in turns.
 
 use std::process::Stdio;
 use std::{fs, path::PathBuf};
@@ -12,10 +12,10 @@ use crate::report::{Measured, Results};
 use crate::scratch::Scratch;
 use crate::{Failure, echo, first, idle, limits, wrk};
 
-/// What a turn takes besides its load, in seconds, about: a start, an end, and many calls.
+/// The approximate seconds that a turn takes besides its load: a start, an end, and many connections.
 const BESIDES: f64 = 0.4;
 
-/// Measures everything that the options ask for.
+/// Measures everything that the options name.
 pub(crate) fn everything(options: &Options) -> Result<Results, Failure> {
     let wrk = version("wrk", "--version").ok_or_else(wrk::missing)?;
     let hyperfine = version("hyperfine", "--version");
@@ -61,7 +61,7 @@ pub(crate) fn everything(options: &Options) -> Result<Results, Failure> {
     Results::of(&Measured { circumstances, left_out, parts, first_answers, sizes }, options.results.is_some())
 }
 
-/// Says how long it will take.
+/// Prints how long the measurements will take.
 fn announce(plan: &[(Part, Vec<Group>)], options: &Options) {
     let mut turns = 0;
     let mut seconds = 0.0;
@@ -76,20 +76,20 @@ fn announce(plan: &[(Part, Vec<Group>)], options: &Options) {
     eprintln!("Turns: {turns}. They take less than {:.0} min.", (seconds / 60.0).ceil());
 }
 
-/// The turns, as they go on.
+/// The turns, and the state that they share.
 struct Turns<'a> {
-    /// What was asked for.
+    /// The options of the benchmark.
     options: &'a Options,
-    /// All servers that take part.
+    /// All servers of the benchmark.
     contenders: &'a [Contender],
-    /// For what is written meanwhile.
+    /// The folder for temporary files.
     scratch: &'a Scratch,
-    /// What had to be left out so far.
+    /// Sentences about the servers that were left out so far.
     left_out: Vec<String>,
 }
 
 impl Turns<'_> {
-    /// Gives each server of a group its turns. A server that fails is left out of the group from then on, and of the results.
+    /// Gives each server of a group its turns. After a server has failed, the group and the results leave it out.
     fn of(&mut self, group: &Group) -> Vec<Case> {
         let mut there: Vec<&Contender> = self.contenders.iter().filter(|one| group.names.contains(&one.name)).collect();
         let none = |kind: &Kind| Case {
@@ -120,7 +120,7 @@ impl Turns<'_> {
         cases
     }
 
-    /// Gives a contender one turn, and adds what it did to the case.
+    /// Gives a contender one turn, and adds the result to the case.
     fn turn(&self, contender: &Contender, case: &mut Case, group: &Group) -> Result<(), Failure> {
         let run = self.run(contender, case.kind, group)?;
         let (rate, errors) = (run.load.rate, wrk::errors(&run.load.errors));
@@ -159,7 +159,8 @@ impl Turns<'_> {
     }
 }
 
-/// How soon each server answers: first with what was compiled before, and then, those that run a component, without.
+/// The time to the first response of each server: with a component that is compiled already, and then, for servers that run
+/// a component, without.
 fn first_answers(contenders: &[Contender], scratch: &Scratch) -> Result<Vec<Answered>, Failure> {
     eprintln!("And the first answers, which take about a minute.");
     let mut answers = Vec::new();
@@ -172,7 +173,7 @@ fn first_answers(contenders: &[Contender], scratch: &Scratch) -> Result<Vec<Answ
     Ok(answers)
 }
 
-/// The components that are there, and how large they are.
+/// The components that are there, and their sizes.
 fn sizes(options: &Options) -> Vec<(PathBuf, u64)> {
     let http = options.component.with_file_name("hello-http.wasm");
     let files = [options.component.clone(), http, options.peers.join("peer-wstd.wasm")].into_iter();

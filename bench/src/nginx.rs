@@ -1,4 +1,4 @@
-//! How nginx is set up: as little as it needs to give the same page, in a folder of its own.
+//! The configuration of nginx: the minimum for the same page, in a folder of its own.
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -7,8 +7,8 @@ use std::path::Path;
 use crate::Failure;
 use crate::scratch::{Scratch, unwritable};
 
-/// What it is told. One process does everything, so that it is the one that is watched and ended. Without `-p` and the
-/// names of folders it would write to those of a service of the system.
+/// The configuration. One process does all the work, so the benchmark can watch and end that process. Without `-p` and the
+/// names of folders, nginx would write to the folders of a service of the system.
 const CONFIGURATION: &str = r#"daemon off;
 master_process off;
 pid nginx.pid;
@@ -35,7 +35,7 @@ http {
 }
 "#;
 
-/// Writes that down for `port`, and says how it is launched.
+/// Writes the configuration for `port`, and returns the command.
 pub(crate) fn command(program: &Path, port: u16, scratch: &Scratch) -> Result<Vec<OsString>, Failure> {
     let file = scratch.join("nginx.conf");
     let written = scratch.create("nginx.conf")?.write_all(configuration(port).as_bytes());
@@ -45,7 +45,7 @@ pub(crate) fn command(program: &Path, port: u16, scratch: &Scratch) -> Result<Ve
     Ok(command)
 }
 
-/// The same, with the port in it.
+/// The configuration with this port.
 fn configuration(port: u16) -> String {
     CONFIGURATION.replace("PORT", &port.to_string())
 }

@@ -7,7 +7,7 @@ use crate::case::{PARTS, Part};
 use crate::contender::NAMES;
 use crate::statistics::ENOUGH;
 
-/// What `--help` prints.
+/// The text of `--help`.
 pub(crate) const HELP: &str = "\
 hello-bench: measures hello-server side by side with its peers; prints Markdown
 
@@ -35,35 +35,35 @@ first-answer launches a server, sends a request, ends the server at the first by
 --port, the server has to print its port: `Access http://localhost:PORT` on standard output.
 ";
 
-/// What the command line asks for.
+/// The action of the command line.
 pub(crate) enum Task {
-    /// To print [`HELP`].
+    /// Print [`HELP`].
     Help,
-    /// To measure.
+    /// Measure.
     Measure(Box<Options>),
-    /// To start a server, which may listen at a port that is known, and see when it answers.
+    /// Start a server, which may listen at a known port, and time its first response.
     FirstAnswer(Option<u16>, Vec<OsString>),
 }
 
-/// What to measure.
+/// The options of a measurement.
 pub(crate) struct Options {
-    /// How many turns each server gets.
+    /// The number of turns of each server.
     pub(crate) rounds: usize,
-    /// How long a turn is.
+    /// The seconds of a turn.
     pub(crate) seconds: u32,
-    /// What is measured.
+    /// The parts to measure.
     pub(crate) parts: Vec<Part>,
-    /// The numbers of connections that are kept alive.
+    /// The numbers of kept-alive connections.
     pub(crate) connections: Vec<u32>,
-    /// The names of the servers that take part; all of them if this is empty.
+    /// The names of the servers; all servers if this is empty.
     pub(crate) only: Vec<String>,
-    /// Where the results are written.
+    /// The file for the results.
     pub(crate) results: Option<PathBuf>,
-    /// Where the first server listens; the others follow.
+    /// The port of the first server; the ports of the others follow.
     pub(crate) port: u16,
     /// The component.
     pub(crate) component: PathBuf,
-    /// The folder with the components to compare it with, and with the echo server of the runtime in `examples`.
+    /// The folder with the other components, which has the echo server of the runtime in `examples`.
     pub(crate) peers: PathBuf,
     /// The programs.
     pub(crate) programs: Programs,
@@ -79,11 +79,11 @@ pub(crate) struct Programs {
     pub(crate) tokio: PathBuf,
     /// The sandbox of this project.
     pub(crate) runner: PathBuf,
-    /// The same, as `runner/serve` builds it.
+    /// The sandbox of this project, as `runner/serve` builds it.
     pub(crate) quick_runner: PathBuf,
-    /// The wasmtime that has `run`. Nothing is the one of `.cargo/config.toml`.
+    /// The wasmtime that has `run`. The default is the one of `.cargo/config.toml`.
     pub(crate) wasmtime: Option<PathBuf>,
-    /// The wasmtime that has `serve`. Nothing is the same.
+    /// The wasmtime that has `serve`. The default is the one of `.cargo/config.toml`.
     pub(crate) wasmtime_serve: Option<PathBuf>,
     /// nginx.
     pub(crate) nginx: PathBuf,
@@ -92,7 +92,7 @@ pub(crate) struct Programs {
 }
 
 impl Options {
-    /// What is measured when nothing is said. The programs stand in `folder`, which is `target/dist`.
+    /// The default options. The programs are in `folder`, which is `target/dist`.
     fn default_in(folder: &Path) -> Self {
         let components = folder.join("../wasm32-wasip2/release");
         Options {

@@ -1,4 +1,4 @@
-//! What is written in the end: sections of tables.
+//! The report of a benchmark: sections of tables.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,33 +12,33 @@ use crate::statistics::spread;
 use crate::wrk::Manner;
 use crate::{charts, markdown, wrk};
 
-/// Within how many milliseconds hello-runner has to have answered, when the component has been compiled before.
+/// The milliseconds within which hello-runner has to send its first response, if the component is compiled already.
 const FIRST_ANSWER: Bound = Bound::AtMost(25.0);
 
 /// Everything that was measured.
 pub(crate) struct Measured {
-    /// When, where and with what.
+    /// The time, the machine and the versions.
     pub(crate) circumstances: String,
-    /// What was left out, in sentences.
+    /// Sentences about what was left out.
     pub(crate) left_out: Vec<String>,
-    /// What the servers did under load, part by part.
+    /// The results of the servers under load, part by part.
     pub(crate) parts: Vec<(Part, Vec<Case>)>,
-    /// How soon they answered.
+    /// The times to the first response of each server.
     pub(crate) first_answers: Vec<Answered>,
     /// The components, and their sizes in bytes.
     pub(crate) sizes: Vec<(PathBuf, u64)>,
 }
 
-/// That, to be read.
+/// The report of these results.
 pub(crate) struct Results {
     /// The text.
     pub(crate) markdown: String,
-    /// The charts, by their names; none when nothing was measured that they could show.
+    /// The charts and the names of their files; none if no measured value belongs in a chart.
     pub(crate) charts: Vec<(&'static str, String)>,
 }
 
 impl Results {
-    /// Makes a text of what was measured, and charts if there is a place for them.
+    /// Makes the text from the results, and the charts if they can be written somewhere.
     pub(crate) fn of(measured: &Measured, drawn: bool) -> Result<Self, Failure> {
         let kept_alive = measured.parts.iter().find(|(part, _)| drawn && *part == Part::KeptAlive);
         let charts = kept_alive.map_or(Ok(Vec::new()), |(_, cases)| charts::all(cases))?;
@@ -74,7 +74,7 @@ impl Results {
         Ok(Results { markdown: markdown + &sections, charts })
     }
 
-    /// Writes them into `folder`.
+    /// Writes the report into `folder`.
     pub(crate) fn write(&self, folder: &Path) -> Result<(), Failure> {
         let files = self.charts.iter().map(|(name, chart)| (*name, chart));
         for (name, text) in files.chain([("RESULTS.md", &self.markdown)]) {
@@ -86,7 +86,7 @@ impl Results {
     }
 }
 
-/// What a part is called in the text.
+/// The title of a part in the text.
 fn heading(part: Part) -> &'static str {
     match part {
         Part::KeptAlive => "Connections that are kept alive",
@@ -100,7 +100,7 @@ fn heading(part: Part) -> &'static str {
     }
 }
 
-/// All that is compared in a part.
+/// All comparisons of a part.
 fn compared(part: Part, cases: &[Case]) -> Vec<Bar> {
     match (part, cases) {
         (Part::Idle, [alone, both]) => bars::idle(alone, both),
@@ -111,7 +111,7 @@ fn compared(part: Part, cases: &[Case]) -> Vec<Bar> {
     }
 }
 
-/// How many bars there are, and what became of them.
+/// The sentence with the number of bars and their results.
 fn summary(verdicts: &[Verdict]) -> String {
     let count = |verdict| verdicts.iter().filter(|its| **its == verdict).count();
     let (met, missed) = (count(Verdict::Met), count(Verdict::Missed));
@@ -123,13 +123,13 @@ fn summary(verdicts: &[Verdict]) -> String {
     }
 }
 
-/// What each server did in each case.
+/// The results of each server in each case.
 fn servers(cases: &[Case]) -> String {
     let head = ["case", "connections", "server", "req/s", "p50 ms", "p99 ms", "CPU s / 100k req", "peak MiB", "errors"];
     let servers = cases.iter().flat_map(|case| case.servers.iter().map(move |server| (case, server)));
     let rows = servers.map(|(case, (name, runs))| {
         let middle = |value: fn(&crate::case::Run) -> f64| spread(runs.iter().map(value)).median;
-        // Of requests that are sent together wrk does not know how long each took.
+        // wrk does not know the latency of each pipelined request.
         let timed = case.kind.manner() != Manner::Pipelined;
         let time = |time: f64| if timed { markdown::number(time, 3) } else { String::new() };
         [
@@ -147,7 +147,7 @@ fn servers(cases: &[Case]) -> String {
     markdown::table(head, rows.collect())
 }
 
-/// How soon each server answered, and whether that was soon enough.
+/// The time to the first response of each server, and whether the bar was reached.
 fn first_answers(answers: &[Answered]) -> (String, Option<Verdict>) {
     let mut verdict = None;
     let rows = answers.iter().map(|Answered { name, cold, starts, times }| {
@@ -166,7 +166,7 @@ fn first_answers(answers: &[Answered]) -> (String, Option<Verdict>) {
     (markdown::table(head, rows.collect()), verdict)
 }
 
-/// How large each component is.
+/// The size of each component.
 fn sizes(sizes: &[(PathBuf, u64)]) -> String {
     let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let rows = sizes.iter().map(|(path, bytes)| [name(path), bytes.to_string()]).collect();

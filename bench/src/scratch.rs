@@ -1,16 +1,16 @@
-//! A folder for what is written while it is measured.
+//! A folder for temporary files of a measurement.
 
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
 use crate::Failure;
 
-/// The folder. It is removed with all that is in it when this is dropped.
+/// The folder. Dropping it removes the folder with all its files.
 pub(crate) struct Scratch(PathBuf);
 
 impl Scratch {
-    /// Makes it beside this program, so that what an interrupted run leaves is found, and removed, by the next one. Two
-    /// that run at the same time need different ports, and have different folders.
+    /// Makes the folder beside this program, so that the next run finds and removes the files of an interrupted run. Two
+    /// runs at the same time need different ports, and have different folders.
     pub(crate) fn new(port: u16) -> Result<Self, Failure> {
         let path = env::current_exe().unwrap_or_default().with_file_name(format!("hello-bench-{port}"));
         _ = fs::remove_dir_all(&path);
@@ -20,12 +20,12 @@ impl Scratch {
         }
     }
 
-    /// Where something stands in it.
+    /// The path of a file in the folder.
     pub(crate) fn join(&self, name: &str) -> PathBuf {
         self.0.join(name)
     }
 
-    /// Begins a file in it.
+    /// Creates a file in the folder.
     pub(crate) fn create(&self, name: &str) -> Result<fs::File, Failure> {
         let path = self.join(name);
         fs::File::create(&path).map_err(|error| unwritable(&path, &error))
@@ -38,7 +38,7 @@ impl Drop for Scratch {
     }
 }
 
-/// The failure when something cannot be written.
+/// The failure when a file cannot be written.
 pub(crate) fn unwritable(path: &Path, error: &io::Error) -> Failure {
     Failure(format!("cannot write {}: {error}", path.display()), "it takes a folder that you may write to")
 }

@@ -1,4 +1,4 @@
-//! One server that is measured: how it is launched, asked, watched and ended.
+//! One server under measurement: its launch, its first request, its use of resources, and its end.
 
 use std::ffi::OsString;
 use std::io::{self, Read, Write};
@@ -10,28 +10,28 @@ use std::{fs, thread};
 
 use crate::Failure;
 
-/// What every server is asked. An echo server sends it back.
+/// The request for every server. An echo server sends it back.
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
-/// How long to wait before a server that does not listen yet is called again.
+/// The pause before the next attempt to connect to a server that does not listen yet.
 const RETRY: Duration = Duration::from_micros(200);
 
-/// How long a server may take to answer. A component that was never run before is compiled first.
+/// The time that a server may take for its first response. A component that has never run is compiled first.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
-/// How many ticks of `/proc/PID/stat` are a second. Linux counts so there, whatever its own clock does.
+/// The number of ticks of `/proc/PID/stat` in a second. Linux counts so there, whatever the rate of its own clock.
 const TICKS: f64 = 100.0;
 
-/// A server that runs. It is ended and reaped when this is dropped, however that comes about.
+/// A running server. Dropping it, for whatever reason, ends and reaps the process.
 pub(crate) struct Server {
-    /// The program that was launched.
+    /// The name of the launched program.
     name: String,
     /// Its process.
     pub(crate) child: Child,
 }
 
 impl Server {
-    /// Launches `command`, unless another program listens on `port`: the benchmark would measure that one.
+    /// Launches `command`, unless another program listens on `port`: the benchmark would measure that program.
     pub(crate) fn launch(command: &[OsString], port: Option<u16>, stdout: Stdio) -> Result<Server, Failure> {
         if let Some(port) = port {
             TcpListener::bind((Ipv4Addr::LOCALHOST, port)).map_err(|error| {
@@ -47,7 +47,7 @@ impl Server {
         }
     }
 
-    /// Calls at `port` until the server picks up, asks it, and gives back the connection that the answer comes on.
+    /// Connects to `port` until the server accepts, sends the request, and returns the connection for reading the response.
     pub(crate) fn ask(&mut self, port: u16) -> Result<TcpStream, Failure> {
         let begin = Instant::now();
         loop {
@@ -69,53 +69,54 @@ impl Server {
         Err(Failure(format!("{} has ended: {status}", self.name), "what it said stands above; try it by itself"))
     }
 
-    /// The failure of a server that does not answer.
+    /// The failure of a server that does not respond.
     pub(crate) fn silent(&self, error: &io::Error) -> Failure {
         Failure(format!("no answer from {}: {error}", self.name), "try it by itself, and call it with curl")
     }
 
-    /// The seconds that it kept a processor busy so far, in its own code or in the kernel.
+    /// The seconds that the server has kept a processor busy so far, in its own code or in the kernel.
     pub(crate) fn cpu(&self) -> Result<f64, Failure> {
-        // The name of the program stands in brackets and may hold blanks; from behind it, these are fields 12 and 13.
+        // The name of the program is in brackets and may contain blanks; counted from behind it, these are fields 12 and
+        // 13.
         let stat = self.proc("stat")?;
         let fields = stat.rsplit(')').next().unwrap_or_default().split_ascii_whitespace();
         Ok(fields.skip(11).take(2).filter_map(|ticks| ticks.parse::<f64>().ok()).sum::<f64>() / TICKS)
     }
 
-    /// The same, but by the nanosecond and not by the tick, for a server that does next to nothing. It forgets threads
+    /// The same time in nanoseconds instead of ticks, for a server that does next to nothing. The kernel leaves out threads
     /// that have ended.
     pub(crate) fn busy(&self) -> Result<f64, Failure> {
         let tasks = format!("/proc/{}/task", self.child.id());
         let tasks = fs::read_dir(&tasks).map_err(|error| unreadable(&tasks, &error))?;
         let threads = tasks.flatten().filter_map(|task| fs::read_to_string(task.path().join("schedstat")).ok());
         let times: Vec<f64> = threads.filter_map(|said| nanoseconds(&said)).collect();
-        // Not every kernel counts like that.
+        // Not every kernel counts nanoseconds.
         if times.is_empty() { self.cpu() } else { Ok(times.iter().sum::<f64>() / 1e9) }
     }
 
-    /// The most memory that it had so far, in MiB.
+    /// The most memory that the server has had so far, in MiB.
     pub(crate) fn peak_memory(&self) -> Result<f64, Failure> {
         Ok(mebibytes(&self.proc("status")?, "VmHWM:").unwrap_or(f64::NAN))
     }
 
-    /// The memory that it has now, in MiB.
+    /// The memory that the server has now, in MiB.
     pub(crate) fn memory(&self) -> Result<f64, Failure> {
         Ok(mebibytes(&self.proc("status")?, "VmRSS:").unwrap_or(f64::NAN))
     }
 
-    /// The program that runs in the end: a script may have put another one in its place.
+    /// The program that the process runs now: a script may have replaced itself with another program.
     pub(crate) fn program(&self) -> Option<PathBuf> {
         fs::read_link(format!("/proc/{}/exe", self.child.id())).ok()
     }
 
-    /// What the kernel writes about it.
+    /// The text of a file that the kernel writes about the process.
     fn proc(&self, file: &str) -> Result<String, Failure> {
         let path = format!("/proc/{}/{file}", self.child.id());
         fs::read_to_string(&path).map_err(|error| unreadable(&path, &error))
     }
 }
 
-/// The failure when the kernel does not say anything.
+/// The failure when a file of the kernel cannot be read.
 fn unreadable(path: &str, error: &io::Error) -> Failure {
     Failure(format!("cannot read {path}: {error}"), "this needs Linux")
 }
@@ -138,7 +139,7 @@ impl Drop for Server {
     }
 }
 
-/// Reads the answer of an echo server.
+/// Reads the response of an echo server.
 pub(crate) fn echo(stream: &mut impl Read) -> io::Result<String> {
     let mut bytes = [0; REQUEST.len()];
     stream.read_exact(&mut bytes)?;
@@ -148,7 +149,7 @@ pub(crate) fn echo(stream: &mut impl Read) -> io::Result<String> {
     }
 }
 
-/// Reads one whole answer, and leaves its date out. One without a length ends when the server hangs up.
+/// Reads one whole response, and removes its date. A response without a length ends when the server closes the connection.
 pub(crate) fn answer(stream: &mut impl Read) -> io::Result<String> {
     let mut bytes = Vec::new();
     let mut ended = false;
@@ -172,7 +173,7 @@ pub(crate) fn answer(stream: &mut impl Read) -> io::Result<String> {
     }
 }
 
-/// The value of a field in the head of an answer. Names of fields are the same in capitals.
+/// The value of a field in the head of a response. Upper and lower case are the same in names of fields.
 fn field<'a>(head: &'a str, name: &str) -> Option<&'a str> {
     let fields = head.lines().filter_map(|line| line.split_once(": "));
     fields.filter(|(its, _)| its.eq_ignore_ascii_case(name)).map(|(_, value)| value).next()

@@ -1,12 +1,12 @@
-//! Many numbers become few.
+//! Statistics of the rounds.
 
-/// With fewer rounds than this, no bar is judged.
+/// The fewest rounds with which a bar is judged.
 pub(crate) const ENOUGH: usize = 5;
 
-/// What the rounds say together.
+/// The median and the range of some values.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Spread {
-    /// The value in the middle, or between the two in the middle.
+    /// The middle value, or the mean of the two in the middle.
     pub(crate) median: f64,
     /// The smallest one.
     pub(crate) least: f64,
@@ -14,7 +14,7 @@ pub(crate) struct Spread {
     pub(crate) most: f64,
 }
 
-/// The spread of some values; of none, it is no number.
+/// The spread of some values; not-a-number if there are none.
 pub(crate) fn spread(values: impl IntoIterator<Item = f64>) -> Spread {
     let mut values: Vec<f64> = values.into_iter().collect();
     values.sort_by(f64::total_cmp);
@@ -29,7 +29,7 @@ pub(crate) fn spread(values: impl IntoIterator<Item = f64>) -> Spread {
     Spread { median, least, most }
 }
 
-/// Compares two servers round by round: `how` is asked about their runs in the same one.
+/// Compares two servers round by round: calls `how` with the runs of both in the same round.
 pub(crate) fn pairs<R>(ours: &[R], theirs: &[R], how: impl Fn(&R, &R) -> f64) -> Vec<f64> {
     ours.iter().zip(theirs).map(|(ours, theirs)| how(ours, theirs)).collect()
 }

@@ -1,68 +1,68 @@
-//! The load: wrk, and what it says in the end.
+//! The load: wrk, and the results that it prints.
 
 use std::process::{Command, Stdio};
 
 use crate::Failure;
 
-/// What wrk measured, or the load of the echo servers, once.
+/// The result of one run of wrk, or of the load of the echo servers.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Load {
-    /// How many requests were answered.
+    /// The number of responses.
     pub(crate) requests: f64,
-    /// And how many a second.
+    /// The responses per second.
     pub(crate) rate: f64,
-    /// The milliseconds within which half of them were.
+    /// The median latency, in milliseconds.
     pub(crate) p50: f64,
-    /// And those within which 99 of 100 were.
+    /// The 99th percentile of the latency, in milliseconds.
     pub(crate) p99: f64,
-    /// What went wrong, and how often.
+    /// The number of errors of each kind.
     pub(crate) errors: Errors,
 }
 
-/// How often something of each of the [`KINDS`] went wrong.
+/// The number of errors of each of the [`KINDS`].
 pub(crate) type Errors = [u64; 5];
 
-/// What can go wrong: calling, reading, writing, [`TIMEOUT`] without an answer, an answer that is none of success.
+/// The kinds of errors: connecting, reading, writing, [`TIMEOUT`] without a response, a status that is no success.
 const KINDS: [&str; 5] = ["connect", "read", "write", "timeout", "status"];
 
-/// The place of connecting in [`KINDS`].
+/// The index of connecting in [`KINDS`].
 pub(crate) const CONNECT: usize = 0;
 
-/// The place of reading in [`KINDS`].
+/// The index of reading in [`KINDS`].
 pub(crate) const READ: usize = 1;
 
-/// The place of writing in [`KINDS`].
+/// The index of writing in [`KINDS`].
 pub(crate) const WRITE: usize = 2;
 
-/// Where the answers are that took too long.
+/// The index of timeouts in [`KINDS`].
 pub(crate) const TIMEOUTS: usize = 3;
 
-/// The place of wrong answers in [`KINDS`].
+/// The index of responses without success in [`KINDS`].
 pub(crate) const STATUS: usize = 4;
 
-/// What went wrong, in words.
+/// The errors, in words.
 pub(crate) fn errors(errors: &Errors) -> String {
     let some = KINDS.iter().zip(errors).filter(|(_, count)| **count > 0);
     let some: Vec<String> = some.map(|(kind, count)| format!("{kind} {count}")).collect();
     if some.is_empty() { "none".to_owned() } else { some.join(", ") }
 }
 
-/// After how long an answer counts as one that did not come in time. It is less than a turn, or none could.
+/// The timeout of a response. It is shorter than a turn, so that timeouts can occur within a turn.
 const TIMEOUT: &str = "1s";
 
-/// How the requests are sent.
+/// The way in which the requests are sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Manner {
-    /// One after the other, on connections that stay.
+    /// One after the other, on connections that stay open.
     KeptAlive,
     /// Each on a connection of its own.
     PerRequest,
-    /// Many at once, on connections that stay.
+    /// Many at once, on connections that stay open.
     Pipelined,
 }
 
 impl Manner {
-    /// What wrk is told for it.
+    /// The arguments of wrk for this manner.
     fn arguments(self) -> &'static [&'static str] {
         match self {
             Manner::KeptAlive => &[],
@@ -78,7 +78,7 @@ pub(crate) fn run(port: u16, manner: Manner, connections: u32, seconds: u32) -> 
     wrk.args(["-t1", &format!("-c{connections}"), &format!("-d{seconds}s"), "--latency", "--timeout", TIMEOUT]);
     wrk.args(manner.arguments()).arg(format!("http://127.0.0.1:{port}/"));
     let output = wrk.stdin(Stdio::null()).output().map_err(|_| missing())?;
-    // Of a server that did not answer at all there is no ratio.
+    // A server that sent no response at all has no ratio.
     parse(&String::from_utf8_lossy(&output.stdout)).filter(|load| load.requests > 0.0).ok_or_else(|| {
         let said = [output.stdout, output.stderr].concat();
         let said = String::from_utf8_lossy(&said).trim().replace('\n', " | ");
@@ -87,7 +87,8 @@ pub(crate) fn run(port: u16, manner: Manner, connections: u32, seconds: u32) -> 
 }
 
 impl Load {
-    /// The same of a server that ends its answers by hanging up: wrk takes each such end for an error of reading.
+    /// The load of a server that ends its responses by closing the connection: wrk counts each such end as an error of
+    /// reading.
     pub(crate) fn of_answers_without_length(mut self) -> Self {
         self.errors[READ] = self.errors[READ].saturating_sub(self.requests as u64);
         self
@@ -99,7 +100,7 @@ pub(crate) fn missing() -> Failure {
     Failure("wrk, which makes the load, does not start".into(), "apt-get install wrk, or https://github.com/wg/wrk")
 }
 
-/// Reads what wrk says in the end; nothing if that is not whole.
+/// Reads the results that wrk prints in the end; nothing if they are incomplete.
 pub(crate) fn parse(output: &str) -> Option<Load> {
     let behind = |label: &str| output.lines().find_map(|line| line.trim_start().strip_prefix(label)).map(str::trim);
     let requests = output.lines().find_map(|line| line.trim_start().split_once(" requests in "))?.0.parse().ok()?;
@@ -118,7 +119,7 @@ pub(crate) fn parse(output: &str) -> Option<Load> {
     })
 }
 
-/// Reads a time as wrk writes it: `930.00us`, `1.20ms`, `3.01s`, `1.50m`, `0.20h`.
+/// Reads a time in the format of wrk: `930.00us`, `1.20ms`, `3.01s`, `1.50m`, `0.20h`.
 fn milliseconds(text: &str) -> Option<f64> {
     const UNITS: [(&str, f64); 5] = [("us", 1e-3), ("ms", 1.0), ("s", 1e3), ("m", 60e3), ("h", 3600e3)];
     UNITS.iter().find_map(|(unit, factor)| Some(text.strip_suffix(unit)?.parse::<f64>().ok()? * factor))

@@ -1,5 +1,4 @@
-//! What can be seen in the bytes of one message, without any opinion on whether they are right: a reason for a disagreement
-//! has to be there.
+//! Facts about the bytes of one message, without any judgement: the reason of a disagreement has to show in these facts.
 
 use std::net::Ipv6Addr;
 use std::sync::LazyLock;
@@ -7,18 +6,18 @@ use std::sync::LazyLock;
 use hello_server::http::{Body, Parsed, parse};
 use regex_lite::Regex;
 
-/// The head of a message, taken apart as loosely as can be.
+/// The head of a message, split as loosely as possible.
 pub(crate) struct Evidence<'b> {
-    /// The message, and what comes behind it.
+    /// The message, and the bytes behind it.
     bytes: &'b [u8],
-    /// How many empty lines stand before it.
+    /// The number of empty lines before the message.
     pub(crate) empty_lines: usize,
     pub(crate) method: &'b [u8],
     pub(crate) target: &'b [u8],
     pub(crate) version: &'b [u8],
     /// Names and values, without the blanks around them.
     pub(crate) fields: Vec<(&'b [u8], &'b [u8])>,
-    /// How many bytes there are to the end of the head.
+    /// The number of bytes to the end of the head.
     pub(crate) head: usize,
 }
 
@@ -51,30 +50,30 @@ impl<'b> Evidence<'b> {
         Evidence { bytes, empty_lines, method, target, version: version.trim_ascii(), fields, head }
     }
 
-    /// The values of all fields of this name.
+    /// The values of all fields with this name.
     pub(crate) fn values(&self, name: &str) -> Vec<&'b [u8]> {
         let of_name = self.fields.iter().filter(|(other, _)| other.eq_ignore_ascii_case(name.as_bytes()));
         of_name.map(|(_, value)| *value).collect()
     }
 
-    /// The elements of all lists of this name.
+    /// The elements of the lists of all fields with this name.
     pub(crate) fn elements(&self, name: &str) -> Vec<&'b [u8]> {
         let elements = self.values(name).into_iter().flat_map(|value| value.split(|&byte| byte == b','));
         elements.map(<[u8]>::trim_ascii).collect()
     }
 
-    /// How many bytes stand behind the head.
+    /// The number of bytes behind the head.
     pub(crate) fn length_behind_head(&self) -> usize {
         self.bytes.len() - self.head
     }
 
-    /// Whether there is nothing but line ends, or parts of them, to the end of everything; and more than one.
+    /// Whether the bytes are line ends only, or parts of them, and more than one.
     pub(crate) fn is_line_ends(&self) -> bool {
         let one = matches!(self.bytes, b"" | b"\r" | b"\n" | b"\r\n");
         !one && self.bytes.iter().all(|byte| matches!(byte, b'\r' | b'\n'))
     }
 
-    /// Whether the target has a form that goes with the method, as RFC 9112 section 3.2 and RFC 9110 section 4.2.1 have it.
+    /// Whether the form of the target fits the method, by RFC 9112 section 3.2 and RFC 9110 section 4.2.1.
     pub(crate) fn has_target_form(&self) -> bool {
         static HTTP: LazyLock<Regex> = LazyLock::new(|| Regex::new("^(?i:http)://([^/?]+)").expect("an expression"));
         let target = str::from_utf8(self.target).unwrap_or_default();
@@ -82,7 +81,7 @@ impl<'b> Evidence<'b> {
         target.starts_with('/') || (self.method, target) == (b"OPTIONS", "*") || is_http()
     }
 
-    /// Whether the target is an address of another kind than `http`.
+    /// Whether the target is a URI with another scheme than `http`.
     pub(crate) fn has_other_scheme(&self) -> bool {
         static SCHEME: LazyLock<Regex> =
             LazyLock::new(|| Regex::new("^([A-Za-z][A-Za-z0-9+.-]*)://").expect("an expression"));
@@ -90,7 +89,8 @@ impl<'b> Evidence<'b> {
         SCHEME.captures(target).is_some_and(|parts| !parts[1].eq_ignore_ascii_case("http"))
     }
 
-    /// Where the body could not be read on: what stands before that, and what from there on, which is not nothing.
+    /// The place where the body is at fault: the bytes before it, and the bytes from there on, of which there is at least
+    /// one.
     pub(crate) fn stumbling_block(&self) -> Option<(&'b [u8], &'b [u8])> {
         let Ok(Parsed::Complete(request, head)) = parse(self.bytes) else {
             return None;
@@ -114,8 +114,8 @@ pub(crate) fn is_size_line_with_extensions(line: &[u8]) -> bool {
     LINE.is_match(&characters)
 }
 
-/// Whether `host` is `uri-host [ ":" port ]` by the grammar of RFC 3986 section 3.2, but for the addresses of the future; and
-/// neither without a host nor with a port that TCP does not have.
+/// Whether `host` is `uri-host [ ":" port ]` by the grammar of RFC 3986 section 3.2, without the addresses of the future
+/// (`IPvFuture`), without an empty host, and without a port that TCP does not have.
 pub(crate) fn is_host_and_port(host: &[u8]) -> bool {
     static HOST: LazyLock<Regex> = LazyLock::new(|| {
         let name = r"(?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+";

@@ -1,17 +1,17 @@
-//! Requests by a grammar: what RFC 9112 allows, and beside it, in every place, what is nearly that.
+//! Requests by a grammar: valid ones by RFC 9112, and in every place also nearly valid ones.
 
 use fastrand::Rng;
 use hello_server::http::{MAX_BODY, MAX_CHUNK_OVERHEAD, MAX_FIELDS, MAX_HEAD, MAX_METHOD, MAX_TARGET};
 
-/// What is to be said in one place of a request.
+/// The choices for one place of a request.
 type Choices = &'static [&'static [u8]];
 
-/// One to three requests, one behind the other.
+/// One to three requests, one behind the other; sometimes up to 40.
 pub(crate) fn requests(rng: &mut Rng) -> Vec<u8> {
-    // Some have no mistake at all, so that it is seen where they end; others have one in every corner.
+    // Some requests have no mistake at all, so that both sides show where they end; others have a mistake in many places.
     let mistakes = [0, 0, 1, 2, 5][rng.usize(..5)];
     let mut writer = Writer { rng, mistakes, out: Vec::new() };
-    // A pipeline as long as busy clients have it comes now and then.
+    // Now and then there is a pipeline as long as that of a busy client.
     let longest = if writer.rng.u8(..) == 0 { 40 } else { 3 };
     for _ in 0..writer.rng.u32(1..=longest) {
         writer.request();
@@ -19,10 +19,10 @@ pub(crate) fn requests(rng: &mut Rng) -> Vec<u8> {
     writer.out
 }
 
-/// How many requests there are [at a limit](at_a_limit).
+/// The number of requests [at a limit](at_a_limit).
 pub(crate) const LIMITS: usize = 18;
 
-/// A request that reaches a limit, or goes beyond it by one, and another one behind it.
+/// A request that reaches a limit, or exceeds it by one, with another request behind it.
 pub(crate) fn at_a_limit(which: usize) -> Vec<u8> {
     const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n";
     const POST: &[u8] = b"POST / HTTP/1.1\r\nHost: a\r\n";
@@ -40,9 +40,9 @@ pub(crate) fn at_a_limit(which: usize) -> Vec<u8> {
             [POST, CHUNKED, format!("{:x}\r\n", body + beyond).as_bytes(), &many(b"b", body), b"\r\n0\r\n\r\n"].concat()
         }
         6 => [POST, CHUNKED, b"1;", &many(b"e", MAX_CHUNK_OVERHEAD - 1), b"\r\nb\r\n0\r\n\r\n"].concat(),
-        // 16 digits of a size come for nothing.
+        // The first 16 digits of a size do not count as overhead.
         7 => [POST, CHUNKED, &many(b"0", MAX_CHUNK_OVERHEAD + 15), b"1\r\nb\r\n0\r\n\r\n"].concat(),
-        // A name and a colon before each, and a carriage return behind it.
+        // The name and the colon come before the value, and the carriage return behind it.
         _ => [POST, CHUNKED, b"0\r\nX:", &many(b"t", MAX_CHUNK_OVERHEAD - 3), b"\r\n\r\n"].concat(),
     };
     bytes.extend_from_slice(GET);
@@ -52,7 +52,7 @@ pub(crate) fn at_a_limit(which: usize) -> Vec<u8> {
 
 struct Writer<'r> {
     rng: &'r mut Rng,
-    /// In how many of a hundred places something stands that does not belong there.
+    /// The percentage of places with a mistake.
     mistakes: u32,
     out: Vec<u8>,
 }
@@ -70,7 +70,7 @@ impl Writer<'_> {
         self.rng.u32(..100) < percent
     }
 
-    /// What belongs here, or something like it.
+    /// A right choice for this place, or now and then a wrong one.
     fn choose(&mut self, right: Choices, wrong: Choices) -> &'static [u8] {
         let choices = if self.errs() { wrong } else { right };
         self.one_of(choices)
@@ -213,7 +213,7 @@ impl Writer<'_> {
             4..=6 => (true, false),
             _ => (false, true),
         };
-        // RFC 9112 section 6.1: both at once is what smugglers send.
+        // RFC 9112 section 6.1: request smuggling sends both at once.
         let by_chunks = by_chunks && version != b"HTTP/1.0";
         let (by_length, by_chunks) = (by_length || self.errs(), by_chunks || self.errs());
         if by_length {
@@ -302,13 +302,13 @@ impl Writer<'_> {
         match (by_chunks, by_length) {
             (true, _) => self.chunks(&content),
             (false, true) => self.put(&content),
-            // A request that forgets the length.
+            // The request has a body without a length.
             (false, false) if self.errs() => self.put(&content),
             (false, false) => {}
         }
     }
 
-    /// A line of this name, which is written in some way or other, and this value.
+    /// A field line with this name, in some letter case, and this value.
     fn field(&mut self, name: &[u8], value: &[u8]) -> Vec<u8> {
         let name = match self.rng.u32(..4) {
             0 => name.to_ascii_lowercase(),
@@ -365,7 +365,7 @@ impl Writer<'_> {
         self.field(b"Host", value)
     }
 
-    /// The value of a `Content-Length` for so many bytes.
+    /// The value of a `Content-Length` for this number of bytes.
     fn length(&mut self, bytes: usize) -> Vec<u8> {
         let text = match self.errs() {
             false => match self.rng.u32(..8) {
@@ -393,7 +393,7 @@ impl Writer<'_> {
                 16 => "18446744073709551616".to_owned(),
                 17 => "18446744073709551615".to_owned(),
                 18 => (MAX_BODY + 1).to_string(),
-                // A parser that overflows 64 bits sees the right number.
+                // A parser that overflows 64 bits gets the right number.
                 19 => ((1 << 64) + bytes as u128).to_string(),
                 _ => String::new(),
             },
@@ -429,7 +429,7 @@ impl Writer<'_> {
         )
     }
 
-    /// Some bytes of content; they may look like what they are not.
+    /// Some bytes of content, which may look like something else.
     fn content(&mut self) -> Vec<u8> {
         match self.rng.u32(..8) {
             0 => Vec::new(),
@@ -437,7 +437,7 @@ impl Writer<'_> {
             2 => b"GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n".to_vec(),
             3 => b"\r\n5\r\nhello\r\n0\r\n\r\n".to_vec(),
             4 => (0..self.rng.usize(..24)).map(|_| self.rng.u8(..)).collect(),
-            // More than is read at a time.
+            // The content is longer than one read.
             5 if self.often(8) => vec![b'b'; self.rng.usize(2_000..6_000)],
             _ => (0..self.rng.usize(..24)).map(|_| self.rng.alphanumeric() as u8).collect(),
         }

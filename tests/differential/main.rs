@@ -1,9 +1,9 @@
-//! The same bytes through this server's protocol and through hyper's: requests by a grammar, right and nearly right, and what
-//! accidents make of them.
+//! The same bytes through this server's protocol and through hyper's: requests by a grammar, valid and nearly valid, and
+//! random mutations of them.
 //!
-//! What has to be the same: which messages are accepted, what they ask for, where each ends, and whether another one may
-//! follow. Where both accept a message, it ends in the same place, always: anything else is request smuggling. Where only one
-//! of them accepts it, that has a reason, which the table in `docs/protocol.md` gives, and whose mark is found in the bytes.
+//! Both sides have to agree on the accepted messages, their requests, their ends, and whether another message may follow. A
+//! message that both accept always ends in the same place: anything else is request smuggling. If only one side accepts a
+//! message, the table in `docs/protocol.md` has the reason, and the bytes show the mark of that reason.
 //!
 //! ```console
 //! $ HELLO_CASES=2000000 cargo test --release --locked --test differential -- --nocapture
@@ -26,13 +26,13 @@ use hello_server::http::{MAX_BODY, MAX_CHUNK_OVERHEAD, MAX_FIELDS, MAX_HEAD, MAX
 use sides::{Side, hypers, ours};
 use verdict::{Reason, Verdict, compare};
 
-/// How many cases there are by default.
+/// The default number of cases.
 const CASES: u64 = 50_000;
 
-/// So many cases lie between two that are about a limit: those are long.
+/// The number of cases between two that are at a limit: those are long.
 const BETWEEN_LIMITS: u64 = 2_500;
 
-/// What a case looks like: its bytes, and where they are cut into pieces.
+/// The bytes of a case, and the places where they are cut into pieces.
 fn case(number: u64) -> (Vec<u8>, Vec<usize>) {
     let mut rng = Rng::with_seed(number);
     let bytes = if number.is_multiple_of(BETWEEN_LIMITS) {
@@ -50,11 +50,11 @@ fn case(number: u64) -> (Vec<u8>, Vec<usize>) {
     (bytes, cuts)
 }
 
-/// Both sides of a case.
+/// The results of both sides for a case.
 fn both(bytes: &[u8], cuts: &[usize]) -> (Side, Side) {
     let ours = ours(bytes, cuts);
-    // hyper does not say where a message ends. So its last byte comes by itself: a message that had not ended before, and has
-    // then, ends there.
+    // hyper does not report where a message ends. So the last byte of a message comes alone: if the message is incomplete
+    // before that byte and complete after it, it ends there.
     let ends = ours.messages.iter().flat_map(|message| [message.end.0, message.end.1]);
     let mut cuts: Vec<usize> = cuts.iter().copied().chain(ends).collect();
     cuts.sort_unstable();
@@ -94,7 +94,7 @@ fn both_see_the_same_messages_or_there_is_a_reason() {
         println!("differential: {reason}: {times}");
     }
     if cases >= CASES {
-        // A reason that nothing shows any more is none.
+        // A reason that no case shows has to go.
         let unseen: Vec<_> =
             Reason::ALL.iter().filter(|&reason| !disagreements.contains_key(&format!("{reason:?}"))).collect();
         assert!(unseen.is_empty(), "no case shows {unseen:?}");

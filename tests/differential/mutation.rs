@@ -1,8 +1,8 @@
-//! Requests by accident: bytes are changed, put in, taken out, doubled, swapped and spliced, whatever they mean.
+//! Random mutations of requests: bytes are changed, inserted, removed, doubled, swapped and spliced, whatever they mean.
 
 use fastrand::Rng;
 
-/// What is worth putting in.
+/// The pieces to insert.
 const PIECES: &[&[u8]] = &[
     b"\r\n",
     b"\n",
@@ -32,7 +32,7 @@ const PIECES: &[&[u8]] = &[
     b"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
 ];
 
-/// Changes `bytes` in one to three places; `other` is there to be spliced with.
+/// Changes `bytes` in one to three places; some changes splice in a part of `other`.
 pub(crate) fn mutate(bytes: &mut Vec<u8>, other: &[u8], rng: &mut Rng) {
     for _ in 0..rng.u32(1..=3) {
         let at = rng.usize(..=bytes.len());
@@ -47,12 +47,12 @@ pub(crate) fn mutate(bytes: &mut Vec<u8>, other: &[u8], rng: &mut Rng) {
                 bytes.splice(at..at, doubled);
             }
             4 => {
-                // Neighbours change places.
+                // Neighbouring parts change places.
                 let middle = rng.usize(at..=end);
                 bytes[at..end].rotate_left(middle - at);
             }
             5 => {
-                // Lines are doubled, and put elsewhere.
+                // A line is doubled, and the copy inserted elsewhere.
                 let lines: Vec<&[u8]> = bytes.split_inclusive(|&byte| byte == b'\n').collect();
                 if !lines.is_empty() {
                     let (line, to) = (lines[rng.usize(..lines.len())], rng.usize(..=lines.len()));

@@ -1,4 +1,4 @@
-//! What the two sides make of the same bytes: this server, and hyper.
+//! The results of the two sides for the same bytes: this server, and hyper.
 
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
@@ -19,37 +19,37 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response, Uri};
 
-/// What one side has made of a stream of bytes.
+/// The result of one side for a stream of bytes.
 #[derive(Debug)]
 pub(crate) struct Side {
-    /// The messages that it accepted and answered.
+    /// The messages that this side accepted and responded to.
     pub(crate) messages: Vec<Message>,
-    /// What came behind the last of them.
+    /// The reason why no more messages followed.
     pub(crate) stop: Stop,
 }
 
-/// A message that was accepted.
+/// An accepted message.
 #[derive(Debug)]
 pub(crate) struct Message {
     pub(crate) method: String,
-    /// What is asked for, as hyper understands it; nothing if it does not.
+    /// The target, as hyper parses it; none if hyper cannot parse it.
     pub(crate) target: Option<Uri>,
-    /// With the first so many bytes it had not ended, and with the second so many it had.
+    /// The numbers of bytes with which the message was still incomplete, and with which it was complete.
     pub(crate) end: (usize, usize),
 }
 
-/// Why there are no more messages.
+/// The reason why there are no more messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stop {
     /// The bytes have ended, and no message had begun.
     Finished,
-    /// The last message was to be the last.
+    /// The last message closed the connection.
     Closed,
-    /// What came is no message, or the bytes ended in the middle of it; why, if it is this server that says so.
+    /// The bytes are no message, or ended in the middle of one; with the fault, if this server refused them.
     Refused(Option<Fault>),
 }
 
-/// `bytes` as this server reads them, when they come in these pieces.
+/// Reads `bytes` with this server, in these pieces.
 pub(crate) fn ours(bytes: &[u8], cuts: &[usize]) -> Side {
     let mut from = 0;
     let mut steps: Vec<Step> = Vec::new();
@@ -84,8 +84,8 @@ pub(crate) fn ours(bytes: &[u8], cuts: &[usize]) -> Side {
     Side { messages, stop }
 }
 
-/// `bytes` as hyper reads them. They come in pieces, and each only when there is nothing more to do with those before it:
-/// so it is known, for each message, which piece has ended it.
+/// Reads `bytes` with hyper, in pieces. Each piece comes only when hyper has nothing more to do with the pieces before, so
+/// the end of each message is known to the piece.
 pub(crate) fn hypers(bytes: &[u8], cuts: &[usize]) -> Side {
     let wire = Rc::new(RefCell::new(Wire::default()));
     let messages = Rc::new(RefCell::new(Vec::new()));
@@ -106,7 +106,7 @@ pub(crate) fn hypers(bytes: &[u8], cuts: &[usize]) -> Side {
         }
     });
     let mut builder = http1::Builder::new();
-    // Limits are not what is compared here.
+    // This test does not compare the limits.
     builder.auto_date_header(false).max_header_size(4 * 1024 * 1024);
     let lines = bytes.iter().filter(|&&byte| byte == b'\n').count();
     if lines >= 100 {
@@ -141,13 +141,13 @@ pub(crate) fn hypers(bytes: &[u8], cuts: &[usize]) -> Side {
     Side { messages, stop }
 }
 
-/// What hyper reads from; what it writes is of no interest.
+/// The input of hyper; its output is ignored.
 #[derive(Default)]
 struct Wire {
-    /// What it may read, and how much of that it has read.
+    /// The bytes that hyper may read, and the number that it has read.
     bytes: Vec<u8>,
     read: usize,
-    /// How many bytes it was given, and how many before the last piece.
+    /// The number of bytes given to hyper, and their number before the last piece.
     given: usize,
     before: usize,
     finished: bool,
@@ -192,7 +192,7 @@ impl Write for Handle {
     }
 }
 
-/// A reply with nothing in it.
+/// An empty body of a response.
 struct Nothing;
 
 impl Body for Nothing {

@@ -1,4 +1,4 @@
-//! Whether the two sides agree; and if not, for which of the reasons that `docs/protocol.md` gives.
+//! The verdict whether the two sides agree; and if not, the reason from the table in `docs/protocol.md`.
 
 use hello_server::http::{Fault, MAX_BODY, MAX_CHUNK_OVERHEAD, MAX_FIELDS, MAX_HEAD, MAX_METHOD, MAX_TARGET};
 use hyper::Uri;
@@ -6,17 +6,18 @@ use hyper::Uri;
 use crate::evidence::{Evidence, is_host_and_port, is_size_line_with_extensions};
 use crate::sides::{Side, Stop};
 
-/// Declares the reasons, so that there is a list of all of them.
+/// Declares the reasons, together with a list of them all.
 macro_rules! reasons {
     ($($(#[$doc:meta])* $name:ident,)*) => {
-        /// Why this server and hyper do not agree on a message: a row each of the table in `docs/protocol.md`.
+        /// The reason why this server and hyper do not agree on a message: each is a row of the table in
+        /// `docs/protocol.md`.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub(crate) enum Reason {
             $($(#[$doc])* $name,)*
         }
 
         impl Reason {
-            /// Every one of them.
+            /// All reasons.
             pub(crate) const ALL: &[Reason] = &[$(Reason::$name,)*];
         }
     };
@@ -51,25 +52,25 @@ reasons! {
     HigherMinorVersion,
     EmptyCodings,
     TargetSyntax,
-    // Both accept, and only one of them goes on.
+    // Both accept, and only one keeps the connection open.
     ConnectionByte,
 }
 
-/// What came of comparing two sides.
+/// The result of a comparison.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// The same messages, and the same end.
+    /// The messages and the end are the same.
     Agreed,
-    /// Not the same, for a reason.
+    /// A difference with a known reason.
     Explained(Reason),
-    /// Not the same, without a known reason: the difference.
+    /// A difference without a known reason, in words.
     Unexplained(&'static str),
 }
 
-/// Compares what the two sides made of `bytes`. What comes behind a first difference is not compared.
+/// Compares the results of both sides for `bytes`, up to the first difference.
 pub(crate) fn compare(bytes: &[u8], ours: &Side, hypers: &Side) -> Verdict {
     for (our, theirs) in ours.messages.iter().zip(&hypers.messages) {
-        // No reason counts here.
+        // No reason excuses this difference.
         if our.end != theirs.end {
             return Verdict::Unexplained("both accept a message and see different ends");
         }
@@ -85,7 +86,7 @@ pub(crate) fn compare(bytes: &[u8], ours: &Side, hypers: &Side) -> Verdict {
     let next = Evidence::new(&bytes[start(both)..]);
     let stop = |side: &Side| if side.messages.len() > both { None } else { Some(side.stop) };
     let (reason, difference) = match (stop(ours), stop(hypers)) {
-        // Neither accepts what comes next, or there is nothing.
+        // Neither side accepts the next bytes, or there are none.
         (Some(Stop::Finished), Some(Stop::Finished))
         | (Some(Stop::Closed), Some(Stop::Closed))
         | (Some(Stop::Refused(_)), Some(Stop::Refused(_))) => return Verdict::Agreed,
@@ -102,7 +103,7 @@ pub(crate) fn compare(bytes: &[u8], ours: &Side, hypers: &Side) -> Verdict {
     reason.map_or(Verdict::Unexplained(difference), Verdict::Explained)
 }
 
-/// Why we refuse with `fault` what hyper accepts.
+/// The reason why this server refuses with `fault` a message that hyper accepts.
 fn stricter(fault: Fault, message: &Evidence<'_>) -> Option<Reason> {
     let hosts = message.values("Host");
     let codings = message.elements("Transfer-Encoding");
@@ -125,11 +126,11 @@ fn stricter(fault: Fault, message: &Evidence<'_>) -> Option<Reason> {
         Fault::HostMalformed => {
             (Reason::HostMalformed, hosts.iter().any(|host| !host.is_empty() && !is_host_and_port(host)))
         }
-        // With a coding, hyper does not look at the length, whatever it says.
+        // If there is a coding, hyper ignores the length, whatever it is.
         Fault::LengthAndCoding | Fault::ContentLength | Fault::ContentLengthRepeated if is_chunked => {
             (Reason::LengthAndCoding, !lengths.is_empty())
         }
-        // Equal are equal numbers: one may have more zeros before it.
+        // The lengths are equal as numbers: one may have more leading zeros.
         Fault::ContentLengthRepeated => {
             let number = |length: &[u8]| str::from_utf8(length).ok().and_then(|length| length.parse::<u64>().ok());
             let equal = |pair: &[&[u8]]| number(pair[0]).is_some() && number(pair[0]) == number(pair[1]);
@@ -155,7 +156,7 @@ fn stricter(fault: Fault, message: &Evidence<'_>) -> Option<Reason> {
     evidence.then_some(reason)
 }
 
-/// Why we do not read on in a body, as hyper does.
+/// The reason why this server stops in a body that hyper reads on.
 fn stricter_body(fault: Fault, message: &Evidence<'_>) -> Option<Reason> {
     let (before, rest) = message.stumbling_block()?;
     let byte = rest[0];
@@ -177,12 +178,12 @@ fn stricter_body(fault: Fault, message: &Evidence<'_>) -> Option<Reason> {
     evidence.then_some(reason)
 }
 
-/// Why we accept what hyper refuses.
+/// The reason why this server accepts a message that hyper refuses.
 fn more_lenient(message: &Evidence<'_>) -> Option<Reason> {
     if matches!(message.version, [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'2'..=b'9']) {
         return Some(Reason::HigherMinorVersion);
     }
-    // Of a list, hyper looks at what stands behind the last comma.
+    // In a list, hyper checks only the part behind the last comma.
     let (empty, codings): (Vec<&[u8]>, _) =
         message.elements("Transfer-Encoding").iter().partition(|coding| coding.is_empty());
     if !empty.is_empty() && matches!(codings[..], [coding] if is_chunked(coding)) {
@@ -196,7 +197,7 @@ fn more_lenient(message: &Evidence<'_>) -> Option<Reason> {
     None
 }
 
-/// Why only one of us goes on behind `message`.
+/// The reason why only one side keeps the connection open after `message`.
 fn persistence(message: &Evidence<'_>) -> Option<Reason> {
     let values = message.values("Connection");
     values.iter().any(|value| !value.is_ascii()).then_some(Reason::ConnectionByte)

@@ -1,6 +1,6 @@
-//! Both doors say the same: one table of requests is asked of `hello-server`, by its sockets, and of `hello-http` behind
-//! `wasmtime serve`. What may differ is what the host of the second one owns: the date, the framing, and whether the call
-//! goes on. `docs/differences.md` lists it.
+//! Both builds give the same responses: the tests send one table of requests to `hello-server`, the socket server, and to
+//! `hello-http` behind `wasmtime serve`. Only the parts that belong to the second host may differ: the date, the framing,
+//! and whether the connection stays open. `docs/differences.md` lists them.
 #![cfg(all(unix, not(target_family = "wasm")))]
 
 mod engine;
@@ -22,7 +22,7 @@ use hello_test_support::{Server, command_of, component, connect, run, without_bu
 use rustix::process::Signal;
 use table::{ECHO, ECHOED, HELLO_WORLD, Page, Row, Text, row};
 
-/// An answer, as far as it has to be the same.
+/// The parts of a response that have to be the same.
 #[derive(Debug, PartialEq, Eq)]
 struct Answer {
     status: u16,
@@ -30,10 +30,10 @@ struct Answer {
     body: String,
 }
 
-/// What a host may choose.
+/// The fields that a host may choose.
 const OF_THE_HOST: [&str; 3] = ["connection", "date", "transfer-encoding"];
 
-/// What the server at `address` answers to this; nothing, when that is no reply.
+/// The response of the server at `address` to this request; none if the bytes are no response.
 fn ask(address: SocketAddr, row: &Row) -> Option<Answer> {
     let Row { line, fields, body, .. } = row;
     let fields = if fields.is_empty() { String::new() } else { format!("{fields}\r\n") };
@@ -54,7 +54,7 @@ fn ask(address: SocketAddr, row: &Row) -> Option<Answer> {
     Some(Answer { status, fields: fields.collect(), body: body.to_owned() })
 }
 
-/// What is wrong with an answer, which is not the one that the table has.
+/// The part of a response that differs from the table.
 fn fault(row: &Row, answer: &Answer) -> Option<&'static str> {
     let mut fields: BTreeSet<String> = row.answers.lines().map(str::to_owned).collect();
     let is_body = match row.says {
@@ -72,7 +72,7 @@ fn fault(row: &Row, answer: &Answer) -> Option<&'static str> {
     }
 }
 
-/// The lines of the table that the server at `address` has another answer to, with the status of that (0 is none).
+/// The rows of the table to which the server at `address` gives another response, with its status (0 is no response).
 fn differences<'r>(rows: impl IntoIterator<Item = &'r Row>, address: SocketAddr) -> Vec<(&'static str, u16)> {
     let of = |row: &Row| {
         let answer = ask(address, row);
@@ -83,7 +83,7 @@ fn differences<'r>(rows: impl IntoIterator<Item = &'r Row>, address: SocketAddr)
     rows.into_iter().filter_map(of).collect()
 }
 
-/// Both give the answers that the table has, and the same.
+/// Asserts that both servers give the responses of the table.
 fn check_both(rows: &[Row], sockets: &Server, http: &Server) {
     for row in rows {
         let [one, other] = [sockets, http].map(|server| ask(server.address(), row));
@@ -119,7 +119,7 @@ fn both_components_answer_as_hello_rs_says() {
     let http = Server::launch(serve(&root, &["--port", "0"]).env("CARGO_TARGET_DIR", &target));
     let sockets = Server::launch(&mut command_of(&build("hello-server", &[]), 100, &["--port", "0"]));
     check_both(ECHOED, &sockets, &http);
-    // A mistake in it ends one instance, and the engine has others.
+    // A panic in the component ends one instance, and the host has others.
     assert_eq!(
         ask(http.address(), &row("GET /mistake", "", "", 500, "", Text(""))).map(|answer| answer.status),
         Some(500)
@@ -144,7 +144,7 @@ fn the_script_prints_the_url_and_ctrl_c_ends_it() {
     server.signal(Signal::INT);
     let output = server.wait();
     assert_eq!((output.stdout.as_str(), output.status.code()), ("", Some(0)));
-    // The instance that has answered may still be about to go.
+    // The instance of the last response may still be ending.
     let waits = "Waiting for child tasks to exit, ctrl-c again to quit sooner...\n";
     assert!(["", waits].contains(&without_building(&output.stderr).as_str()), "{output:?}");
 }

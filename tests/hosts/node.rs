@@ -1,4 +1,4 @@
-//! Node.js: both components, by `jco`. It has nothing of wasmtime, and it is as good a host.
+//! Node.js with `jco`: both components on a host without any code of wasmtime.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -10,7 +10,7 @@ use super::differences;
 use super::engine::{self, Engine, documented, free, shell};
 use super::table::{HELLO_WORLD, Row};
 
-/// Whether this machine has `jco`; when it does not, it is told why.
+/// Whether this machine has `jco`; if not, prints why.
 fn has_jco() -> bool {
     let version = run(Command::new(component::root().join("runner/jco")).arg("--version"));
     if !version.status.success() {
@@ -20,7 +20,7 @@ fn has_jco() -> bool {
     version.status.success()
 }
 
-/// What the page says, with the component `built` and at `address`.
+/// The command of the page, with the component `built` and at `address`.
 fn jco(command: &str, built: &Path, address: SocketAddr) -> Command {
     let command = documented(command).replace("9000", &address.port().to_string());
     let (place, name) = ("target/wasm32-wasip2/release/", built.file_name().expect("a file").display());
@@ -38,7 +38,7 @@ fn engine_jco_runs_the_server() {
     let output = engine::folder("jco-run").join("output");
     let engine = Engine::serve(&mut jco, output, address);
     assert_eq!(differences(HELLO_WORLD, address), []);
-    // Its log is what it is anywhere.
+    // The log is the same as on any other host.
     let printed = engine.printed();
     assert!(printed.starts_with(&format!("Access http://localhost:{}\n", address.port())), "{printed}");
     assert!(printed.contains("\"GET /romeo.txt?act=2&scene=2 HTTP/1.1\" 200 41\n"), "{printed}");
@@ -55,9 +55,10 @@ fn engine_jco_serves_the_other_door() {
     let mut jco = jco(command, component::http(), address);
     let output = engine::folder("jco-serve").join("output");
     let _engine = Engine::serve(&mut jco, output, address);
-    // It ends when it is asked for another target than a path: a proxy in front of it would keep those from it.
+    // Node.js ends at a target that is no path: a proxy in front of it would keep such requests from it.
     let is_of_path = |row: &&Row| row.line.split(' ').nth(1).is_some_and(|target| target.starts_with('/'));
-    // Node.js reads requests, and knows methods by their names only. And it says 100 Continue before it asks.
+    // Node.js parses the requests, and knows only its own list of methods. And it sends 100 Continue before the component
+    // asks.
     let of_node =
         [("HELLO /", 400), ("GET /caf\u{e9}", 400), ("TOKENS_OF_MORE_THAN_THIRTY_TWO_BYTES /", 400), ("POST /", 100)];
     assert_eq!(differences(HELLO_WORLD.iter().filter(is_of_path), address), of_node);

@@ -1,4 +1,4 @@
-//! Proxies of others, with what `docs/deploy/proxy.md` tells people to write into their settings.
+//! Proxies of other projects, with the settings of `docs/deploy/proxy.md`.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -24,7 +24,7 @@ fn engine_nginx_keeps_its_connection_to_the_server() {
     let settings = settings("nginx")
         .replace("127.0.0.1:9000", &server.address().to_string())
         .replace("127.0.0.1:8080", &address.to_string());
-    // What it keeps is not for the folders of the system.
+    // The files of the proxy stay out of the folders of the system.
     let place = |name: &str| folder.join(name).display().to_string();
     let kinds = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
     let folders = kinds.map(|kind| format!("{kind}_temp_path '{}';\n", place(kind))).concat();
@@ -40,7 +40,7 @@ fn engine_nginx_keeps_its_connection_to_the_server() {
     engine::tell(&format!("{version}: in front of hello-server.wasm"));
 }
 
-/// What haproxy thinks of the server `one` of a backend, by its last check: `L7OK 200`.
+/// The state of the server `one` of a backend, by the last check of haproxy: `L7OK 200`.
 fn check(stats: SocketAddr, backend: &str) -> Option<String> {
     let page = ureq::get(format!("http://{stats}/stats;csv")).call().ok()?.body_mut().read_to_string().ok()?;
     let mut lines = page.lines().map(|line| line.split(',').collect::<Vec<_>>());
@@ -48,7 +48,7 @@ fn check(stats: SocketAddr, backend: &str) -> Option<String> {
     let server = lines.find(|line| line.starts_with(&[backend, "one"]))?;
     let value = |name: &str| names.iter().position(|its| *its == name).map(|place| server[place]);
     let (status, code) = (value("check_status")?, value("check_code")?);
-    // A star is before it while the next check is under way. INI is before the first one has ended.
+    // A star precedes the state while the next check is in progress. Before the first check has ended, the state is INI.
     (!code.is_empty()).then(|| format!("{} {code}", status.trim_start_matches("* ")))
 }
 
@@ -71,13 +71,13 @@ fn engine_haproxy_finds_the_other_door_up_when_its_check_has_a_host() {
     let mut command = Command::new("haproxy");
     let mut haproxy =
         Engine::start(command.arg("-db").arg("-f").arg(folder.join("haproxy.cfg")), folder.join("output"));
-    // While a check is under way, haproxy reports what the last one came to, but may report 0 as its status code.
+    // While a check is in progress, haproxy reports the result of the last one, but may report 0 as its status code.
     haproxy.wait_for("a check that is passed, and one that is failed", || {
         let checks = ["hello", "without_host"].map(|backend| check(stats, backend));
         checks.each_ref().map(Option::as_deref) == [Some("L7OK 200"), Some("L7STS 500")]
     });
     assert!(says_hello(front));
-    // And it does not pass on that a client has half-closed the connection.
+    // haproxy does not pass on that a client has half-closed the connection.
     #[cfg(target_os = "linux")]
     assert!(super::wire::ask_and_half_close(front).ends_with(hello_test_support::HELLO));
     engine::tell(&format!("{version}: in front of hello-http.wasm, in wasmtime serve"));

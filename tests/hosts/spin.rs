@@ -15,12 +15,12 @@ fn engine_spin_serves_what_the_manifest_says() {
     let address = free();
     let folder = engine::folder("spin");
     let command = documented("spin up --build --listen 127.0.0.1:9000").replace("127.0.0.1:9000", &address.to_string());
-    // What it keeps is not for the folder of the project.
+    // The files of Spin stay out of the folder of the project.
     let state = folder.join("state");
     fs::create_dir(&state).expect("a folder");
     let mut spin = shell(&format!("exec {command} --state-dir '{}'", state.display()));
     let _engine = Engine::serve(spin.env_remove("CARGO_TARGET_DIR"), folder.join("output"), address);
-    // It has an answer of its own to a target that is not in ASCII.
+    // Spin has a response of its own to a target that is not in ASCII.
     assert_eq!(differences(HELLO_WORLD, address), [("GET /caf\u{e9}", 400)]);
     engine::tell(&format!("{version}: spin up"));
 }

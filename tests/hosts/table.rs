@@ -1,21 +1,21 @@
-//! What is asked of both doors, and what they answer: with the `hello.rs` of this project, and with another.
+//! The table of requests and responses of both builds: with the `hello.rs` of this project, and with another.
 
 use hello_test_support::HELLO;
 
-/// A request, and what comes of it.
+/// A request, and its response.
 pub(crate) struct Row {
-    /// `GET /romeo.txt`
+    /// The method and the target, as in `GET /romeo.txt`.
     pub(crate) line: &'static str,
-    /// Field lines, but for Host.
+    /// The field lines, except Host.
     pub(crate) fields: &'static str,
     pub(crate) body: &'static str,
     pub(crate) status: u16,
-    /// Field lines of the answer, in small letters, but for those that a host may choose.
+    /// The field lines of the response, in small letters, except those that a host may choose.
     pub(crate) answers: &'static str,
     pub(crate) says: Says,
 }
 
-/// What the body of an answer is.
+/// The body of a response.
 pub(crate) enum Says {
     /// This text.
     Text(&'static str),
@@ -24,7 +24,7 @@ pub(crate) enum Says {
 }
 pub(crate) use Says::{Page, Text};
 
-/// A line of a table.
+/// A row of the table.
 pub(crate) const fn row(
     line: &'static str,
     fields: &'static str,
@@ -36,16 +36,16 @@ pub(crate) const fn row(
     Row { line, fields, body, status, answers, says }
 }
 
-/// What the reply to everything has that is not refused.
+/// The fields of every response to an accepted request.
 const HTML: &str = "content-length: 41\ncontent-type: text/html; charset=utf-8";
 const HTML_AND_ALLOW: &str =
     "allow: GET, HEAD, POST, PUT, DELETE, OPTIONS\ncontent-length: 41\ncontent-type: text/html; charset=utf-8";
 const NOTHING_AND_ALLOW: &str = "allow: GET, HEAD, POST, PUT, DELETE, OPTIONS\ncontent-length: 0";
-/// And of a page about a fault, which has its own length.
+/// The fields of a page about a fault, which has its own length.
 const FAULT: &str = "content-type: text/html; charset=utf-8";
 const FAULT_AND_ALLOW: &str = "allow: GET, HEAD, POST, PUT, DELETE, OPTIONS\ncontent-type: text/html; charset=utf-8";
 
-/// Hello World, whatever it is asked, and what HTTP itself has to say.
+/// The rows for Hello World, the response to every path, and for the responses of HTTP itself.
 pub(crate) const HELLO_WORLD: &[Row] = &[
     row("GET /", "", "", 200, HTML, Text(HELLO)),
     row("GET /romeo.txt?act=2&scene=2", "Accept: */*", "", 200, HTML, Text(HELLO)),
@@ -72,7 +72,7 @@ pub(crate) const HELLO_WORLD: &[Row] = &[
     ),
 ];
 
-/// Another `hello.rs`, which says what it was asked.
+/// Another `hello.rs`, which responds with the parts of the request.
 pub(crate) const ECHO: &str = r#"//! What this server says: what it was asked.
 
 use crate::http::{Request, Response};
@@ -106,7 +106,7 @@ pub fn answer(request: &Request<'_>) -> Response {
 }
 "#;
 
-/// What that says.
+/// The rows for [`ECHO`].
 pub(crate) const ECHOED: &[Row] = &[
     row(
         "GET /a?b",

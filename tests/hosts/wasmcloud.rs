@@ -1,5 +1,5 @@
 //! wasmCloud 2: `wash dev` with the `.wash/config.yaml` of this project; an artifact in a registry; and hosts that are
-//! joined by NATS, each of which is told to start it.
+//! joined by NATS, each of which gets the command to start the artifact.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -51,7 +51,7 @@ fn registry(folder: &Path) -> Option<(Engine, SocketAddr)> {
     Some((registry, address))
 }
 
-/// Puts the component into the registry, as the page says.
+/// Puts the component into the registry, with the command of the page.
 fn push(registry: SocketAddr) {
     component::http();
     let command = documented(

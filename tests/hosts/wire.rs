@@ -1,5 +1,5 @@
-//! What belongs to the wire: `wasmtime serve` reads some requests otherwise than `hello-server` does. Each difference is a row
-//! of the table in `docs/differences.md`. A newer wasmtime that has lost a difference fails here: then the row can go.
+//! Differences on the wire: `wasmtime serve` parses some requests otherwise than `hello-server` does. Each difference is a
+//! row of the table in `docs/differences.md`. A newer wasmtime that has lost a difference fails here: then the row can go.
 
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -16,12 +16,12 @@ use super::serve;
 /// `wasmtime serve`. 0 is no response.
 type Difference = (&'static str, String, u16, u16);
 
-/// All of them, but for what takes more than one request to see.
+/// All differences, except those that only several requests can show.
 fn differences() -> Vec<Difference> {
     let host = "Host: localhost\r\nConnection: close\r\n";
     let get = |target: &str, fields: &str| format!("GET {target} HTTP/1.1\r\n{host}{fields}\r\n");
     let post = |fields: &str| format!("POST / HTTP/1.1\r\n{host}{fields}\r\n0\r\n\r\n");
-    // Two fields are there already.
+    // The request has two fields already.
     let fields = |number: usize| "X: 1\r\n".repeat(number - 2);
     let no_request = "no request, or a request without an end";
     let host_of_11 = "`Host` missing or malformed in HTTP/1.1";
@@ -48,7 +48,7 @@ fn differences() -> Vec<Difference> {
     ]
 }
 
-/// What the server at `address` answers to these bytes, until it closes the connection.
+/// The response of the server at `address` to these bytes, until it closes the connection.
 fn ask(address: SocketAddr, request: &str) -> String {
     let mut stream = connect(address);
     stream.write_all(request.as_bytes()).expect("write the request");
@@ -57,12 +57,12 @@ fn ask(address: SocketAddr, request: &str) -> String {
     response
 }
 
-/// The status of a response; 0, if it is none.
+/// The status of a response; 0, if the bytes are no response.
 fn status(response: &str) -> u16 {
     response.split(' ').nth(1).map_or(0, |status| status.parse().expect("a status"))
 }
 
-/// Sends a request, and says in the same packet that nothing more comes. What the server at `address` answers.
+/// Sends a request and finishes sending in the same packet. Returns the response of the server at `address`.
 #[cfg(target_os = "linux")]
 pub(crate) fn ask_and_half_close(address: SocketAddr) -> String {
     let mut stream: TcpStream = connect(address);
@@ -81,7 +81,7 @@ fn both_doors() -> [Server; 2] {
     [Server::start(&["--log", "off"]), Server::launch(http.env("RUST_BACKTRACE", "1"))]
 }
 
-/// `docs/differences.md` has a row of the table that begins like this.
+/// Asserts that the table in `docs/differences.md` has a row that begins like this.
 fn assert_documented(row: &str) {
     let page = fs::read_to_string(component::root().join("docs/differences.md")).expect("a page");
     assert!(page.contains(&format!("\n| {row} | ")), "docs/differences.md has no row {row:?}");
@@ -94,12 +94,12 @@ fn wasmtime_reads_the_wire_otherwise_only_where_the_table_says_so() {
         assert_documented(row);
         let [ours, theirs] = [&sockets, &http].map(|server| ask(server.address(), &request));
         assert_eq!([status(&ours), status(&theirs)], [by_sockets, by_engine], "{row}: {request:?}: {theirs}");
-        // A page that says what is wrong is ours.
+        // The pages about faults are from this project.
         let explains = |response: &str| response.contains("<!DOCTYPE html>");
         assert_eq!(explains(&ours), by_sockets != 200, "{row}: {ours}");
         assert_eq!(explains(&theirs), by_engine == 414, "{row}: {theirs}");
     }
-    // A 500 of the engine leaves an error in the log, with a backtrace where one is asked for.
+    // A 500 of the host leaves an error in the log, with a backtrace where the user asks for one.
     let output = http.finish();
     assert!(output.stderr.contains("missing authority") && output.stderr.contains("backtrace"), "{output:?}");
 }

@@ -1,10 +1,10 @@
-//! `runner/test`: the last line counts, what was skipped is named before it, and the first step that fails is the last one.
+//! `runner/test`: the last line counts, the lines before it name the skipped tests, and no step follows one that fails.
 
 use hello_test_support::{Output, run};
 
 use super::pretended::Project;
 
-/// What cargo does here: of every program with tests two pass, one of them because it could not be tested. `STEP` fails.
+/// The stand-in for cargo: in every program with tests two pass, one of them because it could not be tested. `STEP` fails.
 const CARGO: &str = r#"#!/bin/sh
 echo "$*; host $HELLO_HOST" >>@/calls
 case $* in
@@ -30,7 +30,8 @@ successes:
 test result: ok. 2 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.00s
 ";
 
-/// What `runner/test` says with these words, and the project in which it was. There `step` fails after it has done this.
+/// Runs `runner/test` with these words in a project of this name, where `step` runs `fail` and fails. Returns the output
+/// and the project.
 fn tested(name: &str, words: &[&str], step: &str, fail: &str) -> (Output, Project) {
     let project = Project::new(name);
     project.write("printed", PRINTED);

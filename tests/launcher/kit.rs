@@ -1,4 +1,4 @@
-//! A kit: what `runner/kit` packs works in another place, on a machine without Rust.
+//! A kit from `runner/kit` works in another place, on a machine without Rust.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,12 +8,12 @@ use hello_test_support::{HELLO, Server, component, run, runner};
 
 use super::pretended::launcher;
 
-/// A kit, unpacked in a place with an odd name; and a folder to be PATH, in which there is nothing.
+/// A kit, unpacked in a place with an odd name; and an empty folder to be PATH.
 fn kit() -> (PathBuf, PathBuf) {
     runner();
     launcher();
     let mut pack = Command::new(component::root().join("runner/kit"));
-    // What has been built for these tests is up to date.
+    // The build for these tests is up to date.
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("a folder");
     let output = run(pack.env("CARGO_TARGET_DIR", target));
     assert!(output.status.success(), "{output:?}");

@@ -1,4 +1,4 @@
-//! What the launcher makes of a machine: which programs it takes, what it says when it builds, and how it fails.
+//! The launcher on different machines: the programs that it chooses, its output during a build, and its errors.
 
 use hello_test_support::{Server, run};
 
@@ -70,7 +70,7 @@ fn the_optimized_sandbox_is_taken_where_it_is_wanted_and_where_it_is_the_only_on
     assert!(is_optimized(&["serve", "--version"]));
 }
 
-/// A sandbox that says what it is, and nothing else.
+/// A sandbox that only prints its name.
 const OTHER_SANDBOX: &str =
     "#!/bin/sh\n[ \"$1\" = --version ] && echo hello-runner VERSION || echo the other sandbox\n";
 
@@ -79,7 +79,7 @@ fn a_sandbox_of_this_version_on_path_spares_to_build_one() {
     let project = Project::new("on-path");
     let here = env!("CARGO_PKG_VERSION");
     project.program("hello-runner", &OTHER_SANDBOX.replace("VERSION", here));
-    // A sandbox that was built here may be under development.
+    // A sandbox in the target folder may be under development, so the launcher prefers it.
     let output = run(&mut project.launch(&["serve", "--version"]));
     assert!(output.stdout.starts_with("hello-server "), "{output:?}");
     std::fs::remove_file(project.folder.join("target/runner/hello-runner")).expect("a file");
@@ -165,7 +165,7 @@ fn the_build_of_another_checkout_in_a_shared_target_folder_is_not_taken() {
     let project = Project::new("shared-target");
     let here = project.folder.to_str().expect("text");
     let (other, longer) = (format!("{here}/other"), format!("{here}2"));
-    // Where the target folder was when it was written, and the checkout; the second is a copy of a checkout.
+    // The place of the target folder at the time of the build, and the checkout; the second row is a copy of a checkout.
     for (folder, checkout, is_cleaned) in
         [(here, here, false), (&*other, &*other, false), (here, "/other", true), (here, &*longer, true)]
     {

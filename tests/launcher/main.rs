@@ -1,5 +1,5 @@
-//! The launcher from outside: `runner/serve` and `runner/client` on machines where something is set, missing or named in an odd
-//! way, and `--watch`. Where it would take minutes to build, or a broken machine, a cargo takes part that only pretends.
+//! The launcher from outside: `runner/serve` and `runner/client` on machines where something is set, missing or named in an
+//! odd way, and `--watch`. A stand-in for cargo replaces builds of minutes and broken machines.
 #![cfg(all(unix, not(target_family = "wasm")))]
 
 mod counting;

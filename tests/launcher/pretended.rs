@@ -1,4 +1,5 @@
-//! A project that is built in no time: its cargo only pretends. The launcher, the sandbox and the component are the real ones.
+//! A project that is built in no time, with a stand-in for cargo. The launcher, the sandbox and the component are the real
+//! ones.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -20,8 +21,9 @@ pub(crate) fn launcher() -> &'static Path {
     })
 }
 
-/// What cargo does in such a project. When it builds or cleans, it notes at its end how it was called, and says what cargo says. When `src/hello.rs` is not what it was,
-/// the component becomes another one, by one more custom section; when it is `broken`, there is none.
+/// The stand-in for cargo. At the end of a build or a cleaning it notes its arguments, and prints the messages of cargo. If
+/// `src/hello.rs` has changed, the component changes by one more custom section; if the file is `broken`, there is no
+/// component.
 const CARGO: &str = r#"#!/bin/sh
 [ "$1" != metadata ] || { echo '{"target_directory":"@/target"}' && exit; }
 call="$*; target ${CARGO_BUILD_TARGET-unset}; flags ${CARGO_ENCODED_RUSTFLAGS-unset}"
@@ -50,13 +52,13 @@ clean*) ;;
 esac
 "#;
 
-/// Such a project, in a folder of its own.
+/// A project with that stand-in, in a folder of its own.
 pub(crate) struct Project {
     pub(crate) folder: PathBuf,
 }
 
 impl Project {
-    /// Makes one in which everything has been built.
+    /// Makes a project whose build is up to date.
     pub(crate) fn new(name: &str) -> Self {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("launcher").join(name);
         let _ = fs::remove_dir_all(&folder);
@@ -73,7 +75,7 @@ impl Project {
         project
     }
 
-    /// Writes a file of it.
+    /// Writes a file of the project.
     pub(crate) fn write(&self, file: &str, text: &str) {
         let path = self.folder.join(file);
         fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
@@ -96,7 +98,7 @@ impl Project {
         command
     }
 
-    /// How cargo was called, a line each.
+    /// The calls of cargo, one per line.
     pub(crate) fn calls(&self) -> Vec<String> {
         let calls = fs::read_to_string(self.folder.join("calls")).unwrap_or_default();
         calls.lines().map(str::to_owned).collect()

@@ -1,4 +1,5 @@
-//! The scripts, where something is set, missing, or named in an odd way: they work, or say in one line why not, and in one what helps.
+//! The scripts in surroundings where something is set, missing, or named in an odd way: they work, or print one line with
+//! the cause, and one with advice.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -9,10 +10,10 @@ use hello_test_support::{Output, Server, component, not_tested, run, runner};
 
 use super::pretended::launcher;
 
-/// A name that a shell, a file of JSON and a regular expression would each like to read in their own way.
+/// A name that a shell, a file of JSON and a regular expression would each parse in their own way.
 const ODD: &str = r#"a "b" \n 'c' $d [e] José ж"#;
 
-/// A script, with everything built.
+/// The path of a script, with everything built.
 fn script(name: &str) -> PathBuf {
     component::path();
     runner();
@@ -28,12 +29,12 @@ fn folder(name: &str) -> PathBuf {
     folder
 }
 
-/// The folder that everything is built in.
+/// The target folder of the builds.
 fn target() -> &'static Path {
     Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("a folder")
 }
 
-/// A folder with the programs that the scripts need, and nothing else, to be PATH.
+/// A folder to be PATH, with the programs that the scripts need, and nothing else.
 fn bare(name: &str) -> PathBuf {
     let bare = folder(name);
     for program in ["sh", "dirname", "readlink", "sed"] {
@@ -43,7 +44,7 @@ fn bare(name: &str) -> PathBuf {
     bare
 }
 
-/// The server that this command starts serves, and nothing was built for that.
+/// Asserts that the server of this command serves, without a build.
 fn assert_serves(command: &mut Command) {
     let server = Server::launch(command.args(["--port", "0", "--quiet"]));
     server.assert_serves();
@@ -107,14 +108,14 @@ fn a_checkout_with_an_odd_name_and_without_x_bits_is_built_and_serves() {
         }
     }
     let mut serve = Command::new("sh");
-    // With --wasmtime, because to build the sandbox takes minutes.
+    // With --wasmtime, no build of the sandbox is necessary, which would take minutes.
     serve.arg(root.join("runner/serve")).args(["--wasmtime", "--port", "0"]);
     serve.env("CARGO_TARGET_DIR", Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("target of {ODD}")));
     let server = Server::launch(&mut serve);
     server.assert_serves();
 }
 
-/// The script has failed with a cause and an advice, behind what cargo has said.
+/// Asserts that the script failed with this cause and this advice, behind the output of cargo.
 fn assert_explained(output: &Output, said: &[&str], cause: &str, advice: &str) {
     let lines: Vec<&str> = output.stderr.lines().collect();
     let [.., before_last, last] = &lines[..] else { panic!("{output:?}") };
@@ -176,7 +177,7 @@ fn a_cargo_that_is_too_old_is_reported() {
     assert_explained(&output, &["rustc 1.80.0"], NOT_BUILT, "Rust 1.95 or newer");
 }
 
-/// `runner/serve` in a shell with disks of its own, after `mount` has been done; nothing if there can be none.
+/// `runner/serve` in a shell with disks of its own, after `mount` has run; none if the system allows no such disks.
 fn with_disks(mount: &str) -> Option<Command> {
     let mut unshare = Command::new("unshare");
     unshare.args(["--map-root-user", "--mount", "sh", "-c"]).stdin(Stdio::null());
@@ -199,7 +200,7 @@ fn on_a_full_disk_the_message_has_the_space_needed_and_the_way_to_take_another_d
     assert_explained(&output, &["No space left on device"], NOT_BUILT, "3 GB");
 }
 
-/// Makes `folder` read-only, with all that is mounted in it.
+/// Makes `folder` read-only, with all that is mounted in the folder.
 fn read_only(folder: &Path) -> String {
     let folder = folder.display();
     format!("mount --rbind '{folder}' '{folder}' && mount -o remount,bind,ro '{folder}'")
@@ -234,7 +235,7 @@ fn a_read_only_checkout_is_built_in_a_target_folder_that_can_be_written_to() {
     assert_explained(&output, &["Read-only file system"], NOT_BUILT, "CARGO_TARGET_DIR");
 }
 
-/// A cargo that installs at once a wasmtime that says where it is.
+/// A stand-in for cargo that installs at once a wasmtime that prints its place.
 const INSTALLER: &str = r#"#!/bin/sh
 PATH=/usr/bin:/bin
 echo "$*" >>"$XDG_CACHE_HOME/calls"

@@ -1,4 +1,4 @@
-//! `--watch`: what a change does, what is none, and how it ends.
+//! `--watch`: the effect of a change, files that are no change, and the end.
 
 use std::fs;
 use std::io::Write as _;
@@ -26,12 +26,12 @@ fn next_port(server: &Server) -> u16 {
     line.rsplit(':').next().and_then(|port| port.parse().ok()).expect("a port")
 }
 
-/// Whether nothing is left of the server that listened at this address.
+/// Asserts that no server listens at this address any more.
 fn assert_gone(address: std::net::SocketAddr) {
     assert!(std::net::TcpStream::connect(address).is_err(), "a server still listens at {address}");
 }
 
-/// Waits until cargo has been called more often than that.
+/// Waits until cargo has been called more than `number` times.
 fn wait_for_calls(project: &Project, number: usize) {
     let began = std::time::Instant::now();
     while project.calls().len() <= number {
@@ -65,7 +65,7 @@ fn ctrl_c_reaches_the_server_once_although_it_is_sent_to_the_whole_group() {
     let project = Project::new("watch-group");
     let mut launch = project.launch(&["serve", "--watch", "--port", "0", "--log", "off"]);
     let server = Server::launch(launch.process_group(0));
-    // It waits for this client. A second signal would end it at once, and cut the client off.
+    // The server waits for this client. A second signal would end the server at once, and cut the client off.
     let mut client = server.connect();
     client.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n").expect("write half a request");
     server.assert_serves();
@@ -82,7 +82,7 @@ fn ctrl_c_reaches_the_server_once_although_it_is_sent_to_the_whole_group() {
 fn a_second_signal_ends_the_server_at_once() {
     let project = Project::new("watch-twice");
     let server = watch(&project, &["--port", "0", "--grace", "600"]);
-    // It waits for this client, which has begun a request.
+    // The server waits for this client, which has begun a request.
     let mut client = server.connect();
     client.write_all(b"GET / HTTP/1.1\r\nHost: ").expect("write half a request");
     server.assert_serves();
@@ -92,7 +92,7 @@ fn a_second_signal_ends_the_server_at_once() {
     assert_eq!(server.wait().status.code(), Some(130));
 }
 
-/// A server that has half a request of this client, and waits for the other half, whatever it is asked to do.
+/// A server with half a request of this client, for the rest of which it waits before any end.
 fn half_asked(project: &Project) -> (Server, TcpStream) {
     let server = watch(project, &["--port", "0", "--grace", "600"]);
     let mut client = server.connect();
@@ -101,7 +101,7 @@ fn half_asked(project: &Project) -> (Server, TcpStream) {
     (server, client)
 }
 
-/// The client sends the other half of its request, and gets its response.
+/// Sends the other half of the request, and asserts that the response comes.
 fn assert_answers(mut client: TcpStream) {
     client.write_all(b"\r\n").expect("write the rest");
     assert!(read_all(&mut client).ends_with(HELLO));
@@ -162,7 +162,7 @@ fn a_server_that_was_started_with_nohup_survives_its_terminal() {
 fn a_signal_ends_the_build_that_is_under_way() {
     let project = Project::new("watch-building");
     project.program("cargo", "#!/bin/sh\necho $$\n: >@/calls\nexec sleep 1000 >/dev/null\n");
-    // What it says is read to its end, which comes when nothing that it has started is left.
+    // The output ends when no process is left that the launcher has started.
     let launch = &mut project.launch(&["serve", "--watch"]);
     let mut process = Process::start_unread(launch.stderr(Stdio::piped()));
     while !project.folder.join("calls").exists() {
@@ -180,7 +180,7 @@ fn a_change_replaces_the_server_and_what_an_editor_writes_does_not() {
     let server = watch(&project, &["--port", "0"]);
     let first = server.address();
     server.assert_serves();
-    // What cargo need not be asked about, and then what it finds to be no source.
+    // Files about which the launcher does not ask cargo, and then files that are no source for cargo.
     for name in ["#hello.rs#", "hello.rs~", ".hello.rs.swp", ".#hello.rs"] {
         project.write(&format!("src/{name}"), "broken");
     }
@@ -191,7 +191,7 @@ fn a_change_replaces_the_server_and_what_an_editor_writes_does_not() {
         wait_for_calls(&project, calls);
     }
     server.assert_serves();
-    // To save atomically is to write another file, and to give it the name.
+    // An editor that saves atomically writes another file, and renames it.
     project.write("src/new", "one");
     fs::rename(project.folder.join("src/new"), project.folder.join("src/hello.rs")).expect("a file");
     let second = next_port(&server);

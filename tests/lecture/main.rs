@@ -1,7 +1,7 @@
-//! The lesson, as the pages tell it: every command is run, and what it prints is compared with what the page shows.
+//! The lesson of the pages: the tests run every command, and compare its output with that in the page.
 //!
-//! The commands call port 9000, as a learner does. So that it is free for them alone, the tests run in a network of
-//! their own where the system lets them have one.
+//! The commands use port 9000, as a learner does. To have that port for themselves, the tests run in a network of their own
+//! if the system allows one.
 #![cfg(unix)]
 
 mod page;
@@ -15,8 +15,8 @@ use page::Page;
 /// Set for the tests that run in a network of their own.
 const ALONE: &str = "HELLO_LECTURE_ALONE";
 
-/// Runs `lesson` in a network of its own, as another process that runs the test `name` and nothing else; or right here, if
-/// there can be none.
+/// Runs `lesson` in a network of its own, as another process that runs only the test `name`; or in this process, if the
+/// system allows no such network.
 fn alone(name: &str, lesson: impl FnOnce()) {
     if std::env::var_os(ALONE).is_some() {
         return lesson();
@@ -27,7 +27,7 @@ fn alone(name: &str, lesson: impl FnOnce()) {
             return not_tested(format!("there is no {tool} on PATH"), "install it");
         }
     }
-    // What the scripts need is built before: they have nothing to say about it then, and where they run is no internet.
+    // All builds are done before: the scripts then print nothing about them, and the network of the tests has no internet.
     component::path();
     runner();
     for client in ["socket_client", "url_client", "intruder"] {

@@ -1,12 +1,13 @@
-//! A page of documentation, as a script: its blocks are done in order.
+//! A page of documentation, as a script: its blocks are run in order.
 //!
-//! * ` ```console `: lines that begin with `$ ` are typed into a terminal; the others are what it answers.
-//! * ` ```console server `: the same for another terminal, in which a server runs. What stands there without a command is
-//!   what the server has printed since, and `^C` ends it. A server that prints nothing is ready when it listens on port 9000.
-//! * `<!-- browser URL -->`: a browser opens that page. Where there is none, curl asks for the same two things.
-//! * ` ```rust `: becomes `src/hello.rs`; a server that watches is waited for.
+//! * ` ```console `: lines that begin with `$ ` are typed into a terminal; the others are the expected output.
+//! * ` ```console server `: the same for another terminal, in which a server runs. Lines without a command are
+//!   the output of the server since the last block, and `^C` ends the server. A server that prints nothing is ready when it
+//!   listens on port 9000.
+//! * `<!-- browser URL -->`: a browser opens that page. On a machine without a browser, curl requests the same two paths.
+//! * ` ```rust `: becomes `src/hello.rs`; if a server watches, the test waits for its restart.
 //!
-//! `...` stands for anything within a line, and, as a line, for any number of lines. Times, the ports of callers and the
+//! `...` stands for anything within a line, and, as a line, for any number of lines. Times, the ports of clients and the
 //! versions of programs may differ.
 
 use std::io::{BufRead, BufReader, Read};
@@ -22,17 +23,17 @@ use hello_test_support::chromium::{self, Browser};
 use hello_test_support::{PATIENCE, Process, component, is_about_building};
 use regex_lite::Regex;
 
-/// A page that was read.
+/// A page with its blocks.
 pub(crate) struct Page {
     name: &'static str,
     blocks: Vec<Block>,
 }
 
-/// A block of it.
+/// A block of a page.
 struct Block {
-    /// The line of the page in which it begins.
+    /// The line of the page where the block begins.
     line: usize,
-    /// What stands behind the backquotes.
+    /// The word behind the backquotes.
     kind: String,
     lines: Vec<String>,
 }
@@ -41,12 +42,12 @@ struct Block {
 struct Server {
     process: Process,
     lines: Receiver<Printed>,
-    /// What was printed and not looked at yet, because another stream was ahead of the page.
+    /// The lines that were read but not compared yet, because another stream was ahead of the page.
     early: Vec<Printed>,
 }
 
-/// A line, and where it was printed. Both streams end in one terminal, and each of them is in order; which one comes
-/// first there is not settled.
+/// A line, and its stream. Both streams end in one terminal, and each of them is in order, but the order of lines of
+/// different streams may vary.
 #[derive(Debug)]
 struct Printed {
     stream: Stream,
@@ -86,7 +87,7 @@ impl Page {
         Page { name, blocks }
     }
 
-    /// Does what the page says, in the folder `root`.
+    /// Runs the blocks of the page, in the folder `root`.
     pub(crate) fn run(&self, root: &Path) {
         let mut browser: Option<Browser> = None;
         let mut server = None;
@@ -98,7 +99,7 @@ impl Page {
                 "console" => {
                     for (command, expected) in commands(&block.lines) {
                         let command = command.expect("a command");
-                        // As in a terminal, where `echo $?` is about the command before.
+                        // In a terminal, too, `echo $?` is about the command before.
                         let script = format!("(exit {status}); {command}");
                         let output = shell(root, &script).output().expect("a shell");
                         status = output.status.code().unwrap_or(1);
@@ -130,7 +131,7 @@ impl Page {
                         }
                     }
                 }
-                // It stays open until the server has told of both: it asks for the little picture behind the page.
+                // The browser stays open until the log has both of its requests: it asks for the icon behind the page.
                 "browser" => browser = browse(&block.lines[0]),
                 "rust" => {
                     std::fs::write(root.join("src/hello.rs"), block.lines.join("\n") + "\n").expect("a file");
@@ -150,7 +151,7 @@ impl Page {
     }
 }
 
-/// The commands of a block, and what is printed behind each; behind none, at first.
+/// The commands of a block, each with its expected output; output before the first command has no command.
 fn commands(lines: &[String]) -> Vec<(Option<&str>, &[String])> {
     let mut commands = Vec::new();
     let starts = (0..lines.len()).filter(|&index| index == 0 || lines[index].starts_with("$ "));
@@ -165,7 +166,7 @@ fn commands(lines: &[String]) -> Vec<(Option<&str>, &[String])> {
     commands
 }
 
-/// Opens the page at `url`, and the little picture that goes with it. Returns the browser, if there is one.
+/// Opens the page at `url`, and its icon. Returns the browser, if there is one.
 fn browse(url: &str) -> Option<Browser> {
     match chromium::program() {
         Some(program) => {
@@ -193,14 +194,14 @@ fn wait_until_it_listens() {
     }
 }
 
-/// A shell in `root`, whose commands print to one place.
+/// A shell in `root`, whose commands print to one stream.
 fn shell(root: &Path, script: &str) -> Command {
     let mut command = Command::new("sh");
     command.args(["-c", &format!("exec 2>&1; {script}")]).current_dir(root).stdin(Stdio::null());
     command
 }
 
-/// All that is printed is what is expected.
+/// Asserts that the printed lines are the expected ones.
 fn follow(place: &str, expected: &[String], mut next: impl FnMut() -> Option<String>) {
     let mut printed = Vec::new();
     while let Some(line) = next() {
@@ -225,7 +226,7 @@ fn follow(place: &str, expected: &[String], mut next: impl FnMut() -> Option<Str
     assert!(rest.is_empty(), "{place}: printed was more than the page has: {rest:#?}");
 }
 
-/// Whether `printed` is what the page has.
+/// Whether `printed` matches the line of the page.
 fn matches(line: &str, printed: &str) -> bool {
     let (line, printed) = (normal(line), normal(printed));
     let mut parts = line.split("...");
@@ -244,7 +245,7 @@ fn matches(line: &str, printed: &str) -> bool {
     rest.is_empty() || open && line.ends_with("...")
 }
 
-/// `line` without what differs from one time to the other.
+/// `line` without the parts that differ from run to run.
 fn normal(line: &str) -> String {
     let mut line = line.trim_end().to_owned();
     for (pattern, name) in [
@@ -262,12 +263,12 @@ fn normal(line: &str) -> String {
 
 impl Server {
     fn start(root: &Path, command: &str) -> Self {
-        // Nothing but what is built from `src` differs in a copy, so nothing else is built again.
+        // In a copy, nothing but the builds from `src` differs, so nothing else is built again.
         let mut command = command.to_owned();
         if root != component::root() {
             command = command.replacen("runner/serve", "runner/serve --wasmtime", 1);
         }
-        // Ctrl-C ends what it ends in a terminal, also where these tests run in the background, with that signal ignored.
+        // As in a terminal, Ctrl-C ends the command, even if these tests run in the background, with that signal ignored.
         let mut shell = Command::new("env");
         shell.args(["--default-signal=INT", "sh"]);
         shell.args(["-c", &format!("exec {command}")]).current_dir(root).stdin(Stdio::null()).process_group(0);
@@ -281,7 +282,7 @@ impl Server {
         Server { process, lines, early: Vec::new() }
     }
 
-    /// The next line that it prints.
+    /// The next line that the server prints.
     fn printed(&mut self) -> Result<Printed, RecvTimeoutError> {
         if !self.early.is_empty() {
             return Ok(self.early.remove(0));
@@ -294,7 +295,7 @@ impl Server {
         }
     }
 
-    /// Waits for these lines.
+    /// Waits for these lines of the server.
     fn expect(&mut self, place: &str, lines: &[String]) {
         let mut any = false;
         for line in lines {
@@ -306,7 +307,7 @@ impl Server {
             loop {
                 let printed = self.printed();
                 let printed = printed.unwrap_or_else(|error| panic!("{place}: no {line:?}, {error}; {early:#?}"));
-                // A line that another one of its stream has overtaken is not the next one.
+                // A line is not the next one while an earlier line of its stream waits.
                 let is_next = any || early.iter().all(|other| other.stream != printed.stream);
                 if is_next && matches(line, &printed.line) {
                     break;
@@ -322,14 +323,14 @@ impl Server {
         }
     }
 
-    /// Types Ctrl-C, a signal to every process of that terminal.
+    /// Sends the signal of Ctrl-C to every process of that terminal.
     fn interrupt(&self) {
         let sent = Command::new("kill").args(["-INT", "--", &format!("-{}", self.process.pid())]).status();
         assert!(sent.expect("kill is there").success());
     }
 }
 
-/// Passes on what is printed to `pipe`, line by line, from a thread of its own.
+/// Sends the lines from `pipe` to `to`, from a thread of its own.
 fn pass_on(stream: Stream, pipe: impl Read + Send + 'static, to: Sender<Printed>) {
     spawn(move || {
         for line in BufReader::new(pipe).lines().map_while(Result::ok) {
@@ -342,7 +343,7 @@ fn pass_on(stream: Stream, pipe: impl Read + Send + 'static, to: Sender<Printed>
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // What was started by it ends with it: a script that watches has its server to end.
+        // SIGTERM also ends the processes that the command has started: a script that watches ends its server.
         let _ = Command::new("kill").arg(self.process.pid().to_string()).stderr(Stdio::null()).status();
         let _ = self.process.child.wait();
     }

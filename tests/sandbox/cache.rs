@@ -1,4 +1,4 @@
-//! Compiled code is kept, so that the next start is fast; what is found there is not believed blindly.
+//! The cache of compiled code makes the next start fast; the sandbox does not trust its files blindly.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,13 +12,13 @@ use super::{probe, run, sandbox};
 /// A fresh folder for the cache of one test.
 fn folder(name: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache").join(name);
-    // It is there when this test has run before.
+    // The folder exists if this test has run before.
     let _ = fs::remove_dir_all(&folder);
     fs::create_dir_all(&folder).expect("a folder");
     folder
 }
 
-/// The code that is kept below `folder`, by the file that it is in.
+/// The compiled code below `folder`, by the paths of the files.
 fn entries(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut entries = BTreeMap::new();
     for entry in fs::read_dir(folder).expect("a folder") {
@@ -39,7 +39,7 @@ fn cached(folder: &Path) -> Command {
     command
 }
 
-/// The probe has run, and not another program.
+/// Asserts that the probe has run, and not another program.
 fn assert_ran(output: &Output) {
     let said = (output.stdout.as_str(), output.stderr.as_str(), output.status.code());
     assert_eq!(said, ("arguments: [\"kept\"]\n", "", Some(0)));
@@ -56,7 +56,7 @@ fn the_first_run_keeps_the_code_and_the_second_one_uses_it() {
     let file = fs::metadata(path).expect("a file").ino();
     assert_ran(&run(&mut cached(&folder)));
     assert_eq!(entries(&folder), kept);
-    // Code that was compiled anew would have been put there as a new file.
+    // Newly compiled code would be in a new file.
     assert_eq!(fs::metadata(path).expect("a file").ino(), file);
 }
 
@@ -66,7 +66,7 @@ fn garbage_in_the_cache_is_compiled_anew() {
     assert_ran(&run(&mut cached(&folder)));
     for (path, good) in entries(&folder) {
         let half = &good[..good.len() / 2];
-        // What a disk may do to it: one bit is another, or a block is empty.
+        // Faults of a disk: one bit is another, or a block is empty.
         let mut bit = good.clone();
         bit[good.len() / 3] ^= 1;
         let mut block = good.clone();

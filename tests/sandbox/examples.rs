@@ -1,4 +1,4 @@
-//! The examples of the runtime, as other people would write a server on it.
+//! The examples of the runtime, as servers that other people might write on it.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -9,7 +9,7 @@ use hello_test_support::{PATIENCE, Process, component, connect};
 
 use super::{sandbox, wasmtime};
 
-/// An example that serves, and where it listens.
+/// A running example of a server, and its address.
 fn example(name: &str, arguments: &[&str]) -> (Process, SocketAddr) {
     let mut command = sandbox(&["--allow-listen", "127.0.0.1:0"]);
     command.arg(component::runtime_example(name)).arg("127.0.0.1:0").args(arguments);
@@ -18,7 +18,7 @@ fn example(name: &str, arguments: &[&str]) -> (Process, SocketAddr) {
     (program, address)
 }
 
-/// Sends until nothing more is taken: the peer waits for this client to read.
+/// Sends until the socket takes nothing more: the peer waits for this client to read.
 fn send_until_full(stream: &mut TcpStream) {
     stream.set_nonblocking(true).expect("a socket");
     let mut is_full = false;
@@ -81,7 +81,7 @@ fn chat_loses_no_byte_of_reads_that_are_cancelled() {
     let (_program, address) = example("chat", &[]);
     let (mut first, mut second) = (connect(address), connect(address));
     for number in 0..500 {
-        // Each of them cancels the read of the other one.
+        // Each line cancels the read of the other connection.
         let (one, other) = (format!("first {number}\n"), format!("second {number}\n"));
         first.write_all(one.as_bytes()).expect("it reads");
         second.write_all(other.as_bytes()).expect("it reads");
@@ -105,7 +105,7 @@ fn chat_ends_for_both_after_a_silence_and_a_client_that_never_reads_freezes_no_o
         match greedy.write(&[b'x'; 64 * 1024]) {
             Ok(_) => {}
             Err(error) if error.kind() == ErrorKind::WouldBlock => thread::sleep(PATIENCE / 1000),
-            // The chat has ended.
+            // The example has closed the connection.
             Err(_) => break,
         }
     }
@@ -138,20 +138,20 @@ fn netcat_sends_standard_input_and_prints_what_comes_also_while_the_server_does_
     const MANY: usize = 8 * 1024 * 1024;
     let listener = TcpListener::bind("127.0.0.1:0").expect("listen on any port");
     let address = listener.local_addr().expect("the address of the listener").to_string();
-    // In wasmtime itself, because the sandbox has no standard input for a component.
+    // Plain wasmtime runs the example, because the sandbox has no standard input for a component.
     let mut command = wasmtime(&component::runtime_example("netcat"), &[&address]);
     let mut program = Process::start(command.stdin(Stdio::piped()));
     let mut stdin = program.child.stdin.take().expect("standard input is piped");
     let (mut server, _) = listener.accept().expect("accept the connection");
     server.set_read_timeout(Some(PATIENCE)).expect("a socket");
 
-    // While both streams are open.
+    // Both streams are open.
     server.write_all(b"hello\n").expect("send a line");
     assert_eq!(program.line(), "hello");
     stdin.write_all(b"hi\n").expect("type a line");
     receive(&mut server, b"hi\n");
 
-    // More than fits between the two, so the write of `netcat` waits.
+    // The text is longer than the buffers between the two, so the write of `netcat` waits.
     let typed = thread::spawn(move || stdin.write_all(&vec![b'x'; MANY]).expect("type a lot"));
     for number in 0..100 {
         server.write_all(format!("{number}\n").as_bytes()).expect("send a line");
@@ -162,7 +162,7 @@ fn netcat_sends_standard_input_and_prints_what_comes_also_while_the_server_does_
     typed.join().expect("standard input was read");
     assert!(received.len() == MANY && received.iter().all(|&byte| byte == b'x'), "{} bytes", received.len());
 
-    // After standard input has ended.
+    // Standard input has ended.
     server.write_all(b"bye\n").expect("send a line");
     drop(server);
     let output = program.wait();

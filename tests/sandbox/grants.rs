@@ -1,5 +1,5 @@
-//! What a component may do, and what not: each interface is tried with the grant and without it. A refusal is told once, with
-//! the option that would have allowed it; who keeps to what is granted hears nothing.
+//! The grants of a component: each interface is tried with the grant and without it. The sandbox reports a refusal once,
+//! with the option that would have allowed it; without a refusal it reports nothing.
 
 use std::fs;
 use std::io::{ErrorKind, Read, Write as _};
@@ -12,11 +12,11 @@ use rustix::process::Signal;
 
 use super::{probe, run, server};
 
-/// A port that is free on all addresses of this machine, and that no other test of these gets.
+/// A port that is free on all addresses of this machine, and that no other of these tests gets.
 fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(22_000);
     loop {
-        // Not a port of the kind that the system gives to who asks for any.
+        // The port is outside the range from which the system gives out ports.
         let port = NEXT.fetch_add(1, Ordering::Relaxed);
         if TcpListener::bind(("0.0.0.0", port)).is_ok() {
             return port;
@@ -24,20 +24,20 @@ fn free_port() -> u16 {
     }
 }
 
-/// It did this, in peace.
+/// Asserts that the component was allowed to do this, without any note.
 fn assert_allowed(output: &Output, line: &str) {
     assert_eq!((output.stdout.as_str(), output.stderr.as_str()), (format!("{line}: ok\n").as_str(), ""));
     assert_eq!(output.status.code(), Some(0));
 }
 
-/// It could not do this, and it was told so in two lines: what it tried, and `advice`.
+/// Asserts that this was refused, in two lines: the attempt, and `advice`.
 fn assert_refused(output: &Output, tried: &str, advice: &str) {
     assert!(!output.stdout.is_empty() && !output.stdout.contains(": ok"), "{output:?}");
     let told = format!("hello-runner: refused: hello-probe.wasm may not {tried}\n  {advice}\n");
     assert_eq!((output.stderr.as_str(), output.status.code()), (told.as_str(), Some(1)));
 }
 
-/// What the sandbox prints about interfaces that no option grants.
+/// The message about interfaces that no option grants.
 const NO_OPTION: &str = "there is no option that would allow it";
 
 #[test]
@@ -68,7 +68,7 @@ fn another_port_or_address_is_refused_until_the_option_that_is_named_allows_it()
     let port = free_port();
     let granted = format!("127.0.0.1:{port}");
     for other in [format!("127.0.0.1:{}", free_port()), format!("127.0.0.2:{port}"), format!("0.0.0.0:{port}")] {
-        // Tried twice, told once.
+        // The component tries twice, and the sandbox reports it once.
         let output = run(&mut probe(&["--allow-listen", &granted], &["listen", &other, &other]));
         assert_eq!(output.stdout, format!("listen {other}: permission denied\n").repeat(2));
         assert_refused(&output, &format!("listen on {other}"), &format!("--allow-listen {other} would allow it"));
@@ -99,10 +99,10 @@ fn the_other_family_of_addresses_is_another_address() {
 fn without_any_grant_it_may_listen_where_the_lecture_does_and_nowhere_else() {
     let output = run(&mut probe(&[], &["listen", "127.0.0.1:0"]));
     assert_refused(&output, "listen on 127.0.0.1:0", "--allow-listen 127.0.0.1:0 would allow it");
-    // The port may be in use here, but it is not refused.
+    // The port may be in use here, but the sandbox does not refuse it.
     let output = run(&mut probe(&[], &["listen", "127.0.0.1:9000"]));
     assert_eq!(output.stderr, "", "{output:?}");
-    // A grant, whichever it is, replaces that.
+    // Any other grant replaces this default.
     let output = run(&mut probe(&["--allow-connect", "127.0.0.1:1"], &["listen", "127.0.0.1:9000"]));
     assert_refused(&output, "listen on 127.0.0.1:9000", "--allow-listen 127.0.0.1:9000 would allow it");
 }
@@ -111,7 +111,7 @@ fn without_any_grant_it_may_listen_where_the_lecture_does_and_nowhere_else() {
 fn a_component_connects_to_the_granted_address_and_no_other() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
     let place = listener.local_addr().expect("an address").to_string();
-    // To listen there is not to call there, and another port is another place.
+    // A grant to listen is no grant to connect, and another port is another address.
     for grant in [["--allow-listen", &place], ["--allow-connect", "127.0.0.1:1"]] {
         let output = run(&mut probe(&grant, &["connect", &place, &place]));
         assert_eq!(output.stdout, format!("connect {place}: permission denied\n").repeat(2));
@@ -234,7 +234,8 @@ fn the_url_of_a_server_on_every_address_is_one_that_other_machines_can_open() {
             .replace("\n  ", " ")
     };
     let stderr = said(&["--allow-listen", "0.0.0.0:9005"]);
-    // The address that this machine would send from, if it has a network. (Nothing is sent: this only looks for the way.)
+    // The address from which this machine would send, if it has a network. (The socket sends nothing: it only finds the
+    // route.)
     let socket = UdpSocket::bind("0.0.0.0:0").expect("a socket");
     if let (Ok(()), Ok(SocketAddr::V4(own))) = (socket.connect("198.51.100.1:9"), socket.local_addr()) {
         let line = stderr.lines().nth(2).expect("a third sentence");
@@ -259,7 +260,7 @@ fn an_address_that_needs_its_network_is_not_granted_by_advice_that_leaves_it_out
     }
 }
 
-/// A sandbox that asks the server what these arguments need.
+/// The command of a sandbox that asks the server for the grants which these arguments need.
 fn asked(options: &[&str], arguments: &[&str]) -> Command {
     let mut command = Command::new(runner());
     command.args(options).arg("--grant-needs").arg(component::path()).args(arguments);

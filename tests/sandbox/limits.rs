@@ -1,4 +1,4 @@
-//! How much a component may have, and what happens when its code fails or never pauses.
+//! Limits: the resources that a component may have, and the result when its code fails or never pauses.
 
 use std::fs;
 use std::io::Write as _;
@@ -36,7 +36,7 @@ fn without_the_option_the_limit_is_for_as_many_connections_as_there_may_be() {
 
 #[test]
 fn six_hundred_idle_connections_of_the_server_fit_into_4_mib() {
-    // Which are 4 KiB for each, and what it needs without any.
+    // The limit is enough for 4 KiB for each connection, and for the rest of the server.
     let mut command = sandbox(&["--max-memory", "4", "--max-connections", "700", "--allow-listen", "127.0.0.1:0"]);
     let server = Server::launch(command.arg(component::path()).args(["--listen", "127.0.0.1:0", "--log", "off"]));
     let mut peers: Vec<_> = (0..600).map(|_| server.connect()).collect();
@@ -48,8 +48,8 @@ fn six_hundred_idle_connections_of_the_server_fit_into_4_mib() {
     read_reply(&mut peers[0]);
 }
 
-/// The most that a peer can make the server keep: a head that is as long as may be, of which the end comes together with more
-/// requests, whose answers it does not read.
+/// The most memory that a peer can occupy: with a head of the greatest length, whose end comes together with more requests,
+/// and without reading the responses.
 #[test]
 fn a_thousand_of_the_worst_peers_fit_into_48_kib_each() {
     let most = getrlimit(Resource::Nofile).maximum;
@@ -64,9 +64,9 @@ fn a_thousand_of_the_worst_peers_fit_into_48_kib_each() {
         peer.write_all(head.as_bytes()).expect("it reads");
         peer.set_nonblocking(true).expect("it is connected");
     }
-    // All heads have been read by the time that this is answered.
+    // All heads have been read before this response.
     server.assert_serves();
-    // Until no connection has taken more for a while.
+    // The peers write until no connection has taken more for a while.
     for _ in 0..10 {
         for peer in &mut peers {
             while peer.write(&requests).is_ok() {}
@@ -77,7 +77,7 @@ fn a_thousand_of_the_worst_peers_fit_into_48_kib_each() {
     server.assert_serves();
 }
 
-/// What stands still with everything else is not busy.
+/// A halted process is not busy.
 #[test]
 fn a_process_that_was_halted_in_the_middle_of_a_turn_is_not_taken_for_a_loop() {
     let mut command = sandbox(&["--max-turn", "1", "--allow-listen", "127.0.0.1:0"]);
@@ -86,7 +86,7 @@ fn a_process_that_was_halted_in_the_middle_of_a_turn_is_not_taken_for_a_loop() {
     let address = program.address();
     let over = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        // A client keeps it busy, so that it is halted in a turn, probably.
+        // Clients keep the server busy, so that it is probably halted in a turn.
         for _ in 0..2 {
             scope.spawn(|| {
                 let mut stream = connect(address);
@@ -111,7 +111,7 @@ fn a_process_that_was_halted_in_the_middle_of_a_turn_is_not_taken_for_a_loop() {
     assert_eq!((output.stderr.as_str(), output.status.code()), ("", Some(0)));
 }
 
-/// WASI has no number for such a time.
+/// WASI has no number for a time before 1970.
 #[test]
 fn a_clock_that_stands_before_1970_brings_nothing_down() {
     const BEFORE: [&str; 3] =
@@ -136,10 +136,10 @@ fn what_it_needs_to_start_at_all_counts_too() {
     assert_failed(&output, 1, "needs 2 MiB of memory, and may have 1", "--max-memory 4");
 }
 
-/// The line that says where in the code of the component it failed.
+/// The line before the places in the code of the component where it failed.
 const PLACE: &str = "error while executing at wasm backtrace:\n";
 
-/// It failed with this cause and this advice, and says where if it is asked to.
+/// Asserts that the component failed with this cause and this advice, and that `--verbose` adds the place.
 fn assert_traps(arguments: &[&str], cause: &str, advice: &str) -> Output {
     let output = run(&mut probe(&[], arguments));
     assert_failed(&output, 1, &format!("hello-probe.wasm failed: {cause}"), advice);
@@ -162,7 +162,7 @@ fn a_panic_is_reported_in_two_lines_behind_its_own_message() {
 fn endless_recursion_is_reported() {
     let output = assert_traps(&["overflow"], "wasm trap: call stack exhausted", "calls itself without an end");
     assert_eq!(output.stderr.lines().count(), 2);
-    // What a program has on its own stack lies in its memory, and this is what it looks like when it overflows.
+    // The stack of a program is in its memory, and its overflow has this cause.
     assert_traps(&["deep"], "wasm trap: out of bounds memory access", "calls itself without an end");
 }
 
@@ -191,10 +191,10 @@ fn to_wait_is_not_to_be_busy() {
     assert_eq!(output.status.code(), Some(0));
 }
 
-/// The probe, with this core module behind everything else, which is instantiated so many times.
+/// The probe with this core module at its end, instantiated this many times.
 fn probe_with(name: &str, module: &[u8], times: u8) -> std::path::PathBuf {
     let mut bytes = fs::read(component::probe()).expect("a component");
-    // How many modules it has: those are its sections 1.
+    // The number of its modules: the sections with the number 1.
     let modules = sections(&bytes).iter().filter(|(id, _)| *id == 1).count() as u8;
     bytes.extend(section(1, module));
     bytes.extend(section(2, &[&[times][..], &[0, modules, 0].repeat(times.into())].concat()));
@@ -256,8 +256,8 @@ fn descriptors_are_raised_as_far_as_the_system_lets_it() {
     assert!(!program.wait().stderr.contains("note"));
 }
 
-/// As with `ulimit -n 40`. The connections that are said to be possible are, and one more is not. A descriptor above the
-/// limit, from before it was lowered, takes no room.
+/// A limit as with `ulimit -n 40`. The connections that the sandbox calls possible are possible, and one more is not. A
+/// descriptor above the limit, from before the limit was lowered, takes no room.
 #[test]
 fn as_many_connections_as_documented_are_possible() {
     assert_room_for_all("ulimit -n 40");
@@ -290,7 +290,7 @@ fn assert_room_for_all(limit: &str) {
         read_reply(peer);
     }
     assert_eq!(program.stderr.try_iter().collect::<Vec<_>>(), [""; 0], "there was room for each");
-    // One of the others has to make room for this one.
+    // The server has to evict another connection for this one.
     ask();
     let told = program.stderr.recv_timeout(PATIENCE).expect("a line");
     assert!(told.contains("the system has no room for another connection"), "{told}");

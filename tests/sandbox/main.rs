@@ -23,24 +23,24 @@ fn probe(options: &[&str], arguments: &[&str]) -> Command {
     command
 }
 
-/// The command that runs the probe that sends requests with these arguments, in a sandbox with these options.
+/// The command that runs the probe for requests with these arguments, in a sandbox with these options.
 fn request_probe(options: &[&str], arguments: &[&str]) -> Command {
     let mut command = sandbox(options);
     command.arg(component::request_probe()).args(arguments);
     command
 }
 
-/// The command that runs the server with these arguments, in a sandbox where it may have any free port.
+/// The command that runs the server with these arguments, in a sandbox that grants any free port.
 fn server(arguments: &[&str]) -> Command {
     let mut command = sandbox(&["--allow-listen", "127.0.0.1:0", "--grace", "60"]);
     command.arg(component::path()).args(["--listen", "127.0.0.1:0", "--stop-when-stdin-closes"]).args(arguments);
     command
 }
 
-/// The command that starts a sandbox with these options; the component is for the caller to add.
+/// The command that starts a sandbox with these options; the caller adds the component.
 fn sandbox(options: &[&str]) -> Command {
     let mut command = Command::new(runner());
-    // Few connections, so that the limits of this machine do not matter.
+    // With few connections, the limits of this machine do not matter.
     command.args(["--quiet", "--max-connections", "100"]).args(options).stdin(Stdio::null());
     command
 }
@@ -52,12 +52,12 @@ fn wasmtime(component: &std::path::Path, arguments: &[&str]) -> Command {
     command
 }
 
-/// Runs it to its end, which has to come.
+/// Runs the program to its end, which must come.
 fn run(command: &mut Command) -> Output {
     Process::start(command).wait()
 }
 
-/// Whether `starter` can start a program here, so that a test can use it, or say that it did not.
+/// Whether `starter` can start a program here, so that a test can use `starter`, or print that it did not.
 fn works(starter: &[&str]) -> bool {
     let status = Command::new(starter[0]).args(&starter[1..]).arg(runner()).arg("--version").output();
     let works = status.is_ok_and(|output| output.status.success());
@@ -72,13 +72,13 @@ fn section(id: u8, content: &[u8]) -> Vec<u8> {
     [&[id], &leb128(content.len())[..], content].concat()
 }
 
-/// A number as WebAssembly writes it, in four bytes, which may be more than it needs.
+/// A number as WebAssembly writes it, in four bytes, which may be more than necessary.
 fn leb128(number: usize) -> [u8; 4] {
     assert!(number < 1 << 28, "{number}");
     [0, 7, 14, 21].map(|shift| (number >> shift) as u8 & 0x7f | if shift < 21 { 0x80 } else { 0 })
 }
 
-/// The sections of a WebAssembly file, with what is in each.
+/// The sections of a WebAssembly file: the number and the content of each.
 fn sections(file: &[u8]) -> Vec<(u8, &[u8])> {
     let (mut sections, mut rest) = (Vec::new(), &file[8..]);
     while let Some((&id, behind)) = rest.split_first() {
@@ -90,7 +90,7 @@ fn sections(file: &[u8]) -> Vec<(u8, &[u8])> {
     sections
 }
 
-/// What is behind the eight bytes that each component begins with.
+/// A component with these sections, behind the eight bytes with which each component begins.
 fn component_of(sections: &[Vec<u8>]) -> Vec<u8> {
     [&b"\0asm\x0d\0\x01\0"[..], &sections.concat()].concat()
 }
@@ -101,13 +101,13 @@ fn import(interface: &str, declarations: &[u8]) -> [Vec<u8>; 2] {
     [section(7, &[&[1, 0x42], declarations].concat()), section(10, &[&[1], &name[..], &[5, 0]].concat())]
 }
 
-/// The section of a component that imports one instance, which exports this instance under another name.
+/// The section of a component that exports its imported instance under this name.
 fn export(interface: &str) -> Vec<u8> {
     let name = [&[0], &leb128(interface.len())[..], interface.as_bytes()].concat();
     section(11, &[&[1], &name[..], &[5, 0, 0]].concat())
 }
 
-/// The sandbox said that it failed in exactly two lines, cause and advice; behind what the component said itself.
+/// Asserts that the sandbox failed, with exactly two lines, cause and advice, behind the output of the component.
 fn assert_failed(output: &Output, code: i32, cause: &str, advice: &str) {
     let lines: Vec<&str> = output.stderr.lines().skip_while(|line| !line.starts_with("hello-runner: ")).collect();
     assert_eq!(lines.len(), 2, "{output:?}");

@@ -1,5 +1,5 @@
-//! What is named in a message may come from outside: a file, an option, a variable of the environment, what a component asks
-//! for, its functions. Nothing of that reaches a terminal as more than text, whatever the message is.
+//! Names in messages may come from outside: a file, an option, an environment variable, an import of a component, its
+//! functions. No message may send more than text to a terminal.
 
 use std::ffi::OsString;
 use std::fs;
@@ -13,14 +13,14 @@ use rustix::process::Signal;
 
 use super::{component_of, export, import, leb128, run, section, sections, works};
 
-/// What a terminal would obey: a colour, the beginning of the line, another line, a colour again (a control character of C1),
-/// rubout, a bell, and text from right to left.
+/// Bytes that a terminal would obey: a colour, the beginning of the line, another line, a colour again (a control character
+/// of C1), rubout, a bell, and text from right to left.
 const EVIL: &str = "\x1b[31m\r\n\u{9b}32m\x7f\x07\u{202e}";
 
-/// The same as it is printed.
+/// The same bytes as the sandbox prints them.
 const TAMED: &str = r"\u{1b}[31m\r\n\u{9b}32m\u{7f}\u{7}\u{202e}";
 
-/// Nothing in `text` is more than text.
+/// Asserts that `text` has only printable characters and line ends.
 fn assert_tame(text: &str) {
     const DIRECTIONS: [char; 3] = ['\u{202e}', '\u{2028}', '\u{2029}'];
     let is_wild = |c: char| c != '\n' && (c.is_control() || DIRECTIONS.contains(&c));
@@ -30,20 +30,20 @@ fn assert_tame(text: &str) {
 /// The folder of this test, in a fresh folder of this name.
 fn folder(name: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("messages").join(name);
-    // It is there when this test has run before.
+    // The folder exists if this test has run before.
     let _ = fs::remove_dir_all(&folder);
     fs::create_dir_all(&folder).expect("a folder");
     folder
 }
 
-/// A component with an evil name, which has these bytes.
+/// A component with an evil file name and these bytes.
 fn evil(name: &str, bytes: &[u8]) -> PathBuf {
     let path = folder(name).join(format!("{EVIL}.wasm"));
     fs::write(&path, bytes).expect("a file");
     path
 }
 
-/// The probe under an evil name.
+/// The probe under an evil file name.
 fn probe(name: &str) -> PathBuf {
     evil(name, &fs::read(component::probe()).expect("a component"))
 }
@@ -55,7 +55,8 @@ fn sandbox(options: &[&str], component: &Path) -> Command {
     command
 }
 
-/// It says this, and everything that the sandbox says is tame. What the component itself prints is its own business.
+/// Asserts that the sandbox prints these words, and that all its messages are tame. The output of the component itself does
+/// not count.
 fn assert_says(output: &Output, words: &str) {
     assert!(output.stderr.contains(words), "{words:?}: {output:?}");
     assert_tame(&output.stderr);
@@ -105,7 +106,7 @@ fn failures_to_start_have_a_cause_and_an_advice() {
         (evil("library", &named("wasi:io/error@0.2.0")), " has nothing to start"),
         (evil("files", &named("wasi:nn/tensor@0.2.0")), " needs wasi:nn/tensor@0.2.0"),
         (evil("call", &component_of(&import("wasi:sockets/tcp@0.2.0", &ring))), " needs something that"),
-        // Names of what a component asks for, which may be anything between these.
+        // The names of imports may be any text between these.
         (evil("name", &named(EVIL)), " is broken"),
         (evil("url", &named(&format!("url=<{EVIL}>"))), "url=<"),
         (evil("dependency", &named(&format!("unlocked-dep=<a:{EVIL}>"))), "unlocked-dep=<"),
@@ -222,7 +223,7 @@ fn why_it_failed() {
     for arguments in ["panic", "overflow"] {
         let output = run(sandbox(&["--verbose"], &path).arg(arguments));
         assert_says(&output, "error while executing at wasm backtrace:\n");
-        // (What a function is called may have a line end in it, and so has the text that wasmtime makes.)
+        // (The name of a function may contain a line end, and so may the text of wasmtime.)
         let named = TAMED.split_once(r"\n").map(|(line, rest)| format!("!hello::{line}\n{rest}\n"));
         assert!(output.stderr.contains(&named.expect("two lines")), "{output:?}");
     }

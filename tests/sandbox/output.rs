@@ -31,14 +31,14 @@ fn a_component_starts_after_its_grants_are_printed() {
 
     let mut command = Command::new(runner());
     command.arg(component::probe()).args(["print", "64"]).stdin(Stdio::null());
-    // It is compiled now.
+    // The code is compiled now.
     assert_eq!(run(&mut command).stdout.len(), 64);
 
     command.stdout(Stdio::piped()).stderr(writer);
     let began = Instant::now();
     let mut process = Process::start_unread(&mut command);
     process.read();
-    // Only on a machine that is very busy is this longer than the sandbox waits.
+    // Only on a very busy machine does this take longer than the sandbox waits.
     let early = process.stdout.recv_timeout(Duration::from_millis(500));
     assert!(early.is_err() || began.elapsed() > Duration::from_secs(1), "{early:?} before what it is granted");
 
@@ -50,7 +50,7 @@ fn a_component_starts_after_its_grants_are_printed() {
     assert_eq!(early.or_else(|_| process.stdout.recv()).expect("a line"), "x".repeat(63));
 }
 
-/// Starts a server whose standard output is for the caller to read, or not, and reads the first line of it.
+/// Starts a server whose standard output the caller may read, and reads its first line.
 fn start() -> (Process, BufReader<std::process::ChildStdout>, std::net::SocketAddr) {
     let mut command = server(&[]);
     let mut program = Process::start_unread(command.stdout(Stdio::piped()).stderr(Stdio::piped()));
@@ -63,7 +63,7 @@ fn start() -> (Process, BufReader<std::process::ChildStdout>, std::net::SocketAd
     (program, stdout, address)
 }
 
-/// Asks so many times on one connection, and has to be answered.
+/// Sends this many requests on one connection, and reads the responses.
 fn ask(address: std::net::SocketAddr, times: usize) {
     const AT_ONCE: usize = 100;
     let mut stream = connect(address);
@@ -85,7 +85,7 @@ fn ask(address: std::net::SocketAddr, times: usize) {
 #[test]
 fn an_unread_log_does_not_stop_the_server() {
     let (program, mut stdout, address) = start();
-    // A line of the log has about 80 bytes: this is more than the pipe and the sandbox have place for.
+    // A line of the log has about 80 bytes: this is more than the pipe and the sandbox can hold.
     ask(address, 20_000);
     program.signal(Signal::TERM);
     let mut log = String::new();

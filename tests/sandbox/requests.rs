@@ -1,5 +1,5 @@
-//! Requests by `wasi:http`: they go to the addresses that are granted, and to no other. No name is looked up, no redirect
-//! is followed, and no request waits longer than its time limit.
+//! Requests by `wasi:http` go to the granted addresses, and to no other. The sandbox looks up no name and follows no
+//! redirect, and no request waits longer than its time limit.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -28,8 +28,8 @@ fn pick_up(listener: &TcpListener) -> (TcpStream, String) {
     (stream, String::from_utf8(head).expect("text"))
 }
 
-/// Picks up so many calls, one after the other. Says what was asked, head by head; each is answered with `reply`, and
-/// hung up on when the client has.
+/// Accepts this many connections, one after the other, and responds to each request with `reply`. Closes a connection after
+/// its client has. Returns the heads of the requests.
 fn answer(listener: TcpListener, times: usize, reply: &'static str) -> JoinHandle<Vec<String>> {
     spawn(move || {
         let mut heads = Vec::new();
@@ -37,31 +37,31 @@ fn answer(listener: TcpListener, times: usize, reply: &'static str) -> JoinHandl
             let (mut stream, head) = pick_up(&listener);
             heads.push(head);
             stream.write_all(reply.as_bytes()).expect("it reads");
-            // It may hang up without having read to the end.
+            // The client may close the connection without having read to the end.
             let _ = stream.read_to_end(&mut Vec::new());
         }
         heads
     })
 }
 
-/// A whole reply.
+/// A whole response.
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
-/// No connection was made there.
+/// Asserts that no client has connected to this listener.
 fn assert_not_called(listener: &TcpListener) {
     listener.set_nonblocking(true).expect("a listener");
     let called = listener.accept().expect_err("no connection was made");
     assert_eq!(called.kind(), ErrorKind::WouldBlock);
 }
 
-/// It was refused, and told so in two lines.
+/// Asserts that the request was refused, in two lines.
 fn assert_refused(output: &Output, url: &str, code: &str, tried: &str, advice: &str) {
     assert_eq!(output.stdout, format!("send {url}: {code}\n").repeat(2));
     let told = format!("hello-runner: refused: hello-request-probe.wasm may not {tried}\n  {advice}\n");
     assert_eq!((output.stderr.as_str(), output.status.code()), (told.as_str(), Some(1)));
 }
 
-/// A sandbox that grants to call `address`.
+/// The options of a sandbox that grants connections to `address`.
 fn granting<'a>(address: &'a str, more: &[&'a str]) -> Vec<&'a str> {
     [&["--allow-connect", address], more].concat()
 }
@@ -83,7 +83,7 @@ fn a_request_to_another_address_is_refused_reported_once_and_not_sent() {
     let (listener, address) = listener();
     let url = format!("http://{address}/");
     for grant in [["--allow-connect", "127.0.0.1:1"], ["--allow-listen", &address.to_string()]] {
-        // Tried twice, told once.
+        // The component tries twice, and the sandbox reports it once.
         let output = run(&mut request_probe(&grant, &[&url, &url]));
         let advice = format!("--allow-connect {address} would allow it");
         assert_refused(&output, &url, "HttpRequestDenied", &format!("connect to {address}"), &advice);
@@ -102,7 +102,7 @@ fn localhost_is_the_loopback_address_that_was_granted() {
 
     listener.set_nonblocking(false).expect("a listener");
     let server = answer(listener, 1, OK);
-    // Nothing listens on the other one.
+    // No program listens on the other address.
     let other = format!("[::1]:{}", address.port());
     let granted = address.to_string();
     let output = run(&mut request_probe(&granting(&other, &["--allow-connect", &granted]), &[&url]));
@@ -178,7 +178,7 @@ fn a_head_that_never_ends_does_not_fill_the_memory_of_the_host() {
     let (listener, address) = listener();
     let server = spawn(move || {
         let (mut stream, _) = pick_up(&listener);
-        // Until it hangs up.
+        // The server sends until the client closes the connection.
         let started = stream.write_all(b"HTTP/1.1 200 OK\r\nField: ");
         while started.is_ok() && stream.write_all(&[b'x'; 4096]).is_ok() {}
     });
@@ -189,7 +189,7 @@ fn a_head_that_never_ends_does_not_fill_the_memory_of_the_host() {
 
 #[test]
 fn the_time_limit_of_a_client_holds() {
-    // For the first byte, and for the next one.
+    // The client waits for the first byte, and for the next one.
     for reply in ["", "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok"] {
         let (listener, address) = listener();
         let server = answer(listener, 1, reply);
@@ -200,7 +200,7 @@ fn the_time_limit_of_a_client_holds() {
     }
 }
 
-/// Linux leaves who calls at a full line without an answer.
+/// Linux leaves a connection attempt at a full backlog without a response.
 #[cfg(target_os = "linux")]
 #[test]
 fn the_time_limit_of_a_client_holds_for_connecting() {
@@ -228,7 +228,7 @@ fn there_are_not_more_connections_at_a_time_than_granted_and_each_is_given_back(
     assert_eq!(output.stdout, format!("send {url}: ok\n").repeat(3), "{output:?}");
     server.join().expect("three requests");
 
-    // The first one gets its answer in drops, and the second one no place meanwhile.
+    // The first request gets its response in small pieces, and the second one has to wait meanwhile.
     let server = spawn(move || {
         let (mut stream, _) = pick_up(&listener);
         stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\no").expect("it reads");
@@ -257,7 +257,7 @@ fn no_connection_is_made_to_an_authority_that_is_none() {
 
 #[test]
 fn the_memory_of_the_host_for_a_component_is_limited() {
-    // Of which `--max-memory` knows nothing. Two requests at a time are 40 handles, and what every program has.
+    // `--max-memory` does not count this memory. Two requests at a time are 40 handles, besides those of every program.
     for (what, allowed, too_much, cause) in [
         ("fields", "10000", "20000", "failed: "),
         ("method", "10000", "20000", "failed: "),

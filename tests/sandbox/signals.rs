@@ -1,5 +1,5 @@
-//! Ctrl-C, SIGTERM and a terminal that closes: a component that reads standard input is asked to stop, any other is ended; none
-//! can stay.
+//! Ctrl-C, SIGTERM and a terminal that closes: the sandbox asks a component that reads standard input to stop, and ends any
+//! other; no component can stay.
 
 use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
@@ -14,10 +14,10 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::{assert_failed, probe, sandbox, server, wasmtime, works};
 
-/// The signals that ask a program to end, and the exit code of who does not end by itself.
+/// The signals that end a program, and the exit code of a program that does not end by itself.
 const SIGNALS: [(Signal, i32); 3] = [(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 129)];
 
-/// Those of them by which a person says that it shall be at once.
+/// The signals by which a person asks for an end at once.
 const URGENT: [(Signal, i32); 2] = [SIGNALS[0], SIGNALS[1]];
 
 /// Starts a probe that prints a line once it can be asked to stop, and reads this line.
@@ -49,15 +49,15 @@ fn the_server_can_be_stopped_as_soon_as_its_url_is_printed() {
     }
 }
 
-/// A sandbox that is still reading its component, and will for ever: it comes out of a pipe called `name` that says
-/// nothing.
+/// A sandbox that is still reading its component, for ever: the component comes out of a pipe called `name` into which
+/// nothing is written.
 fn reading(name: &str, starter: &[&str]) -> (Process, fs::File) {
     let pipe = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-    // It is there when this test has run before.
+    // The pipe exists if this test has run before.
     let _ = fs::remove_file(&pipe);
     assert!(Command::new("mkfifo").arg(&pipe).status().expect("mkfifo is there").success());
     let program = Process::start(by(starter, &sandbox(&[])).arg(&pipe));
-    // This waits until the sandbox has opened the other end.
+    // The call returns when the sandbox has opened the other end.
     let silent = OpenOptions::new().write(true).open(&pipe).expect("a pipe");
     (program, silent)
 }
@@ -106,7 +106,7 @@ fn standard_input_says_nothing_and_does_not_end_before_that() {
     let mut program = Process::start(command.stdin(Stdio::piped()));
     assert_eq!(program.line(), "waiting");
     let mut stdin = program.child.stdin.take().expect("piped");
-    // What the terminal says is not for the component. If the pipe is not open, all the better.
+    // Input from the terminal is not for the component. The write may fail if the pipe is closed.
     let _ = stdin.write_all(b"stop\n");
     drop(stdin);
     assert!(program.is_running());
@@ -114,7 +114,7 @@ fn standard_input_says_nothing_and_does_not_end_before_that() {
     assert_eq!(program.wait().status.code(), Some(0));
 }
 
-/// The option, of the sandbox and of the server, by which the end of standard input is a sign to stop.
+/// The option, of the sandbox and of the server, that makes the end of standard input a request to stop.
 const WITH_INPUT: &str = "--stop-when-stdin-closes";
 
 /// The command that runs the server in a sandbox that stops with its standard input.
@@ -133,7 +133,7 @@ fn start_with_input(mut command: Command) -> Process {
 fn the_end_of_standard_input_stops_the_server_gracefully_if_that_was_asked_for() {
     assert_stops_gracefully(start_with_input(server_with_input()), |program| {
         let mut stdin = program.child.stdin.take().expect("piped");
-        // What an input says is of no interest.
+        // The content of the input does not matter.
         stdin.write_all(b"stop\n\xff\0").expect("the sandbox reads");
         String::new()
     });
@@ -156,7 +156,7 @@ fn a_component_that_does_not_stop_at_the_end_of_standard_input_is_ended() {
     for (arguments, grace, line, cause) in [
         (&["ignore-stop"][..], "1", "waiting", "hello-probe.wasm was asked to stop and did not within 1 second"),
         (&["sleep", "86400"], "1", "sleeping", "hello-probe.wasm was asked to stop and did not within 1 second"),
-        // That it is busy is found long before its grace is over, however busy the machine is.
+        // The sandbox finds the loop long before the end of the grace time, however busy the machine is.
         (&["loop"], "86400", "busy", "hello-probe.wasm was busy and did not listen, so it was ended"),
     ] {
         let mut program = start_with_input(probe(&[WITH_INPUT, "--max-turn", "0", "--grace", grace], arguments));
@@ -166,12 +166,12 @@ fn a_component_that_does_not_stop_at_the_end_of_standard_input_is_ended() {
     }
 }
 
-/// A console may tell a program to end, and at the same time the program that has started it.
+/// A console may send a signal to a program, and at the same time to the program that has started it.
 #[test]
 fn a_signal_beside_the_end_of_standard_input_is_not_in_a_hurry() {
     assert_stops_gracefully(start_with_input(server_with_input()), |program| {
         drop(program.child.stdin.take());
-        // It has found the end when it says so.
+        // This line shows that the server has found the end of standard input.
         let mut said = program.line() + "\n";
         while !said.ends_with("Shutting down...\n") {
             said += &(program.line() + "\n");
@@ -179,7 +179,7 @@ fn a_signal_beside_the_end_of_standard_input_is_not_in_a_hurry() {
         program.signal(Signal::INT);
         said
     });
-    // In the other order, too; and the second signal is.
+    // A signal may come before the end of standard input, too; the second signal ends the program at once.
     let mut program = start_with_input(probe(&[WITH_INPUT, "--grace", "86400"], &["ignore-stop"]));
     assert_eq!(program.line(), "waiting");
     program.signal(Signal::INT);
@@ -216,7 +216,7 @@ fn a_second_signal_does_not_wait_for_the_grace() {
 fn a_terminal_that_closes_is_not_in_a_hurry() {
     assert_stops_gracefully(Process::start(&mut by(hearing(), &server(&[]))), |program| {
         program.signal(Signal::HUP);
-        // It has heard the first one when it says so.
+        // This line shows that the server has received the first signal.
         let mut said = program.line() + "\n";
         while !said.ends_with("Shutting down...\n") {
             said += &(program.line() + "\n");
@@ -225,7 +225,7 @@ fn a_terminal_that_closes_is_not_in_a_hurry() {
         program.signal(Signal::TERM);
         said
     });
-    // Nor does that keep a person from being in one.
+    // A later SIGTERM still ends the program at once.
     let mut program = start(&["--grace", "86400"], &["ignore-stop"], "waiting");
     program.signal(Signal::HUP);
     assert_eq!(program.line(), "ignored: ok");
@@ -235,7 +235,7 @@ fn a_terminal_that_closes_is_not_in_a_hurry() {
     assert_eq!(program.wait().status.code(), Some(143));
 }
 
-/// As when its window is closed.
+/// The test kills the terminal, as when its window is closed.
 #[test]
 fn a_request_that_has_begun_gets_its_response_though_the_terminal_has_closed() {
     // `script` is a terminal for the program that it starts.
@@ -254,13 +254,13 @@ fn a_request_that_has_begun_gets_its_response_though_the_terminal_has_closed() {
     let mut half = connect(address);
     let (first, second) = GET.split_at(20);
     half.write_all(first).expect("it reads");
-    // The server serves a later connection later: by then it has the half request.
+    // The server reads from connections in their order, so it has the half request before it responds on a later one.
     let mut other = connect(address);
     other.write_all(LAST_GET).expect("it reads");
     read_all(&mut other);
 
     terminal.signal(Signal::KILL);
-    // It lets callers in until it hears that.
+    // The server accepts connections until it learns of the signal.
     while TcpStream::connect(address).is_ok() {}
     half.write_all(second).expect("it still reads");
     let reply = read_all(&mut half);
@@ -271,7 +271,7 @@ fn a_request_that_has_begun_gets_its_response_though_the_terminal_has_closed() {
 fn a_component_that_was_started_with_nohup_outlives_its_terminal() {
     let program = Process::start(&mut by(&["sh", "-c", "trap '' HUP; exec \"$0\" \"$@\""], &server(&[])));
     let address = program.address();
-    // It is ignored still, and not only until it has been heard.
+    // SIGHUP is still ignored, and not only until the first one arrives.
     if let Ok(status) = fs::read_to_string(format!("/proc/{}/status", program.pid())) {
         let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).expect("a list");
         assert!(ignored.ends_with(['1', '3', '5', '7', '9', 'b', 'd', 'f']), "SIGHUP is the last bit of {ignored}");
@@ -286,7 +286,7 @@ fn a_component_that_was_started_with_nohup_outlives_its_terminal() {
     assert_eq!((output.stderr.as_str(), output.status.code()), ("", Some(0)));
 }
 
-/// Other servers open their log anew, or start anew.
+/// Other servers reopen their log, or restart.
 #[test]
 fn signals_that_ask_for_something_else_change_nothing() {
     let program = Process::start(&mut server(&[]));
@@ -319,13 +319,14 @@ fn a_loop_that_would_have_to_be_asked_is_not_waited_for() {
         let program = start(&["--max-turn", "0", "--grace", "86400"], &["heed", "loop"], "busy");
         program.signal(signal);
         let output = program.wait();
-        // That is no clean end, which systemd takes 143 for.
+        // This is no clean end, but systemd takes the exit code 143 for one.
         assert_failed(&output, 1, "hello-probe.wasm was busy and did not listen, so it was ended", "--verbose");
     }
 }
 
-/// Asks a server to stop by `stop` while it has half a request of one client, and another one is idle. The first is
-/// answered, the second is closed, and no other connection is accepted. `stop` returns what it has read of what the server says.
+/// Asks a server to stop by `stop` while it has half a request of one client, and another client is idle. The first client
+/// gets its response, the connection of the second is closed, and no other connection is accepted. `stop` returns the
+/// output of the server that it has read.
 fn assert_stops_gracefully(mut program: Process, stop: impl FnOnce(&mut Process) -> String) {
     let address = program.address();
     let mut idle = connect(address);
@@ -334,7 +335,7 @@ fn assert_stops_gracefully(mut program: Process, stop: impl FnOnce(&mut Process)
     let mut half = connect(address);
     let (first, second) = GET.split_at(20);
     half.write_all(first).expect("it reads");
-    // The server serves a later connection later: by then it has the half request.
+    // The server reads from connections in their order, so it has the half request before it responds on a later one.
     let mut other = connect(address);
     other.write_all(GET).expect("it reads");
     read_reply(&mut other);

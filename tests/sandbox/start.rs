@@ -1,4 +1,4 @@
-//! What cannot be started: one line of cause and one of advice, never a backtrace.
+//! Programs that cannot be started: one line of cause and one of advice, never a backtrace.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,19 +8,19 @@ use hello_test_support::{by, component, runner};
 
 use super::{assert_failed, component_of, export, import, probe, run, sandbox, works};
 
-/// A component that imports this interface, as an instance that has nothing in it.
+/// A component that imports this interface, as an empty instance.
 fn importing(interface: &str) -> Vec<u8> {
     component_of(&import(interface, &[0]))
 }
 
-/// A component that imports this interface, as an instance that has a function of this name.
+/// A component that imports this interface, as an instance with a function of this name.
 fn importing_from(interface: &str, function: &str) -> Vec<u8> {
-    // Two declarations: a type, which is a function without parameters and results, and an export of it.
+    // The two declarations: a type, which is a function without parameters and results, and an export of it.
     let declarations = [&[2, 1, 0x40, 0, 1, 0, 4, 0, function.len() as u8], function.as_bytes(), &[1, 0]].concat();
     component_of(&import(interface, &declarations))
 }
 
-/// A component that exports this interface, as an instance that has nothing in it.
+/// A component that exports this interface, as an empty instance.
 fn exporting(interface: &str) -> Vec<u8> {
     let [types, imports] = import("wasi:http/types@0.2.0", &[0]);
     component_of(&[types, imports, export(interface)])
@@ -89,7 +89,7 @@ fn a_failure_to_start_is_one_line_of_cause_and_one_of_advice() {
             "handler-3.wasm is for a host that speaks wasi:http",
             "wasmtime serve -S cli",
         ),
-        // What only sends requests has to begin by itself.
+        // A component that only sends requests has to export wasi:cli/run.
         (
             file("library.wasm", &importing("wasi:http/types@0.2.0")),
             "has nothing to start: it does not export wasi:cli/run",
@@ -143,7 +143,7 @@ fn an_unread_message_does_not_change_the_exit_code() {
         let status =
             Command::new(runner()).arg(argument).stdout(closed.try_clone().expect("a pipe")).stderr(closed).status();
         assert_eq!(status.expect("it can be started").code(), Some(code), "{argument}");
-        // A disk that is full; not every system has this one.
+        // The disk is full; not every system has this device.
         if let Ok(full) = fs::File::options().write(true).open("/dev/full") {
             let status =
                 Command::new(runner()).arg(argument).stdout(full.try_clone().expect("a file")).stderr(full).status();
@@ -152,14 +152,14 @@ fn an_unread_message_does_not_change_the_exit_code() {
     }
 }
 
-/// The advice where a limit of the process is in the way.
+/// The advice if a limit of the process is in the way.
 const RAISE: &str = "raise that limit before you start this; where the shell may not, an administrator can";
 
 /// A fresh folder for compiled code, which every user can write to.
 fn cache(name: &str) -> PathBuf {
     use std::os::unix::fs::PermissionsExt as _;
     let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-    // It is there when this test has run before; and with compiled code in it there is nothing to compile.
+    // The folder exists if this test has run before; with compiled code in it there is nothing to compile.
     let _ = fs::remove_dir_all(&cache);
     fs::create_dir_all(&cache).expect("a folder");
     fs::set_permissions(&cache, fs::Permissions::from_mode(0o777)).expect("a folder");
@@ -168,12 +168,12 @@ fn cache(name: &str) -> PathBuf {
 
 #[test]
 fn threads_that_cannot_be_made_are_one_line_of_cause_and_one_of_advice() {
-    // As another user than root: for root this limit does not hold.
+    // The limit does not hold for root, so another user runs the test.
     const NOBODY: [&str; 3] = ["setpriv", "--reuid=65534", "--clear-groups"];
     if !works(&NOBODY) || !works(&["prlimit", "--nproc"]) {
         return;
     }
-    // One for each that is wanted: for what is printed, for the signals, for the code that is kept, for what is compiled.
+    // The sandbox wants threads for the output, for the signals, for the cache, and for the compiler.
     for threads in 1..=6 {
         let limit = format!("--nproc={threads}");
         let mut command = by(&[&NOBODY[..], &["prlimit", &limit]].concat(), &probe(&[], &["arguments"]));
@@ -192,7 +192,7 @@ fn threads_that_cannot_be_made_are_one_line_of_cause_and_one_of_advice() {
 
 #[test]
 fn a_limit_of_address_space_is_named_whatever_it_is() {
-    // Less than a runtime needs, than any component needs, and than this one needs.
+    // Less than a runtime needs, less than any component needs, and less than this component needs.
     for (mib, cause) in [
         (100_u64, "the sandbox reserves 4160 MiB of address space"),
         (2900, "the sandbox reserves 4160 MiB of address space"),
@@ -214,7 +214,7 @@ fn a_limit_of_address_space_is_named_whatever_it_is() {
 
 #[test]
 fn memory_that_the_system_refuses_while_it_runs_is_no_mistake_of_the_component() {
-    // Enough for the sandbox, and too little for what the component is granted and takes.
+    // The limit is enough for the sandbox, and too low for the memory that the component is granted and takes.
     const LITTLE: [&str; 2] = ["prlimit", "--data=100000000"];
     if works(&LITTLE) {
         let output = run(&mut by(&LITTLE, &probe(&["--max-memory", "400"], &["memory", "300"])));
@@ -226,7 +226,7 @@ fn memory_that_the_system_refuses_while_it_runs_is_no_mistake_of_the_component()
 
 #[test]
 fn without_large_files_the_component_runs_and_its_code_is_not_kept() {
-    // None at all, and one that is smaller than the code.
+    // No file at all, and one that is smaller than the code.
     for bytes in [0, 4096] {
         let limit = format!("--fsize={bytes}");
         if !works(&["prlimit", &limit]) {
@@ -243,7 +243,7 @@ fn without_large_files_the_component_runs_and_its_code_is_not_kept() {
         assert!(note.ends_with(&limit), "{output:?}");
         assert_eq!(lines.next(), Some(format!("  {RAISE}").as_str()));
         assert_eq!((output.stdout.as_str(), output.status.code()), ("arguments: []\n", Some(0)));
-        // Without the limit it is, and nothing is in the way that was half written.
+        // Without the limit the code is kept, and no half-written file is in the way.
         let kept = || run(probe(&[], &["arguments"]).env("XDG_CACHE_HOME", &cache));
         assert_eq!((kept().stderr.as_str(), kept().stderr.as_str()), ("", ""));
         let folder =
@@ -258,7 +258,7 @@ fn without_descriptors_the_limit_is_named_wherever_they_run_out() {
         return;
     }
     let cache = cache("descriptors");
-    // Below these, the system cannot even start a program that has libraries.
+    // With fewer descriptors, the system cannot even start a program that has libraries.
     for descriptors in 5.. {
         let limit = format!("--nofile={descriptors}");
         let mut command = by(&["prlimit", &limit], &probe(&[], &["arguments"]));

@@ -1,4 +1,5 @@
-//! docs/sandbox.md compares this sandbox with plain `wasmtime run`, attempt by attempt. Each row of that table is tried here.
+//! The table in docs/sandbox.md, which compares this sandbox with plain `wasmtime run`, attempt by attempt. Each row is
+//! tried here.
 
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -14,7 +15,7 @@ fn plain(arguments: &[&str]) -> std::process::Command {
     wasmtime(component::probe(), arguments)
 }
 
-/// What came of one attempt.
+/// The result of one attempt.
 fn word(output: &Output) -> &'static str {
     match (output.stdout.contains(": ok\n"), output.status.code()) {
         (true, Some(0)) => "allowed",
@@ -23,12 +24,12 @@ fn word(output: &Output) -> &'static str {
     }
 }
 
-/// What came of one attempt in a sandbox with these options, and under plain wasmtime.
+/// The results of one attempt in a sandbox with these options, and under plain wasmtime.
 fn both(options: &[&str], arguments: &[&str]) -> [&'static str; 2] {
     [probe(options, arguments), plain(arguments)].map(|mut command| word(&run(&mut command)))
 }
 
-/// Whether a variable of the one who starts it can be seen.
+/// Whether the component can see an environment variable of its user.
 fn environment() -> [&'static str; 2] {
     [probe(&[], &["environment"]), plain(&["environment"])].map(|mut command| {
         let output = run(command.env("HELLO_SECRET", "42"));
@@ -37,7 +38,7 @@ fn environment() -> [&'static str; 2] {
     })
 }
 
-/// Whether code that never pauses may go on.
+/// Whether code that never pauses may continue.
 fn endless() -> [&'static str; 2] {
     let mut free = Process::start(&mut plain(&["loop"]));
     assert_eq!(free.line(), "busy");
@@ -46,7 +47,7 @@ fn endless() -> [&'static str; 2] {
     [if bound.status.success() { "allowed" } else { "refused" }, if free.is_running() { "allowed" } else { "refused" }]
 }
 
-/// Whether SIGTERM lets a program finish what it does.
+/// Whether SIGTERM lets a program finish its work.
 fn farewell() -> [&'static str; 2] {
     [probe(&[], &["stdin"]), plain(&["stdin"])].map(|mut command| {
         let program = Process::start(command.stdin(std::process::Stdio::piped()));
@@ -57,26 +58,26 @@ fn farewell() -> [&'static str; 2] {
     })
 }
 
-/// What came of a request to `place`, in a sandbox with these options, and under plain wasmtime.
+/// The results of a request to `place`, in a sandbox with these options, and under plain wasmtime.
 fn request(options: &[&str], place: &str) -> [&'static str; 2] {
     let url = format!("http://{place}/");
     [request_probe(options, &[&url]), wasmtime(component::request_probe(), &[&url])].map(|mut command| {
         let output = run(&mut command);
-        // Either it is refused, or there is no `wasi:http` to begin with.
+        // The request is refused, or the host has no `wasi:http` at all.
         let told = output.stderr.contains("refused") || output.stderr.contains("wasi:http");
         assert!(output.status.success() || told, "{output:?}");
         word(&output)
     })
 }
 
-/// A server that answers with nothing, as long as the tests run; says where it listens.
+/// The address of a server that responds with 204 (No Content), as long as the tests run.
 fn answering() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
     let place = listener.local_addr().expect("an address").to_string();
     std::thread::spawn(move || {
         for stream in listener.incoming() {
             let mut stream = stream.expect("a caller");
-            // Enough of the request to know that it is one.
+            // These bytes are enough to recognize a request.
             stream.read_exact(&mut [0; 16]).expect("a request");
             stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").expect("it reads");
         }

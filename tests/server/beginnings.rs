@@ -7,7 +7,7 @@ use std::time::Duration;
 use hello_test_support::{LAST_GET, Server, read_all};
 use socket2::SockRef;
 
-/// One of each kind that differs in how it ends.
+/// One request of each kind that ends in another way.
 const REQUESTS: [&[u8]; 5] = [
     LAST_GET,
     b"GET http://127.0.0.1/romeo.txt HTTP/1.0\r\n\r\n",
@@ -16,7 +16,7 @@ const REQUESTS: [&[u8]; 5] = [
     b"\r\nPUT / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
 ];
 
-/// A caller who has said this.
+/// A connection on which a client has sent this beginning.
 fn begin(server: &Server, beginning: &[u8]) -> TcpStream {
     let mut stream = server.connect();
     stream.write_all(beginning).expect("it reads");
@@ -57,7 +57,7 @@ fn a_reset_anywhere_in_a_request_does_no_harm_and_leaves_no_line_in_the_log() {
     for request in REQUESTS {
         for length in 0..request.len() {
             let stream = begin(&server, &request[..length]);
-            // No farewell: closing is a reset.
+            // With a linger time of 0, closing is a reset.
             SockRef::from(&stream).set_linger(Some(Duration::ZERO)).expect("a socket");
         }
         server.assert_serves();

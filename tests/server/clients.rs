@@ -1,4 +1,4 @@
-//! Real clients: the lecture's two, curl, an HTTP library, and a socket by hand.
+//! Real clients: the two of the lecture, curl, an HTTP library, and a plain socket.
 
 use std::io::Write;
 use std::net::{Ipv6Addr, Shutdown};
@@ -24,7 +24,7 @@ fn the_lectures_socket_client_reads_head_and_page_until_the_server_closes() {
 #[test]
 fn the_lectures_url_client_reads_the_page() {
     let server = Server::start(&[]);
-    // What Python's urllib sends, byte for byte.
+    // The request of Python's urllib, byte for byte.
     let request = format!(
         "GET /romeo.txt HTTP/1.1\r\nAccept-Encoding: identity\r\nHost: 127.0.0.1:{}\r\n\
          User-Agent: Python-urllib/3.11\r\nConnection: close\r\n\r\n",
@@ -71,7 +71,7 @@ fn curl_uploads_a_file_and_gets_100_continue() {
     }
     let server = Server::start(&[]);
     let url = format!("http://127.0.0.1:{}/", server.port);
-    // One by length, one in chunks, one with a word before it; on one connection.
+    // On one connection, one body by length, one in chunks, one after `100 Continue`.
     let output = Command::new("curl")
         .args(["-sS", "--noproxy", "*", "-o", "-", "--data-binary", "@Cargo.lock", &url])
         .args(["--next", "-sS", "--noproxy", "*", "-H", "Transfer-Encoding: chunked"])
@@ -123,12 +123,12 @@ fn a_request_typed_by_hand_gets_its_response() {
 #[test]
 fn a_mistake_is_explained_as_soon_as_it_can_be_seen() {
     let server = Server::start(&[]);
-    // No empty line: who forgets the version need not know what comes next.
+    // No empty line follows: a client that forgets the version may not know that one has to follow.
     let reply = server.ask(b"GET /\r\n");
     assert!(reply.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{reply}");
     assert!(reply.contains("GET / HTTP/1.1") && reply.contains("RFC 9112 section 3"), "{reply}");
     assert!(reply.contains("\r\nConnection: close\r\n"), "{reply}");
-    // And so it is with every other line.
+    // The same is true of every other line.
     let reply = server.ask(b"GET / HTTP/1.1\r\nHost localhost\r\n");
     assert!(reply.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{reply}");
     assert!(reply.contains("Host: localhost") && reply.contains("RFC 9112 section 5"), "{reply}");
@@ -149,7 +149,7 @@ fn a_body_that_is_too_long_is_refused_and_the_response_arrives() {
     let mut stream = server.connect();
     let head = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 8000000\r\n\r\n";
     stream.write_all(head.as_bytes()).expect("it reads");
-    // It is sent to the end all the same, as simple clients do.
+    // The client sends the whole body all the same, as simple clients do.
     stream.write_all(&vec![b'x'; 8_000_000]).expect("it reads");
     stream.shutdown(Shutdown::Write).expect("it is connected");
     assert!(read_all(&mut stream).starts_with("HTTP/1.1 413 Content Too Large\r\n"));

@@ -1,4 +1,5 @@
-//! Ended without a word (`kill -9`, a loss of power), it can be started again at once, and nothing has to be cleaned up.
+//! Restarts after a sudden end (`kill -9`, a loss of power): the server can be started again at once, and there is nothing
+//! to clean up.
 
 use std::fs;
 use std::io::Write;
@@ -12,7 +13,7 @@ use hello_test_support::{GET, Process, Server, command, is_wasmtime, read_reply}
 
 use super::peers::stick;
 
-/// How many connections of this port there are besides those who wait for callers, if the system tells.
+/// The number of sockets of this port besides the listeners, if the system reports sockets.
 fn connections(port: u16) -> Option<usize> {
     const LISTENS: &str = "0A";
     let sockets = fs::read_to_string("/proc/net/tcp").ok()?;
@@ -26,13 +27,13 @@ fn connections(port: u16) -> Option<usize> {
 
 #[test]
 fn the_port_of_a_killed_server_is_free_at_once_whatever_its_connections_were_doing() {
-    // Not a port of the kind that `--port 0` gives to the other tests.
+    // The port is outside the range from which `--port 0` gives ports to the other tests.
     let free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
     let port = (20_000..30_000).find(free).expect("a free port").to_string();
     let mut left = Vec::new();
     for _ in 0..5 {
         let server = Server::launch(&mut command(&["--port", &port, "--log", "off"]));
-        // It has hung up on this one first, so that the system remembers the connection for a minute.
+        // The server closes this connection first, so that the system remembers the connection for a minute.
         server.assert_serves();
         let silent = server.connect();
         let [mut idle, mut half] = [(); 2].map(|()| server.connect());
@@ -54,7 +55,7 @@ fn the_port_of_a_killed_server_is_free_at_once_whatever_its_connections_were_doi
 fn folder(name: &str, parts: &[&str]) -> PathBuf {
     let name = format!("{name}-{}", if is_wasmtime() { "wasmtime" } else { "runner" });
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("killed").join(name);
-    // It is there when this test has run before.
+    // The folder exists if this test has run before.
     let _ = fs::remove_dir_all(&folder);
     parts.iter().for_each(|part| fs::create_dir_all(folder.join(part)).expect("a folder"));
     folder
@@ -64,12 +65,12 @@ fn folder(name: &str, parts: &[&str]) -> PathBuf {
 fn cached(cache: &Path) -> Command {
     let mut command = command(&["--port", "0", "--log", "off"]);
     command.env("XDG_CACHE_HOME", cache);
-    // `runner/wasmtime` has built its wasmtime into the true one, if there was none.
+    // `runner/wasmtime` has built its wasmtime into the true folder, if there was none.
     let variable = |name| std::env::var_os(name).map(PathBuf::from);
     let caches = variable("XDG_CACHE_HOME").or_else(|| Some(variable("HOME")?.join(".cache")));
     #[cfg(unix)]
     if let Some(built) = caches.map(|caches| caches.join("hello-server")).filter(|_| is_wasmtime()) {
-        // It is there when this cache was used before.
+        // The link exists if this cache was used before.
         let _ = std::os::unix::fs::symlink(built, cache.join("hello-server"));
     }
     command
@@ -95,7 +96,7 @@ fn a_start_that_was_killed_anywhere_in_it_does_not_spoil_the_next_one() {
         let mut command = cached(&folder.join("cache"));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let first = Process::start_unread(&mut command);
-        // It compiles for about half a second, and then puts the code into its place.
+        // The host compiles for about half a second, and then moves the code into its place.
         thread::sleep(Duration::from_millis(80 * moment));
         first.finish();
         for _ in 0..2 {

@@ -1,4 +1,4 @@
-//! The log under load: each request that was answered has its line, whatever it says, and nothing else has one.
+//! The log under load: each request with a response has its line, whatever its bytes are, and no other line is there.
 
 use std::fmt::Write as _;
 use std::io::Write;
@@ -7,11 +7,11 @@ use std::thread;
 
 use hello_test_support::{Server, connect, read_all};
 
-/// How many clients there are at a time, and how often each of them calls.
+/// The number of clients at a time, and the number of connections of each.
 const CLIENTS: usize = 8;
 const CALLS: usize = 30;
 
-/// What may stand in a path, and the log must not stumble over. Each path begins with a number of its own.
+/// Parts of paths that could break the format of the log. Each path begins with a number of its own.
 const PATHS: [&str; 6] = [
     "\"200-41",
     "\\",
@@ -21,7 +21,7 @@ const PATHS: [&str; 6] = [
     "%0a%23{lost:1}",
 ];
 
-/// What ends a call, because it is no request; the log shows what it says up to the first line feed.
+/// The last bytes of a connection, which are no request; the log shows them up to the first line feed.
 const REFUSED: [&[u8]; 10] = [
     b" HTTP/1.1\r127.0.0.1 - - [01/Jan/1970:00:00:00 +0000] \"GET /forged HTTP/1.1\" 200 41",
     b" HTTP/1.1 \" 200 41\r\n127.0.0.1 - - [01/Jan/1970:00:00:00 +0000] \"GET /forged HTTP/1.1\" 200 41",
@@ -35,7 +35,7 @@ const REFUSED: [&[u8]; 10] = [
     b"\t\x0b\x0c\x7f HTTP/1.1",
 ];
 
-/// A line as the log shows it: quotes and backslashes behind a backslash, and what cannot be seen as a number.
+/// A line as the log shows it: quotes and backslashes behind a backslash, and invisible bytes as numbers.
 fn shown(line: &[u8]) -> String {
     let mut text = String::new();
     for &byte in line {
@@ -48,8 +48,8 @@ fn shown(line: &[u8]) -> String {
     text
 }
 
-/// Calls again and again: several requests at once, the last of which is none. Returns what the log has to say of that: who
-/// asked, and for what, with which status and how many bytes of body.
+/// Sends several requests at once on each of many connections, the last of which is no request. Returns the expected facts
+/// of the log: the client, the request, the status and the number of bytes of the body.
 fn ask(address: SocketAddr, client: usize) -> Vec<String> {
     let mut lines = Vec::new();
     for call in 0..CALLS {
@@ -75,7 +75,7 @@ fn ask(address: SocketAddr, client: usize) -> Vec<String> {
     lines
 }
 
-/// What the log says, after all that many clients say at once; and what it has to say, both in an order of their own.
+/// The facts in the log of a server with all clients at once, and the expected facts, both sorted.
 fn logged(format: &str, read: impl Fn(&str) -> String, with_port: bool) -> [Vec<String>; 2] {
     let server = Server::start(&["--log", format, "--stop-when-stdin-closes"]);
     let mut expected: Vec<String> = thread::scope(|scope| {

@@ -1,5 +1,5 @@
-//! Where the log goes: no reader of the log keeps the server from serving, or from its end. What stands in it is
-//! what happened.
+//! The destination of the log: no reader of the log keeps the server from serving, or from ending. The log has exactly the
+//! requests that were served.
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -16,21 +16,21 @@ const FULL: &str =
     "hello-server: note: the log cannot be written (is the disk full?); serving on, and lines of it are lost\n";
 const UNREAD: &str = "hello-server: note: the reader of the log has gone; serving on without it\n";
 
-/// A server whose output goes somewhere.
+/// A server whose output is redirected.
 struct Server {
     process: Process,
     address: SocketAddr,
 }
 
 impl Server {
-    /// Starts one whose output a shell redirects like this. `before` is what the shell does first.
+    /// Starts a server whose output a shell redirects like this. The shell runs `before` first.
     fn redirected(before: &str, redirections: &str) -> Self {
         Server::started(
             Command::new("sh").args(["-c", &format!("{before}\nexec \"$@\" {redirections}"), "sh"]).args(words()),
         )
     }
 
-    /// Starts one by this command, and finds out where it listens without a word of it.
+    /// Starts a server by this command, and finds its port without its output.
     fn started(command: &mut Command) -> Self {
         let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut process = Process::start_unread(command);
@@ -44,7 +44,7 @@ impl Server {
         Server { process, address: (Ipv4Addr::LOCALHOST, port).into() }
     }
 
-    /// It answers so many calls, and requests.
+    /// Asserts that the server serves this many connections, with two requests each.
     fn assert_serves(&self, calls: usize) {
         for _ in 0..calls {
             let mut stream = connect(self.address);
@@ -55,7 +55,7 @@ impl Server {
         }
     }
 
-    /// Asks it to stop, which it does. Returns what it said on standard error, if that came here.
+    /// Asks the server to stop, which it does. Returns its standard error, if that is a pipe to this test.
     fn stop(mut self) -> String {
         self.process.ask_to_stop();
         self.process.read();
@@ -65,14 +65,14 @@ impl Server {
     }
 }
 
-/// The words that start a server which can be told to stop.
+/// The words that start a server which can be asked to stop.
 fn words() -> Vec<String> {
     let command = command(&["--listen", "127.0.0.1:0", "--stop-when-stdin-closes"]);
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     words.map(|word| word.to_str().expect("text").to_owned()).collect()
 }
 
-/// The port on which this process listens for IPv4, if it does. Linux tells.
+/// The port on which this process listens for IPv4, if it does, as Linux reports it.
 fn listening(pid: u32) -> Option<u16> {
     const LISTENS: &str = "0A";
     let open = fs::read_dir(format!("/proc/{pid}/fd")).ok()?;
@@ -109,7 +109,7 @@ fn a_server_without_any_output_goes_on() {
     if is_linux() {
         for redirections in [">/dev/full 2>/dev/full", ">&- 2>&-", ">&-", "2>&-", "2>/dev/full"] {
             let server = Server::redirected("", redirections);
-            // A note about this has nowhere to go, either.
+            // The server has no place for a note about this, either.
             let mut tls = connect(server.address);
             tls.write_all(b"\x16\x03\x01").expect("it reads");
             assert!(read_all(&mut tls).starts_with("HTTP/1.1 400 "));
@@ -120,7 +120,7 @@ fn a_server_without_any_output_goes_on() {
     }
 }
 
-/// As a service has it. It would be the sign to stop, where that is looked for.
+/// Services run without a standard input. With the option to stop at its end, that would be the end.
 #[test]
 fn without_a_standard_input_it_serves() {
     if is_linux() {
@@ -158,7 +158,7 @@ fn a_reader_that_takes_one_line_of_the_log_is_noted_once_and_the_server_goes_on(
     }
 }
 
-/// Asks for a path that tells which of all requests this is, and is long.
+/// Requests a long path that has the number of the request.
 fn ask(address: SocketAddr, number: usize) {
     let mut stream = connect(address);
     write!(stream, "GET /{} HTTP/1.0\r\n\r\n", path(number)).expect("it reads");
@@ -169,8 +169,8 @@ fn path(number: usize) -> String {
     format!("{number:0>200}")
 }
 
-/// Fills `log`, which has room for no more than 64 KiB, makes room again, and looks at what is in it then, behind what was
-/// taken out of it to make room.
+/// Fills `log`, which has room for no more than 64 KiB, makes room again, and checks the log afterwards, together with the
+/// part that was removed to make room.
 fn assert_survives_a_full_disk(server: Server, mut log: File, make_room: impl FnOnce() -> String) {
     (0..400).for_each(|number| ask(server.address, number));
     let mut text = make_room();
@@ -203,7 +203,7 @@ fn assert_survives_a_full_disk(server: Server, mut log: File, make_room: impl Fn
     assert!(seen.is_sorted_by(|one, next| one < next), "each once, and in their order: {seen:?}");
     assert!(!seen.contains(&300), "it was not full");
     assert_eq!(lost.len(), 1, "{text}");
-    // It may be fewer: how many lines of a failed write were written is unknown.
+    // The number may be smaller: after a failed write it is unknown how many lines were written.
     let missing = asked - seen.len();
     assert!((missing..=asked).contains(&lost[0]), "{missing} are missing, and the log says {}: {text}", lost[0]);
     assert!(torn <= 1, "{text}");
@@ -239,7 +239,7 @@ fn a_log_that_has_grown_as_large_as_files_may_be_is_survived_too() {
         return;
     }
     let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join(if is_wasmtime() { "log-wasmtime" } else { "log" });
-    // It is there when this test has run before.
+    // The file exists if this test has run before.
     File::create(&place).expect("a file");
     // A process that exceeds the limit gets a signal that ends it; wasmtime has to ignore the signal.
     let mind = if is_wasmtime() { "trap '' XFSZ" } else { "" };

@@ -1,4 +1,4 @@
-//! Peers that one would rather not have: silent, hasty, stuck, many.
+//! Bad peers: silent, hasty, stuck, many.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -39,7 +39,7 @@ fn https_typed_by_mistake_is_reported() {
 #[test]
 fn garbage_is_refused_and_does_no_harm() {
     let server = Server::start(&[]);
-    // A fixed sequence that looks random, so that a failure can be repeated.
+    // A fixed sequence that looks random makes a failure repeatable.
     let mut state = 1u32;
     for length in [1, 10, 100, 1_000, 10_000, 100_000] {
         let garbage: Vec<u8> = (0..length)
@@ -70,7 +70,7 @@ fn a_reset_in_the_middle_of_a_response_does_no_harm() {
         let mut stream = server.connect();
         stream.write_all(&GET.repeat(200)).expect("it reads");
         stream.peek(&mut [0]).expect("a reply has begun");
-        // The kernel answers the rest with a reset: what came was not read.
+        // The kernel responds to the rest with a reset: there were unread bytes.
         drop(stream);
     }
     server.assert_serves();
@@ -89,22 +89,22 @@ fn connections_that_were_closed_before_accept_cost_the_clients_nothing() {
     ask_all();
     for _ in 0..200 {
         let hasty = server.connect();
-        // No farewell: closing is a reset.
+        // With a linger time of 0, closing is a reset.
         SockRef::from(&hasty).set_linger(Some(Duration::ZERO)).expect("a socket");
     }
     server.assert_serves();
-    // No connection was evicted for them, and there was no note.
+    // The server evicted no connection for them, and printed no note.
     ask_all();
     assert_eq!(server.finish().stderr, "");
 }
 
-/// Sends requests until nothing more goes in: the replies are never read.
+/// Sends requests until nothing more fits: the client never reads the responses.
 pub(super) fn stick(server: &Server) -> TcpStream {
     let mut stream = server.connect();
     stream.set_nonblocking(true).expect("it is connected");
     let requests = GET.repeat(1000);
     let mut since = Instant::now();
-    // Full is full when it has been so for a while: the server may still be reading.
+    // The buffers are full only if they stay full for a while: the server may still be reading.
     while since.elapsed() < Duration::from_millis(300) {
         match stream.write(&requests) {
             Ok(_) => since = Instant::now(),
@@ -119,8 +119,8 @@ pub(super) fn stick(server: &Server) -> TcpStream {
 fn pipelining_without_reading_delays_no_other_connection_before_or_after_its_deadline() {
     let server = Server::start(&["--log", "off", "--write-timeout", "1"]);
     let stuck: Vec<TcpStream> = (0..3).map(|_| stick(&server)).collect();
-    // Long enough for the server to have given up on them; a server that lets go of a stream with a write in flight
-    // stands still from then on, and the next answer never comes.
+    // In this time the server abandons its writes; if it dropped a stream with a write in flight, it would stop, and send
+    // no further response.
     let start = Instant::now();
     while start.elapsed() < Duration::from_secs(3) {
         server.assert_serves();
@@ -144,7 +144,7 @@ fn the_connection_of_a_client_that_never_reads_is_closed_and_its_permit_is_free(
     for mut peer in stuck {
         peer.set_nonblocking(false).expect("it is connected");
         let end = peer.read_to_end(&mut Vec::new());
-        // Bytes that it had sent, and that were not read, make it a reset.
+        // Unread bytes that the peer had sent turn the end into a reset.
         assert!(end.is_err_and(|error| error.kind() == ErrorKind::ConnectionReset));
     }
     server.assert_serves();
@@ -164,7 +164,7 @@ fn when_slow_connections_have_all_permits_the_slowest_one_is_evicted() {
     let mut fresh = Vec::new();
     for _ in 0..3 {
         server.assert_serves();
-        // The place that was made is taken again.
+        // The freed permit is taken again.
         fresh.push(begin(&GET[..20]));
     }
     drop(never_reads);
@@ -190,7 +190,7 @@ fn six_hundred_connections_active_at_once_are_all_served() {
 #[test]
 fn at_the_limit_connections_wait_in_the_backlog_and_idle_ones_are_evicted() {
     let server = Server::start(&["--log", "off", "--max-connections", "2"]);
-    // Two that are answered and stay: each of the others needs one of their places.
+    // Two connections with a response stay open: each further connection needs the permit of one of them.
     let mut idle: Vec<TcpStream> = (0..2).map(|_| server.connect()).collect();
     for peer in &mut idle {
         peer.write_all(GET).expect("it reads");
@@ -208,7 +208,7 @@ fn signal(server: &Server, name: &str) {
     assert!(sent.expect("kill is there").success());
 }
 
-/// As when a laptop is closed: clocks jump, and no program ran meanwhile.
+/// When a laptop is closed, clocks jump, and no program runs meanwhile.
 #[test]
 fn a_server_that_was_halted_for_longer_than_its_deadlines_keeps_every_connection() {
     let server = Server::start(&["--log", "off", "--header-timeout", "1"]);
@@ -231,7 +231,7 @@ fn a_server_that_was_halted_for_longer_than_its_deadlines_keeps_every_connection
     server.assert_serves();
 }
 
-/// What a frozen process finds when it goes on counts, although every deadline is past by then.
+/// Bytes that arrive while the process is halted count, although every deadline is over when it resumes.
 #[test]
 fn requests_that_came_while_the_server_was_halted_get_their_responses() {
     let server = Server::start(&["--log", "off", "--header-timeout", "3", "--idle-timeout", "3"]);
@@ -295,7 +295,7 @@ fn ten_thousand_connections_one_after_another_leave_nothing_behind() {
         return;
     };
     visit(10_000);
-    // The last ones may still be on their way out.
+    // The server may still be closing the last connections.
     let start = Instant::now();
     let (mut descriptors_after, mut resident_after) = (usize::MAX, u64::MAX);
     while descriptors_after > descriptors && start.elapsed() < PATIENCE {
@@ -303,6 +303,6 @@ fn ten_thousand_connections_one_after_another_leave_nothing_behind() {
         thread::yield_now();
     }
     assert!(descriptors_after <= descriptors, "{descriptors} descriptors, then {descriptors_after}");
-    // 10,000 connections that left 400 bytes each would show.
+    // A leak of 400 bytes for each of the 10,000 connections would show.
     assert!(resident_after < resident + 4_000, "{resident} KiB, then {resident_after}");
 }

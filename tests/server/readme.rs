@@ -1,4 +1,4 @@
-//! Every command is run that README.md, and the pages for users behind it, tell people to type.
+//! Runs every command of README.md and of the pages for users behind it.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -17,13 +17,13 @@ fn commands() -> BTreeSet<String> {
     lines.filter_map(|line| line.strip_prefix("$ ")).map(str::to_owned).collect()
 }
 
-/// `line` as a shell would run it, at the top level, with the wasmtime that this project uses.
+/// `line` in a shell at the top level, with the wasmtime of this project.
 fn shell(line: &str) -> Command {
     let line = match line.strip_prefix("wasmtime ") {
         Some(rest) => format!("runner/wasmtime {rest}"),
         None => line.to_owned(),
     };
-    // Where cargo builds may be somewhere else here.
+    // The target folder of cargo may be another one here.
     let built = component::path().to_str().expect("text");
     let line = line.replace("target/wasm32-wasip2/release/hello-server.wasm", built);
     let line = line.replace("target/runner/hello-runner", runner().to_str().expect("text"));
@@ -40,13 +40,13 @@ fn every_command_of_the_readme_works() {
     for line in &commands {
         let words: Vec<&str> = line.split(' ').collect();
         match words[..] {
-            // This is one of them, and tests/launcher/kit.rs tries the other one.
+            // This test is one of them, and tests/launcher/kit.rs tests the other one.
             ["runner/test"] | ["runner/kit"] => {}
             ["runner/serve", "--help"] => {
                 let output = run(&mut shell(line));
                 assert!(output.status.success() && output.stdout.contains("--port"), "{output:?}");
             }
-            // Port 9000 may be in use here; any other is as good.
+            // Port 9000 may be in use here; any other port serves as well.
             ["runner/serve", ..] | ["wasmtime", "run", ..] => {
                 Server::launch(&mut shell(&format!("{line} --port 0"))).assert_serves();
             }
@@ -55,7 +55,7 @@ fn every_command_of_the_readme_works() {
                 let line = line.replace(component, &format!("{granted} {component}"));
                 Server::launch(&mut shell(&format!("{line} --port 0"))).assert_serves();
             }
-            // tests/clients.rs knows what it must print.
+            // tests/clients.rs checks the output of this command.
             ["runner/client", "intruder"] => {
                 let output = run(&mut shell(line));
                 assert!(
@@ -95,7 +95,7 @@ fn every_command_of_the_readme_works() {
     }
 }
 
-/// Builds with `line`, in a folder of its own, and serves what it has built.
+/// Builds with `line`, in a folder of its own, and serves the built component.
 fn builds_and_serves(line: &str, target: &str) {
     let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("readme");
     let output = run(shell(line).env("CARGO_TARGET_DIR", &folder));

@@ -1,4 +1,4 @@
-//! Restarts under load: no request that was accepted is lost.
+//! Restarts under load lose no request that was accepted.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -8,27 +8,27 @@ use std::thread;
 
 use hello_test_support::{GET, HELLO, LAST_GET, PATIENCE, Server, command, is_wasmtime};
 
-/// How often the server is restarted.
+/// The number of restarts.
 const RESTARTS: usize = 50;
 
-/// How many requests are answered between two restarts, at least.
+/// The least number of responses between two restarts.
 const BETWEEN: u64 = 500;
 
-/// What the clients saw.
+/// The counts of the clients.
 #[derive(Default)]
 struct Seen {
-    /// Answers.
+    /// The number of responses.
     answered: AtomicU64,
-    /// Calls that were answered at least once.
+    /// The number of connections with at least one response.
     calls: AtomicU64,
-    /// Connections that came when no server accepted any more: the kernel refused or reset them.
+    /// The number of connections that came when no server accepted any more: the kernel refused or reset them.
     reset: AtomicU64,
-    /// Time to go.
+    /// Whether the clients have to stop.
     over: AtomicBool,
 }
 
-/// Asks again and again until it is over: on one connection while it lasts, or with a call for each request. Returns what
-/// went wrong.
+/// Sends requests until the test is over: on one connection while it lasts, or on a new connection for each request.
+/// Returns the failures.
 fn ask(address: SocketAddr, request: &[u8], seen: &Seen) -> Vec<String> {
     let mut failures = Vec::new();
     let is_over = || seen.over.load(Ordering::Relaxed);
@@ -74,14 +74,14 @@ fn ask(address: SocketAddr, request: &[u8], seen: &Seen) -> Vec<String> {
     failures
 }
 
-/// Why there is no answer.
+/// The reason of a missing response.
 struct Failure {
     words: String,
-    /// It was a reset before the first byte.
+    /// Whether the connection was reset before the first byte.
     reset: bool,
 }
 
-/// One request and its reply. Says whether it was the last one of this connection.
+/// Sends one request and reads its response. Returns whether the response was the last one of this connection.
 fn exchange(stream: &mut TcpStream, request: &[u8]) -> Result<bool, Failure> {
     let failure = |error: std::io::Error, bytes: usize| Failure {
         words: format!("{error} after {bytes} bytes"),
@@ -94,7 +94,7 @@ fn exchange(stream: &mut TcpStream, request: &[u8]) -> Result<bool, Failure> {
         match stream.read(&mut piece) {
             Ok(0) => return Err(Failure { words: format!("hung up after {} bytes", reply.len()), reset: false }),
             Ok(read) => reply.extend_from_slice(&piece[..read]),
-            // A machine that was halted for a moment goes on like this.
+            // A read may return this after the machine was halted for a moment.
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => return Err(failure(error, reply.len())),
         }
@@ -105,7 +105,7 @@ fn exchange(stream: &mut TcpStream, request: &[u8]) -> Result<bool, Failure> {
 #[test]
 fn fifty_restarts_under_load_lose_no_request() {
     if is_wasmtime() {
-        // It has no way to be told to stop but its standard input; `tests/sandbox` closes that.
+        // Under plain wasmtime, only the end of standard input stops the server; `tests/sandbox` tests that.
         return;
     }
     let free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
@@ -121,7 +121,7 @@ fn fifty_restarts_under_load_lose_no_request() {
             thread::spawn(move || ask(address, request, &seen))
         })
         .collect();
-    // What the servers say that they did.
+    // The counts in the output of the servers.
     let (mut served, mut picked_up) = (0, 0);
     for restart in 1..=RESTARTS {
         let enough = seen.answered.load(Ordering::Relaxed) + BETWEEN;
@@ -145,11 +145,11 @@ fn fifty_restarts_under_load_lose_no_request() {
     }
     let failures: Vec<String> = clients.into_iter().flat_map(|client| client.join().expect("it asks")).collect();
     assert_eq!(failures, Vec::<String>::new());
-    // Each call that was picked up was answered, and each answer arrived.
+    // Each accepted connection had a response, and each response arrived.
     assert_eq!(served, seen.answered.load(Ordering::Relaxed));
     assert_eq!(picked_up, seen.calls.load(Ordering::Relaxed));
-    // Between the last call that is picked up and the end of the line there is a moment in which the kernel still lets
-    // callers in, and then resets them. It is short.
+    // After the last accept, until the listener is closed, there is a short moment in which the kernel still completes
+    // connections, and then resets them.
     let reset = seen.reset.load(Ordering::Relaxed);
     assert!(reset < RESTARTS as u64 / 5, "{reset} calls came through, and were not picked up");
 }

@@ -1,4 +1,4 @@
-//! Starting it: options, and the errors that people meet. Each is one line of cause and one of advice, never a
+//! Starting the server: options, and errors that people meet. Each error is one line of cause and one of advice, never a
 //! backtrace.
 
 use std::process::{Command, Stdio};
@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use hello_server::options::HELP;
 use hello_test_support::{HELLO, Output, Server, command, component, is_wasmtime, not_tested, run, without_building};
 
-/// It failed with exactly these two lines: cause, and advice.
+/// Asserts that the program failed with exactly these two lines: cause, and advice.
 fn assert_fails_with(output: &Output, cause: &str, advice: &str) {
     let lines: Vec<&str> = output.stderr.lines().collect();
     assert_eq!(lines.len(), 2, "{output:?}");
@@ -15,7 +15,7 @@ fn assert_fails_with(output: &Output, cause: &str, advice: &str) {
     assert_eq!((output.status.code(), output.stdout.as_str()), (Some(1), ""));
 }
 
-/// Asks it to end, and hears it out: what is killed may have something left to say.
+/// Asks the server to stop, and waits: a killed server might not print all of its output.
 fn stop(server: Server) -> Output {
     server.terminate();
     server.wait()
@@ -37,7 +37,7 @@ fn without_the_network_the_message_names_the_grant() {
     let output = run(plain.arg("run").arg(component::path()).args(["--port", "0"]));
     assert_fails_with(&output, "the sandbox does not let this program listen", "wasmtime run -S inherit-network");
     assert!(output.stderr.contains("hello-runner --allow-listen 127.0.0.1:0"), "{output:?}");
-    // The component cannot know which of them it was.
+    // The component cannot know which of the two was refused.
     let [cause, advice] =
         ["127.0.0.1:0, or the system does not\n", "; if that is granted already, take another port\n"];
     assert!(output.stderr.contains(cause) && output.stderr.contains(advice), "{output:?}");
@@ -73,7 +73,7 @@ fn the_advice_for_a_busy_port_fits_the_options_that_were_given() {
 
 #[test]
 fn a_machine_without_ipv6_is_noted_and_served() {
-    // A network of its own, in which IPv6 is switched off, as on machines that do without it.
+    // A network of its own, in which IPv6 is switched off, as on machines without IPv6.
     let setup = "ip link set lo up && echo 1 > /proc/sys/net/ipv6/conf/all/disable_ipv6";
     let isolated = |then: &str| {
         let mut unshare = Command::new("unshare");
@@ -127,12 +127,12 @@ fn a_mistake_in_the_options_is_one_line_that_says_where_to_look() {
         assert!(output.stderr.starts_with("hello-server: "), "{output:?}");
         assert!(output.stderr.contains(cause), "{output:?}");
         assert!(output.stderr.ends_with("; see --help\n"), "{output:?}");
-        // WASI 0.2 has no other code for a failure than 1; the sandbox asks first.
+        // WASI 0.2 has no other exit code for a failure than 1; the sandbox checks the options before.
         assert_eq!(output.status.code(), Some(if is_wasmtime() { 1 } else { 2 }));
     }
 }
 
-/// `runner/serve` with these options, which it cannot follow. What it says about building is nothing to test.
+/// Asserts that `runner/serve` refuses these options, apart from lines about building.
 fn assert_script_refuses(options: &[&str], words: &str) {
     let output = run(Command::new(component::root().join("runner/serve")).args(options).stdin(Stdio::null()));
     let said = without_building(&output.stderr);
@@ -161,7 +161,7 @@ fn the_script_makes_a_mistake_in_the_options_exit_with_2() {
     }
 }
 
-/// What looks like an option of the script, but stands where the server takes a value, is that value.
+/// A word that looks like an option of the script, but is in the place of a value for the server, is that value.
 #[test]
 fn the_script_leaves_the_values_of_the_server_alone() {
     let words = HELP.lines().filter_map(|line| line.trim().split_once(' '));
@@ -179,7 +179,7 @@ fn the_script_serves_and_prints_the_grants_of_the_sandbox() {
     let mut script = Command::new(component::root().join("runner/serve"));
     let server = Server::launch(script.args(["--port", "0"]));
     server.assert_serves();
-    // It became the server: what is ended is the server, and nothing is left behind.
+    // The script has become the server, so stopping the process stops the server and leaves no process behind.
     let address = server.address();
     let output = stop(server);
     let granted = "The sandbox lets hello-server.wasm listen on 127.0.0.1:0 and [::1]:0, print, and read the clock.\n";

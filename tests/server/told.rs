@@ -1,5 +1,4 @@
-//! What the server tells about itself, to those who ask for it: `--explain`, `--show-bytes`, and a note for who types
-//! `https://`.
+//! Output for people about the server itself: `--explain`, `--show-bytes`, and a note for users who type `https://`.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -11,8 +10,8 @@ use hello_test_support::{
     runner,
 };
 
-/// What the server printed about one call with one request, with `<client>` for the address of the caller and `<date>` for
-/// the time.
+/// The output of the server about one connection with one request, with `<client>` for the address of the client and
+/// `<date>` for the time.
 fn told(options: &[&str]) -> (Server, String) {
     let server = Server::start(options);
     let mut stream = server.connect();
@@ -22,7 +21,7 @@ fn told(options: &[&str]) -> (Server, String) {
     drop(stream);
     let date = reply.split("Date: ").nth(1).and_then(|rest| rest.split('\r').next()).expect("a date").to_owned();
     let mut text = String::new();
-    // The last word is that the call is over.
+    // The last line says that the connection is closed.
     while !text.contains("hung up") {
         text += &(server.line() + "\n");
     }
@@ -128,7 +127,7 @@ fn colours_are_for_terminals_that_want_them() {
     if is_wasmtime() {
         return;
     }
-    // Our own host shows no environment; `wasmtime run` does if it is told to.
+    // hello-runner passes on no environment; `wasmtime run` does with this option.
     let mut plain = Command::new(component::root().join("runner/wasmtime"));
     plain.args(["run", "-S", "inherit-network", "-S", "inherit-env"]).arg(component::path());
     plain.args(["--port", "0", "--show-bytes", "--log", "off"]);
@@ -151,8 +150,8 @@ fn https_typed_by_mistake_is_noted_once_and_in_a_sentence() {
     assert!(stderr.starts_with("hello-server: note: 127.0.0.1:") && stderr.ends_with(sentence), "{stderr}");
 }
 
-/// A server that was started by this command, its output, of which only the URL is read, and a client
-/// who has asked so many times for 8 kilobytes each, which are in the log.
+/// A server that was started by this command, its output, of which only the URL is read, and a client that has sent this
+/// many requests of 8 kilobytes each, which are in the log.
 fn unread(command: &mut Command, requests: usize) -> (Process, BufReader<ChildStdout>, TcpStream) {
     let mut server = Process::start_unread(command.stdout(Stdio::piped()));
     let mut stdout = BufReader::new(server.child.stdout.take().expect("piped"));
@@ -171,13 +170,13 @@ fn unread(command: &mut Command, requests: usize) -> (Process, BufReader<ChildSt
 #[test]
 fn an_unread_log_fits_into_the_memory_of_a_server_with_few_connections() {
     if is_wasmtime() {
-        // It does not go on while its output is not read.
+        // Under plain wasmtime, the server waits for the reader of its output.
         return;
     }
     let mut runner = Command::new(runner());
     runner.args(["--quiet", "--allow-listen", "127.0.0.1:0", "--max-connections", "10"]).arg(component::path());
     runner.args(["--listen", "127.0.0.1:0", "--max-connections", "10", "--stop-when-stdin-closes"]);
-    // Twenty times as much as may wait.
+    // The log is twenty times as long as the part that may wait.
     let (server, mut stdout, stream) = unread(&mut runner, 2500);
     drop(stream);
     server.terminate();
@@ -190,14 +189,14 @@ fn an_unread_log_fits_into_the_memory_of_a_server_with_few_connections() {
 #[test]
 fn a_reader_that_stops_reading_delays_no_response_and_not_the_end() {
     if is_wasmtime() {
-        // It does not go on while its output is not read.
+        // Under plain wasmtime, the server waits for the reader of its output.
         return;
     }
     // As in a terminal or a journal: one reader for both outputs.
     let mut shell = Command::new("sh");
     shell.args(["-c", "exec \"$@\" 2>&1", "sh"]).arg(runner()).args(["--quiet", "--allow-listen", "127.0.0.1:0"]);
     shell.arg(component::path()).args(["--listen", "127.0.0.1:0", "--stop-when-stdin-closes"]);
-    // More than has room on the way to the reader.
+    // The log is longer than the buffers before the reader.
     let (server, _stdout, mut stream) = unread(&mut shell, 500);
     let mut tls = connect(stream.peer_addr().expect("an address"));
     tls.write_all(b"\x16\x03\x01\x02\x00").expect("it reads");

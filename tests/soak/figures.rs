@@ -1,12 +1,12 @@
-//! What was measured, in few numbers.
+//! Few numbers for many measurements.
 
 use std::fmt;
 use std::time::Duration;
 
-/// How many parts a power of two has in a [`Latencies`]: the numbers that come out are 6 % too large at the most.
+/// The number of parts of a power of two in a [`Latencies`]: the resulting numbers are 6 % too large at the most.
 const PARTS: u32 = 16;
 
-/// Latencies, counted by how long they were, so that it does not matter how many there are.
+/// Latencies, counted by their length, so that their number does not matter.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Latencies {
     counts: Vec<u64>,
@@ -14,7 +14,7 @@ pub(crate) struct Latencies {
 }
 
 impl Latencies {
-    /// One more.
+    /// Adds one latency.
     pub(crate) fn add(&mut self, latency: Duration) {
         let place = place(u32::try_from(latency.as_micros()).unwrap_or(u32::MAX));
         if self.counts.len() <= place {
@@ -24,24 +24,24 @@ impl Latencies {
         self.longest = self.longest.max(latency);
     }
 
-    /// All of another one.
+    /// Adds all latencies of `other`.
     pub(crate) fn add_all(&mut self, other: &Latencies) {
         self.counts.resize(self.counts.len().max(other.counts.len()), 0);
         self.counts.iter_mut().zip(&other.counts).for_each(|(mine, theirs)| *mine += theirs);
         self.longest = self.longest.max(other.longest);
     }
 
-    /// How many there are.
+    /// The number of latencies.
     pub(crate) fn count(&self) -> u64 {
         self.counts.iter().sum()
     }
 
-    /// The longest one.
+    /// The longest latency.
     pub(crate) fn longest(&self) -> Duration {
         self.longest
     }
 
-    /// What so many of a hundred did not exceed.
+    /// The latency that this percentage of all latencies did not exceed.
     pub(crate) fn percentile(&self, percent: f64) -> Duration {
         let mut left = (self.count() as f64 * percent / 100.0).ceil() as u64;
         let place = self.counts.iter().position(|&count| {
@@ -51,7 +51,7 @@ impl Latencies {
         place.map_or(self.longest, |place| Duration::from_micros(least(place + 1).into()).min(self.longest))
     }
 
-    /// How many took from one power of two of microseconds to the next.
+    /// The number of latencies between each power of two of microseconds and the next.
     pub(crate) fn histogram(&self) -> String {
         let mut text = String::new();
         for (power, counts) in self.counts.chunks(PARTS as usize).enumerate() {
@@ -73,7 +73,8 @@ impl fmt::Display for Latencies {
     }
 }
 
-/// Where a number of microseconds is counted: as it is below [`PARTS`], and by its first five binary digits from there on.
+/// The index of the count for a number of microseconds: below [`PARTS`] the number itself, and from there on by its first
+/// five binary digits.
 fn place(micros: u32) -> usize {
     match micros.checked_ilog2().and_then(|log| log.checked_sub(PARTS.ilog2())) {
         None => micros as usize,
@@ -81,7 +82,7 @@ fn place(micros: u32) -> usize {
     }
 }
 
-/// The least number that is counted at this place.
+/// The least number of microseconds at this index.
 fn least(place: usize) -> u32 {
     let place = place as u32;
     match (place / PARTS).checked_sub(1) {
@@ -90,7 +91,7 @@ fn least(place: usize) -> u32 {
     }
 }
 
-/// A time, as it is printed.
+/// A time in milliseconds, for printing.
 pub(crate) struct Milliseconds(pub(crate) Duration);
 
 impl fmt::Display for Milliseconds {
@@ -99,8 +100,8 @@ impl fmt::Display for Milliseconds {
     }
 }
 
-/// By how much what was seen grew in each unit of time: the slope of the line that fits best, by least squares. `points` are
-/// times, and what was seen then.
+/// The growth in each unit of time: the slope of the line that fits best, by least squares. `points` are times, and the
+/// values at these times.
 pub(crate) fn slope(points: &[(f64, f64)]) -> f64 {
     let count = points.len() as f64;
     let (x, y) = points.iter().fold((0.0, 0.0), |(x, y), point| (x + point.0 / count, y + point.1 / count));

@@ -1,4 +1,4 @@
-//! More callers than places, descriptors, or room in line: the server waits, and does not run in circles.
+//! More connections than permits, descriptors, or backlog: the server waits, and does not spin.
 
 use std::io::Write;
 use std::net::TcpStream;
@@ -9,17 +9,17 @@ use std::time::Duration;
 use hello_test_support::process::cpu_time;
 use hello_test_support::{GET, HELLO, LAST_GET, Server, command, connect, not_tested, read_all};
 
-/// How long is looked at who waits.
+/// The time over which the waiting server is observed.
 const WHILE: Duration = Duration::from_secs(2);
 
-/// Callers who have begun a request, so that they keep their places.
+/// Connections with a begun request, which keep their permits.
 fn busy(server: &Server, callers: usize) -> Vec<TcpStream> {
     let mut busy: Vec<TcpStream> = (0..callers).map(|_| server.connect()).collect();
     busy.iter_mut().for_each(|peer| peer.write_all(&GET[..20]).expect("it reads"));
     busy
 }
 
-/// It waits, and does hardly anything else.
+/// Asserts that the server waits, and uses hardly any processor time.
 fn assert_waits(server: &Server, what: &str) {
     let Some(before) = cpu_time(server.pid()) else {
         not_tested("this system does not tell how much a process works", "run it on Linux");
@@ -38,13 +38,13 @@ fn without_permits_the_server_waits_and_serves_again_when_there_are_some() {
     assert_waits(&server, "200 busy callers and 8 places");
     drop(busy);
     server.assert_serves();
-    // That is how it was to be.
+    // Connections at the limit are no reason for a note.
     assert_eq!(server.finish().stderr, "");
 }
 
 #[test]
 fn without_descriptors_the_server_waits_and_reports_it_once() {
-    // A shell gives the server fewer descriptors than there are callers.
+    // A shell gives the server fewer descriptors than there are connections.
     let serve = command(&["--port", "0", "--log", "off"]);
     let mut limited = Command::new("sh");
     limited.args(["-c", "ulimit -n 64; exec \"$0\" \"$@\""]).arg(serve.get_program()).args(serve.get_args());
@@ -69,7 +69,7 @@ fn beyond_the_backlog_clients_try_again_and_all_are_served() {
     let address = server.address();
     let callers = (0..12).map(|_| {
         spawn(move || {
-            // Without room the system does not answer, and the client tries again.
+            // If the backlog is full, the system does not respond, and the client tries again.
             let mut caller = connect(address);
             caller.write_all(LAST_GET).expect("it reads");
             assert!(read_all(&mut caller).ends_with(HELLO));

@@ -1,4 +1,4 @@
-//! Clients as they should be, who check every byte that they get.
+//! Honest clients, which check every byte that they receive.
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
@@ -14,36 +14,36 @@ use hello_test_support::{HELLO, connect};
 use super::figures::Latencies;
 use super::run::{Load, Phase};
 
-/// How many of them there are. The last one is the metronome: it asks every millisecond, so that whatever keeps the server
-/// from answering, for however short a time, is seen.
+/// The number of honest clients. The last one is the metronome: it sends a request every millisecond, and so detects even a
+/// short time in which the server does not respond.
 pub(crate) const CLIENTS: usize = 9;
 
 /// The number of the metronome.
 const METRONOME: usize = CLIENTS - 1;
 
-/// How many requests are sent at once, at the most.
+/// The most requests that are sent at once.
 const DEPTH: usize = 32;
 
-/// How long a client thinks between two batches, at the most.
+/// The longest pause of a client between two batches.
 const THOUGHT: Duration = Duration::from_millis(30);
 
-/// How soon a caller has to speak: later than that it may be asked to make room.
+/// The time within which a client has to send its first request: later the server may evict the connection.
 const SILENCE: Duration = Duration::from_secs(1);
 
-/// One request. What it is follows from its client and its number, so that the reader of the log knows what must stand
-/// there.
+/// One request. It follows from the numbers of its client and of the request, so that the reader of the log knows the
+/// expected line.
 #[derive(Debug)]
 pub(crate) struct Question {
     client: usize,
     number: u64,
     method: &'static str,
     version: &'static str,
-    /// What it says about the connection.
+    /// The value of the field Connection.
     connection: Option<&'static str>,
     body: Body,
-    /// Whether it is about the server, and has the same line as all others of that kind.
+    /// Whether the target is `*`, and so the line the same as in all other requests of that kind.
     pub(crate) is_star: bool,
-    /// For whatever does not show in the log.
+    /// The source of everything that the log does not show.
     random: Rng,
 }
 
@@ -52,12 +52,12 @@ enum Body {
     None,
     Length(usize),
     Chunked(usize),
-    /// It is sent when the server has said that it wants it.
+    /// The client sends the body after `100 Continue`.
     Expected(usize),
 }
 
 impl Question {
-    /// The one that this client asks as its `number`th.
+    /// The request number `number` of this client.
     pub(crate) fn new(client: usize, number: u64) -> Self {
         let random = Rng::with_seed((client as u64) << 48 | number);
         let (method, version, connection, body) = ("GET", "1.1", None, Body::None);
@@ -86,7 +86,7 @@ impl Question {
                 question.version = "1.0";
                 question.connection = [None, Some("keep-alive")][random.usize(..2)];
             }
-            // A call for each request.
+            // The client has a connection for each request.
             _ if client % 4 == 3 => question.connection = Some("close"),
             8..12 => question.connection = Some("close"),
             _ => {}
@@ -94,7 +94,7 @@ impl Question {
         question
     }
 
-    /// What is wrong with it.
+    /// The fault of the request.
     fn fault(&self) -> Option<Fault> {
         match (self.method, self.version) {
             (_, "2.0") => Some(Fault::VersionNotSupported),
@@ -103,7 +103,7 @@ impl Question {
         }
     }
 
-    /// Whether the server hangs up after it.
+    /// Whether the server closes the connection after this request.
     fn is_last(&self) -> bool {
         let close = self.connection == Some("close") || (self.version == "1.0" && self.connection.is_none());
         close || self.fault().is_some()
@@ -132,7 +132,7 @@ impl Question {
     }
 
     fn body(&mut self) -> String {
-        // A server that takes a piece of a body for a request leaves an unexpected line in the log.
+        // If a server takes a piece of a body for a request, the log has an unexpected line.
         let content =
             |length| "GET /hidden HTTP/1.1\r\nHost: a\r\n\r\n".chars().cycle().take(length).collect::<String>();
         match self.body {
@@ -151,7 +151,7 @@ impl Question {
         }
     }
 
-    /// The reply: what stands before the date, and what stands behind it.
+    /// The response: the part before the date, and the part behind it.
     fn reply(&self) -> (String, String) {
         let (status, body) = match self.fault() {
             None if self.is_star => ("200 OK", String::new()),
@@ -189,7 +189,7 @@ impl Question {
         (before, behind)
     }
 
-    /// What stands in the log behind the time.
+    /// The part of the log line behind the time.
     pub(crate) fn logged(&self) -> String {
         let (before, behind) = self.reply();
         let status = &before["HTTP/1.1 ".len()..][..3];
@@ -200,42 +200,42 @@ impl Question {
     }
 }
 
-/// What a client has got.
+/// The results of a client.
 #[derive(Debug, Default)]
 pub(crate) struct Seen {
-    /// How many calls were answered.
+    /// The number of connections with a response.
     pub(crate) calls: u64,
-    /// How many requests about the server were answered, by what the log says of them.
+    /// The number of responses to requests with the target `*`, by their lines in the log.
     pub(crate) stars: HashMap<String, u64>,
-    /// How often the server hung up between two requests, as it may: to make room.
+    /// The number of times that the server evicted the connection between two requests, as it may.
     pub(crate) let_go: u64,
-    /// How long it took to be answered while hostile peers were there, and places free.
+    /// The latencies while there were hostile peers, and free permits.
     pub(crate) steady: Latencies,
-    /// And how long while there was none.
+    /// The latencies at other times, such as without free permits.
     pub(crate) crowded: Latencies,
 }
 
-/// One client. It goes wrong by a panic.
+/// One client. It panics at any failure.
 pub(crate) struct Client {
     number: usize,
-    /// How many requests were answered.
+    /// The number of responses.
     pub(crate) answered: u64,
     pub(crate) seen: Seen,
     random: Rng,
 }
 
-/// The server has hung up where it may: before it has heard anything.
+/// The server has closed the connection where it may: before it has received a byte.
 struct LetGo;
 
-/// A call.
+/// A connection.
 struct Call {
     stream: BufReader<TcpStream>,
-    /// When it began, until something has been answered.
+    /// The time when it began, until the first response.
     begun: Option<Instant>,
 }
 
 impl Client {
-    /// The one with this number.
+    /// The client with this number.
     pub(crate) fn new(number: usize) -> Self {
         Client { number, answered: 0, seen: Seen::default(), random: Rng::with_seed(number as u64) }
     }
@@ -244,15 +244,15 @@ impl Client {
         self.number == METRONOME
     }
 
-    /// The log has a line for each of its requests, and this is the first one that has none.
+    /// Asserts that the log has a line for each request of this client, and that the first one without a line is `next`.
     pub(crate) fn assert_logged(&self, next: u64) {
-        // A request about the server does not tell whose it is.
+        // A request with the target `*` does not show its client.
         let are_all =
             next <= self.answered && (next..self.answered).all(|number| Question::new(self.number, number).is_star);
         assert!(are_all, "client {} has {} answers, and {next} lines", self.number, self.answered);
     }
 
-    /// Asks until it is told that it is over.
+    /// Sends requests until the phase is over.
     pub(crate) fn run(&mut self, load: &Load) {
         while load.phase().has_honest() {
             if let Err(LetGo) = self.call(load) {
@@ -262,12 +262,12 @@ impl Client {
         }
     }
 
-    /// One call, from its beginning to its end.
+    /// One connection, from its beginning to its end.
     fn call(&mut self, load: &Load) -> Result<(), LetGo> {
         let begun = Some(Instant::now());
         load.calls.fetch_add(1, Ordering::Relaxed);
         let stream = connect(load.address);
-        // What is sent in two pieces does not wait for a word about the first.
+        // The second piece of a request does not wait for the acknowledgement of the first.
         stream.set_nodelay(true).expect("a socket");
         let mut call = Call { stream: BufReader::new(stream), begun };
         while load.phase().has_honest() {
@@ -302,7 +302,7 @@ impl Client {
         let mut next = self.answered;
         while batch.len() < depth && !batch.last().is_some_and(Question::is_last) {
             let question = Question::new(self.number, next);
-            // A request that waits for `100 Continue` stands alone in its batch.
+            // A request that waits for `100 Continue` is alone in its batch.
             if matches!(question.body, Body::Expected(_)) {
                 if batch.is_empty() {
                     batch.push(question);
@@ -315,7 +315,7 @@ impl Client {
         batch
     }
 
-    /// Sends these requests, and reads what must come then.
+    /// Sends these requests, and checks their responses.
     fn ask(&mut self, call: &mut Call, batch: &mut [Question], load: &Load) -> Result<(), LetGo> {
         let phase = load.phase();
         let asked_at = SystemTime::now();
@@ -328,7 +328,7 @@ impl Client {
             }
         }
         let written = self.write(call, bytes.as_bytes());
-        // The server may close a connection that has got its responses, or that has sent nothing for a second.
+        // The server may close a connection that has received its responses, or that has sent nothing for a second.
         let may_go = call.begun.is_none_or(|begun| begun.elapsed() >= SILENCE);
         let heard = match written {
             Ok(()) => call.stream.fill_buf().map(|bytes| !bytes.is_empty()),
@@ -366,7 +366,7 @@ impl Client {
         Ok(())
     }
 
-    /// Sends it, at once or in two pieces.
+    /// Sends these bytes, at once or in two pieces.
     fn write(&mut self, call: &mut Call, bytes: &[u8]) -> std::io::Result<()> {
         let stream = call.stream.get_mut();
         let (first, second) = bytes.split_at(self.random.usize(..bytes.len()));
@@ -382,7 +382,7 @@ fn is_reset(error: &std::io::Error) -> bool {
     matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe | ErrorKind::ConnectionAborted)
 }
 
-/// Reads `expected`, to the byte.
+/// Reads exactly the bytes of `expected`.
 fn read(stream: &mut impl Read, expected: &str, question: &Question) {
     let mut bytes = vec![0; expected.len()];
     let result = stream.read_exact(&mut bytes);
@@ -390,8 +390,8 @@ fn read(stream: &mut impl Read, expected: &str, question: &Question) {
     assert!(result.is_ok() && said == expected, "{said:?} and not {expected:?}, {result:?}, to {question:?}");
 }
 
-/// Reads a date: of the one form that is to be sent (RFC 9110 section 5.6.7), and of a second in which the answer may have
-/// been given.
+/// Reads a date: in the only form that may be sent (RFC 9110 section 5.6.7), and of a second in which the server may have
+/// responded.
 fn check_date(stream: &mut impl Read, asked: SystemTime) {
     const SECOND: Duration = Duration::from_secs(1);
     let mut bytes = [0; "Sun, 06 Nov 1994 08:49:37 GMT".len()];

@@ -1,4 +1,4 @@
-//! Peers that one would rather not have. Most of them are asleep most of the time: one thread is enough for a thousand.
+//! Hostile peers. Most of them wait most of the time: one thread is enough for a thousand.
 
 use std::fmt;
 use std::io::{ErrorKind, Read, Write};
@@ -13,62 +13,63 @@ use socket2::{Domain, SockRef, Socket, Type};
 
 use super::run::Load;
 
-/// How often each of them is looked after.
+/// The time between two visits to each peer.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// How many call between two looks, at the most.
+/// The most new connections between two visits.
 const CALLS: usize = 50;
 
-/// How often those who are slow say something.
+/// The time between two writes of a slow peer.
 const BEAT: Duration = Duration::from_secs(1);
 
-/// From when on a client may be taken for slow.
+/// The age from which the server may take a connection for slow.
 const SLOW: Duration = Duration::from_secs(1);
 
-/// How long those stay who leave by themselves, at the most.
+/// The longest time until a peer leaves by itself.
 const VISIT: Duration = Duration::from_millis(500);
 
-/// A request, and how often those who send as much as they can send it between two looks.
+/// A request, and the number of copies that a peer which sends without pause sends between two visits.
 const ASK: &str = "GET /h HTTP/1.1\r\nHost: h\r\n\r\n";
 const ASKED: usize = 300;
 
-/// How many bytes those have room for who have little. (The system makes that a bit more.)
+/// The receive buffer of a peer that has a small one, in bytes. (The system makes it a bit larger.)
 const NARROW: usize = 1024;
 
-/// How they behave when they have said what they say at first.
+/// The behaviour of a peer after its opening.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Manner {
-    /// They wait until they are hung up on.
+    /// Waits until the server closes the connection.
     Wait,
-    /// They say so much in each [`BEAT`] until they are told something, and then wait.
+    /// Sends these bytes in each [`BEAT`] until there is a response, and then waits.
     Drip(&'static str),
-    /// They do not stop then, nor when they are hung up on.
+    /// Sends these bytes in each [`BEAT`], even after the server has closed the connection.
     Insist(&'static str),
-    /// They finish sending, and wait.
+    /// Finishes sending, and waits.
     Finish,
-    /// They ask as much as goes in, and never read.
+    /// Sends requests as long as they fit, and never reads.
     Stuff,
-    /// They do so, and read a byte now and then.
+    /// Sends requests as long as they fit, and reads a byte now and then.
     StuffAndSip,
-    /// They read a byte now and then, and the rest much later.
+    /// Reads a byte now and then, and the rest much later.
     Sip,
-    /// They hang up after a moment.
+    /// Closes the connection after a moment.
     Leave,
-    /// They reset the connection after a moment.
+    /// Resets the connection after a moment.
     Reset,
-    /// They reset it when they are told something.
+    /// Resets the connection at the first bytes of a response.
     ResetWhenTold,
 }
 
-/// One kind of them.
+/// A kind of hostile peers.
 struct Kind {
     name: &'static str,
-    /// How many of them call, compared to other kinds.
+    /// The number of its connections, compared to other kinds.
     share: usize,
     manner: Manner,
-    /// How many replies they get before they are hung up on, and the status of the last one, where that is certain.
+    /// The number of responses before the server closes the connection, and the status of the last one, if these are
+    /// certain.
     told: Option<(usize, &'static str)>,
-    /// What they say at first.
+    /// The first bytes of the peer.
     opening: fn(&mut Rng) -> Vec<u8>,
 }
 
@@ -82,7 +83,7 @@ const fn kind(
     Kind { name, share, manner, told, opening }
 }
 
-/// All of them. Of those who are soon gone many call, and few are there.
+/// All kinds. Peers that leave soon have many connections, but few at a time.
 #[rustfmt::skip]
 const KINDS: [Kind; 32] = {
     use Manner::*;
@@ -121,7 +122,7 @@ const KINDS: [Kind; 32] = {
         kind("sends tiny chunks", 1, Wait, Some((1, "200")), |_| chunked(&("1\r\nx\r\n".repeat(10_000) + "0\r\n\r\n"))),
         kind("sends long extensions", 1, Wait, Some((1, "431")), |_| chunked(&format!("1;{}\r\nx\r\n", "e".repeat(1000)).repeat(20))),
         kind("forges lines of the log", 2, Wait, Some((2, "400")), |random| {
-            // Of a request that another client has sent, or will send.
+            // The line of a request that another client has sent, or will send.
             let end = ["\r", "\n", "\r\n", "\" 200 41\n", "\\\" 200 41\r\n"][random.usize(..5)];
             let line = r#"127.0.0.1 - - [23/Nov/2026:20:31:47 +0000] "GET /c1/1 HTTP/1.1" 200 41"#;
             format!("GET /h\"\\ HTTP/1.1\r\nHost: a\r\n\r\nGET /h HTTP/1.1{end}{line}{end}{line}\r\n\r\n").into()
@@ -129,22 +130,22 @@ const KINDS: [Kind; 32] = {
     ]
 };
 
-/// The beginning of a head, and what comes next.
+/// The beginning of a head, and `rest`.
 fn head(rest: &str) -> Vec<u8> {
     format!("GET /h HTTP/1.1\r\nHost: h\r\n{rest}").into()
 }
 
-/// A request with a body of so many bytes, and some of them.
+/// A request with a body of `promised` bytes, and `sent` of them.
 fn post(promised: usize, sent: usize) -> Vec<u8> {
     format!("POST /h HTTP/1.1\r\nHost: h\r\nContent-Length: {promised}\r\n\r\n{}", "x".repeat(sent)).into()
 }
 
-/// A request with a body in chunks: these.
+/// A request with a chunked body of these chunks.
 fn chunked(chunks: &str) -> Vec<u8> {
     format!("POST /h HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}").into()
 }
 
-/// A part of a conversation, from its beginning to anywhere.
+/// A part of a conversation, from its beginning to any place.
 fn anywhere(random: &mut Rng) -> Vec<u8> {
     let mut all =
         [ASK.into(), post(50, 50), chunked("a\r\n0123456789\r\n0\r\nX: x\r\n\r\n"), ASK.repeat(20).into()].concat();
@@ -152,39 +153,39 @@ fn anywhere(random: &mut Rng) -> Vec<u8> {
     all
 }
 
-/// One of them.
+/// A hostile peer.
 struct Peer {
     kind: usize,
     stream: TcpStream,
-    /// What it has not said yet.
+    /// The bytes that the peer has not sent yet.
     unsent: Vec<u8>,
-    /// What it was told.
+    /// The bytes that the peer has received.
     told: Vec<u8>,
     called: Instant,
-    /// When it does the next thing.
+    /// The time of its next action.
     next: Instant,
-    /// It was told that nothing more comes.
+    /// Whether the server has closed the connection.
     hung_up_on: bool,
 }
 
-/// How it is over.
+/// The end of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
-    /// The server has hung up.
+    /// The server has closed the connection.
     HungUp,
     /// The connection was reset.
     Reset,
-    /// It has left by itself.
+    /// The peer has left by itself.
     Left,
 }
 
 impl Peer {
-    /// Calls.
+    /// Connects a peer of this kind.
     fn call(kind: usize, load: &Load, random: &mut Rng) -> Self {
         let Kind { manner, opening, .. } = KINDS[kind];
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
         if matches!(manner, Manner::Stuff | Manner::StuffAndSip | Manner::Sip) && random.bool() {
-            // That has to be known before the first packet.
+            // The size has to be set before the first packet.
             socket.set_recv_buffer_size(NARROW).expect("a socket");
         }
         load.calls.fetch_add(1, Ordering::Relaxed);
@@ -194,7 +195,7 @@ impl Peer {
         let called = Instant::now();
         let first = match manner {
             Manner::Leave | Manner::Reset => VISIT.mul_f64(random.f64()),
-            // The server has lost its patience by then.
+            // The server has closed the connection by then.
             Manner::Sip => load.idle_timeout + BEAT,
             _ => BEAT,
         };
@@ -202,7 +203,7 @@ impl Peer {
         Peer { kind, stream, unsent, told: Vec::new(), called, next, hung_up_on: false }
     }
 
-    /// Does what it does now. Says how it is over, when it is.
+    /// Does the next action. Returns the end of the connection, if it has ended.
     fn act(&mut self, now: Instant) -> Option<End> {
         let is_next = now >= self.next;
         let sent = self.send();
@@ -222,7 +223,7 @@ impl Peer {
             Manner::Wait | Manner::Sip => self.read(usize::MAX),
             Manner::Finish => {
                 if self.unsent.is_empty() {
-                    // It may have been hung up on.
+                    // The server may have closed the connection.
                     let _ = self.stream.shutdown(Shutdown::Write);
                 }
                 self.read(usize::MAX)
@@ -248,13 +249,13 @@ impl Peer {
         }
     }
 
-    /// Says something at the next look.
+    /// Sends these bytes at the next visit.
     fn say(&mut self, bytes: &str, now: Instant) {
         self.unsent.extend_from_slice(bytes.as_bytes());
         self.next = now + BEAT;
     }
 
-    /// Sends as much of what there is as goes in.
+    /// Sends as many of the unsent bytes as fit.
     fn send(&mut self) -> Result<(), ErrorKind> {
         let mut sent = 0;
         let result = loop {
@@ -262,7 +263,7 @@ impl Peer {
                 Ok(0) => break Ok(()),
                 Ok(more) => sent += more,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break Ok(()),
-                // Perhaps there is something to read all the same.
+                // There may be bytes to read all the same.
                 Err(error) => {
                     sent = self.unsent.len();
                     break Err(error.kind());
@@ -276,7 +277,7 @@ impl Peer {
         result
     }
 
-    /// Reads what has come, at most `most` bytes.
+    /// Reads the bytes that have come, at most `most`.
     fn read(&mut self, most: usize) -> Option<End> {
         let mut piece = [0; 4096];
         let most = most.min(piece.len());
@@ -294,12 +295,13 @@ impl Peer {
     }
 
     fn reset(&self) -> End {
-        // No farewell: closing is a reset.
+        // With a linger time of 0, closing is a reset.
         SockRef::from(&self.stream).set_linger(Some(Duration::ZERO)).expect("a socket");
         End::Left
     }
 
-    /// It has been told what it must be told. Or, if that took long, that it is slow: who is makes room when places are few.
+    /// Asserts that the peer has received its responses. If the connection was slow, the last one may be a 408: at the
+    /// limit the server evicts slow connections.
     fn assert_told(&self, end: End, now: Instant) {
         let Kind { name, told: Some((number, status)), .. } = KINDS[self.kind] else {
             return;
@@ -313,11 +315,11 @@ impl Peer {
     }
 }
 
-/// What has become of them.
+/// The ends of all hostile peers.
 #[derive(Default)]
 pub(crate) struct Report([Ends; KINDS.len()]);
 
-/// How often a kind was hung up on, reset, or left by itself, and how long the longest call was.
+/// The ends of one kind: the numbers of closed, reset and left connections, and the longest time.
 #[derive(Default)]
 struct Ends {
     hung_up: usize,
@@ -348,7 +350,7 @@ impl fmt::Display for Report {
     }
 }
 
-/// Has as many of them call as are wanted, until it is over and all have gone. It goes wrong by a panic.
+/// Keeps as many hostile peers connected as wanted, until the phase is over and all have gone. It panics at any failure.
 pub(crate) fn run(load: &Load) -> Report {
     let mut random = Rng::with_seed(1);
     let is_there = |kind: &usize| load.is_full || !matches!(KINDS[*kind].manner, Manner::Insist(_));

@@ -1,25 +1,25 @@
-//! A reader of the access log that knows the lines that must stand there.
+//! A reader of the access log that knows the expected lines.
 
 use std::collections::HashMap;
 use std::sync::mpsc::Receiver;
 
 use super::honest::{CLIENTS, Question};
 
-/// What stood in the log.
+/// The content of the log.
 #[derive(Debug, Default)]
 pub(crate) struct Log {
-    /// How many requests have a line.
+    /// The number of lines about requests.
     pub(crate) lines: u64,
-    /// Which one comes next, of each client.
+    /// The number of the next request of each client.
     pub(crate) next: [u64; CLIENTS],
-    /// How many lines were about the server, by what they say. Hostile peers have no such question.
+    /// The number of lines about the target `*`, by their text. Hostile peers send no such request.
     pub(crate) stars: HashMap<String, u64>,
-    /// What it says at its end.
+    /// The last line.
     pub(crate) summary: String,
 }
 
 impl Log {
-    /// Reads all of it. A line that is torn, was forged, comes twice or out of its turn is a panic.
+    /// Reads the whole log. A line that is torn, forged, repeated or out of order is a panic.
     pub(crate) fn read(lines: Receiver<String>) -> Self {
         let mut log = Log::default();
         for line in lines {
@@ -57,7 +57,7 @@ impl Log {
     }
 }
 
-/// What stands behind the time, in a line of the Common Log Format that is whole: the request, in quotes, status and length.
+/// The part behind the time of a whole line in the Common Log Format: the request, in quotes, status and length.
 fn behind_time(line: &str) -> Option<&str> {
     let (time, exchange) = line.strip_prefix("127.0.0.1 - - [")?.split_once("] ")?;
     let fits = |(byte, form): (u8, u8)| match form {

@@ -1,5 +1,5 @@
-//! The course of it: rounds of hostile peers and honest clients, each with a time when there are more of them than places,
-//! one with hostile clients alone, and an end without clients.
+//! The course of the test: rounds of hostile peers and honest clients, each with a time of more connections than permits,
+//! and one with hostile clients alone, and an end without clients.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -18,29 +18,30 @@ use super::hostile;
 use super::log::Log;
 use super::watch::{Sample, Watch, growth};
 
-/// How much more memory may be held after the last round than after the first one, in KiB. What a round needs at its worst
-/// differs a bit from round to round.
+/// The most growth of the memory from the first round to the last, in KiB. The greatest need of a round differs a bit from
+/// round to round.
 const GROWTH: u64 = 4096;
 
-/// What every honest reply should take less than, 99 times of 100.
+/// The bar for the latency of honest clients, for 99 of 100 responses.
 const BAR: Duration = Duration::from_millis(50);
 
-/// The longest time that a client should hold the server, as the metronome sees it. Whatever else runs on the machine adds to that.
+/// The longest time that a client should hold the server, as the metronome measures it. Other programs on the machine add
+/// to this time.
 const HOLD: Duration = Duration::from_millis(5);
 
-/// How many there are, and for how long.
+/// The numbers of peers, and the times.
 struct Plan {
     is_full: bool,
     rounds: usize,
-    /// How many hostile peers there are, how many at times, and how many places.
+    /// The number of hostile peers, the number at crowded times, and the number of permits.
     hostile: usize,
     crowd: usize,
     places: usize,
-    /// How long there are places for all, not for all, and only hostile peers, in each round.
+    /// The times with enough permits, with too few, and with hostile peers alone, in each round.
     steady: Duration,
     crowded: Duration,
     quiet: Duration,
-    /// The timeouts of the server: for a head, for silence, for a write.
+    /// The timeouts of the server: for a head, for an idle connection, for a write.
     timeouts: [Duration; 3],
 }
 
@@ -63,7 +64,7 @@ impl Plan {
         let minutes: u64 = minutes.parse().expect("HELLO_SOAK_MINUTES is a number of minutes");
         Plan {
             is_full: true,
-            // At the end of each, who never stops sending is there for half a minute.
+            // At the end of each round, the peers that never stop sending stay for half a minute.
             rounds: (minutes * 60).div_ceil(120 + 40).max(2) as usize,
             hostile: 1000,
             crowd: 1200,
@@ -76,18 +77,18 @@ impl Plan {
     }
 }
 
-/// What is going on.
+/// The phase of the test.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Phase {
-    /// The hostile peers come.
+    /// The hostile peers connect.
     Gathering,
-    /// There are as many of them as there should be.
+    /// All hostile peers are connected.
     Steady,
-    /// There are more than there are places.
+    /// There are more peers than permits.
     Crowded,
-    /// Hostile clients alone.
+    /// Only hostile clients are there.
     Quiet,
-    /// No new client comes.
+    /// No new client connects.
     Over,
 }
 
@@ -98,18 +99,18 @@ impl Phase {
     }
 }
 
-/// What those who are there share.
+/// The state that all clients share.
 pub(crate) struct Load {
     pub(crate) address: SocketAddr,
     pub(crate) is_full: bool,
     pub(crate) idle_timeout: Duration,
     phase: Mutex<Phase>,
-    /// How many hostile peers there should be, and how many there are.
+    /// The wanted number of hostile peers, and the current number.
     pub(crate) wanted: AtomicUsize,
     pub(crate) there: AtomicUsize,
-    /// How many calls there were, of all.
+    /// The number of connections of all clients.
     pub(crate) calls: AtomicU64,
-    /// Something has gone wrong.
+    /// Whether a thread has failed.
     failed: AtomicBool,
 }
 
@@ -148,12 +149,12 @@ impl Load {
         self.wanted.store(wanted, Ordering::Relaxed);
     }
 
-    /// Whether so many hostile peers are there.
+    /// Whether this many hostile peers are connected.
     fn is_there(&self, hostile: usize) -> bool {
         self.there.load(Ordering::Relaxed) >= hostile
     }
 
-    /// Does it beside the others. A panic is heard of at once.
+    /// Runs the task in a thread of its own. Its panic ends the test at once.
     fn spawn<T: Send + 'static>(self: &Arc<Self>, task: impl FnOnce(&Load) -> T + Send + 'static) -> JoinHandle<T> {
         struct Alarm(Arc<Load>);
         impl Drop for Alarm {
@@ -166,7 +167,7 @@ impl Load {
     }
 }
 
-/// The command that runs the server for this.
+/// The command that runs the server for this plan.
 fn command(plan: &Plan) -> Command {
     let [header, idle, write] = plan.timeouts.map(|time| time.as_secs().to_string());
     let timeouts = ["--header-timeout", &header, "--idle-timeout", &idle, "--write-timeout", &write];
@@ -174,24 +175,24 @@ fn command(plan: &Plan) -> Command {
     command_for(plan.places, &[&options[..], &timeouts].concat())
 }
 
-/// What came of it.
+/// The result of the test.
 struct Course {
     clients: Vec<Client>,
     hostile: hostile::Report,
     log: Log,
     output: Output,
-    /// How many calls there were.
+    /// The number of connections.
     calls: u64,
-    /// What the server held at first; with all clients; and after each round.
+    /// The resources of the server at first; with all clients; and after each round.
     before: Sample,
     steady: Vec<Sample>,
     rests: Vec<Sample>,
-    /// How busy it was with all clients, and with hostile peers alone, in each round.
+    /// The use of a processor with all clients, and with hostile peers alone, in each round.
     busy: Vec<f64>,
     busy_alone: Vec<f64>,
 }
 
-/// Has all of them come and go, and the server stop.
+/// Runs all rounds, and stops the server.
 fn run(plan: &Plan) -> Course {
     let mut server = Server::launch(&mut command(plan));
     let load = Load::new(plan, server.address());
@@ -243,12 +244,12 @@ impl Course {
         self.clients.iter().map(of).sum()
     }
 
-    /// What it held after the first round, and after the last.
+    /// The resources after the first round, and after the last.
     fn first_and_last_rest(&self) -> (Sample, Sample) {
         (self.rests[0], self.rests[self.rests.len() - 1])
     }
 
-    /// Prints what was measured.
+    /// Prints the measurements.
     fn print(&self, plan: &Plan) {
         let Course { before, calls, .. } = self;
         let (first, last) = self.first_and_last_rest();
@@ -293,13 +294,13 @@ impl Course {
         );
     }
 
-    /// Everything that has not been checked while it went on.
+    /// Checks everything that was not checked during the rounds.
     fn check(&self) {
         let Course { clients, log, output, .. } = self;
         let (first, last) = self.first_and_last_rest();
         assert!(last.resident <= first.resident + GROWTH, "{first:?}, then {last:?}");
 
-        // It ended as it should, and said what it did.
+        // The server has ended without a failure, and printed its counts.
         assert_eq!(output.status.code(), Some(0), "{output:?}");
         let words: Vec<&str> = log.summary.split(' ').collect();
         let ["Served", requests, "requests", "in", calls, "calls."] = words[..] else { panic!("{:?}", log.summary) };
@@ -307,7 +308,7 @@ impl Course {
         let answered = self.sum(|client| client.seen.calls);
         assert!((answered..=self.calls).contains(&calls), "{calls} calls, of {answered} and {}", self.calls);
 
-        // Each request that was answered has its line, and no line is of anything else.
+        // Each request with a response has its line, and there are no other lines.
         assert_eq!(log.lines, requests);
         let mut stars = HashMap::new();
         for (client, next) in clients.iter().zip(log.next) {
@@ -316,8 +317,8 @@ impl Course {
         }
         assert_eq!(log.stars, stars);
 
-        // What an operator should know is said, and not a thousand times. (A permit that a connection still held would be told
-        // of as a call that was cut off.)
+        // The server prints notes for an operator, but not a thousand times. (If a connection still held a permit, the
+        // server would report a connection that was cut off.)
         assert!(output.stderr.lines().all(|line| line.contains(" speaks TLS, ")), "{}", output.stderr);
         assert!(output.stderr.lines().count() <= self.rests.len(), "{}", output.stderr);
     }
@@ -326,7 +327,7 @@ impl Course {
 #[test]
 fn hostile_peers_cost_an_honest_one_no_response_and_leave_nothing_behind() {
     let plan = Plan::new();
-    // Each peer is a descriptor here, too.
+    // Each peer takes a descriptor of this process, too.
     let limit = getrlimit(Resource::Nofile);
     let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
     let course = run(&plan);

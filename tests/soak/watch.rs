@@ -1,4 +1,4 @@
-//! What the server holds and uses, second by second.
+//! The resources of the server, second by second.
 
 use std::sync::Arc;
 use std::thread::sleep;
@@ -10,7 +10,7 @@ use hello_test_support::process::{cpu_time, holdings};
 use super::figures::slope;
 use super::run::{Load, Phase};
 
-/// What the server held at a time.
+/// The resources of the server at a time.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Sample {
     pub(crate) minutes: f64,
@@ -18,38 +18,38 @@ pub(crate) struct Sample {
     pub(crate) resident: u64,
 }
 
-/// Looks every second at the memory and the descriptors of the server.
+/// An observer that samples the memory and the descriptors of the server every second.
 pub(crate) struct Watch {
     pid: u32,
     load: Arc<Load>,
     begun: Instant,
     next: Instant,
-    /// What was seen while all were there.
+    /// The samples of the steady phases.
     pub(crate) steady: Vec<Sample>,
 }
 
 impl Watch {
-    /// Begins to look at this process.
+    /// Begins to observe this process.
     pub(crate) fn new(pid: u32, load: &Arc<Load>) -> Self {
         let now = Instant::now();
         Watch { pid, load: Arc::clone(load), begun: now, next: now, steady: Vec::new() }
     }
 
-    /// What it holds now.
+    /// The current resources.
     pub(crate) fn look(&self) -> Sample {
-        // Where nothing is told, nothing grows.
+        // If the system reports nothing, nothing grows.
         let (descriptors, resident) = holdings(self.pid).unwrap_or_default();
         Sample { minutes: self.begun.elapsed().as_secs_f64() / 60.0, descriptors, resident }
     }
 
-    /// Waits until it has no more descriptors than it had then.
+    /// Waits until the server has no more descriptors than at the time of `then`.
     pub(crate) fn until_back(&mut self, then: Sample) {
         let pid = self.pid;
         let are_back = |_: &Load| holdings(pid).is_none_or(|(descriptors, _)| descriptors <= then.descriptors);
         self.until("all descriptors are back", are_back);
     }
 
-    /// Waits until it is so.
+    /// Waits until the condition is true.
     pub(crate) fn until(&mut self, what: &str, mut is_so: impl FnMut(&Load) -> bool) {
         let begun = Instant::now();
         while !is_so(&self.load) {
@@ -66,7 +66,7 @@ impl Watch {
         }
     }
 
-    /// Lets this time pass. Returns which part of it the server had a processor.
+    /// Waits for this time. Returns the part of the time in which the server used a processor.
     pub(crate) fn pass(&mut self, time: Duration) -> f64 {
         let pid = self.pid;
         let used = || cpu_time(pid).unwrap_or_default();
@@ -76,7 +76,7 @@ impl Watch {
     }
 }
 
-/// By how much memory (KiB) and descriptors grow in a minute.
+/// The growth of memory (KiB) and descriptors in a minute.
 pub(crate) fn growth(samples: &[Sample]) -> String {
     let by =
         |of: fn(&Sample) -> f64| slope(&samples.iter().map(|sample| (sample.minutes, of(sample))).collect::<Vec<_>>());

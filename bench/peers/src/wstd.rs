@@ -1,21 +1,21 @@
-//! The server that one writes first with wstd: a task for each connection, which reads and writes. It is the baseline
-//! for what the reactor and the executor of hello-server are worth.
+//! A simple server on wstd: a task for each connection, which reads and writes. This baseline shows how much the reactor
+//! and the executor of hello-server gain.
 //!
-//! `peer-wstd.wasm ADDR:PORT` serves until it is ended. Heads are looked for as simply as can be: this is for the
-//! benchmark, whose requests come whole and have no body.
+//! `peer-wstd.wasm ADDR:PORT` serves until the process is killed. The server finds the ends of heads in the simplest way:
+//! the requests of the benchmark come whole and have no body.
 
-/// The whole answer. A date would be work, which this baseline is spared.
+/// The whole response, without a date: this baseline is spared the work of writing one.
 #[cfg(target_family = "wasm")]
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\nContent-Length: 41\r\n\r\n\
     <html><body>Hello World</body></html>\r\n\r\n";
 
-/// Serves until it is ended.
+/// Serves until the process is killed.
 #[cfg(target_family = "wasm")]
 fn main() -> wstd::io::Result<()> {
     wstd::runtime::block_on(serve())
 }
 
-/// Listens where the command line says, and gives each caller a task.
+/// Listens at the address of the command line, and gives each connection a task.
 #[cfg(target_family = "wasm")]
 async fn serve() -> wstd::io::Result<()> {
     use wstd::iter::AsyncIterator as _;
@@ -29,14 +29,14 @@ async fn serve() -> wstd::io::Result<()> {
     Ok(())
 }
 
-/// Answers whatever ends with an empty line, until the peer leaves or something fails.
+/// Sends the response to each head, which ends with an empty line, until the peer leaves or an error occurs.
 #[cfg(target_family = "wasm")]
 async fn talk(mut stream: wstd::net::TcpStream) {
     use wstd::io::{AsyncRead as _, AsyncWrite as _};
 
     let mut bytes = [0; 4096];
     let mut filled = 0;
-    // When no room is left, nothing is read, which ends it like a peer that leaves.
+    // If the buffer is full, the read returns 0 bytes, which ends the connection as if the peer had left.
     while let Ok(read @ 1..) = stream.read(&mut bytes[filled..]).await {
         filled += read;
         if bytes[..filled].ends_with(b"\r\n\r\n") {
@@ -48,7 +48,7 @@ async fn talk(mut stream: wstd::net::TcpStream) {
     }
 }
 
-/// Outside a component there is nothing to listen with.
+/// Outside a component there is no WASI to open a socket with.
 #[cfg(not(target_family = "wasm"))]
 fn main() -> std::process::ExitCode {
     eprintln!("peer-wstd: this is a component, and was built for something else");

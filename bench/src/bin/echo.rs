@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
-/// How long the server accepts nothing after an accept failed, perhaps for want of file descriptors; as the example does.
+/// The pause after an accept failed, perhaps for want of file descriptors; the same as in the example.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Serves at the address that the command line names.

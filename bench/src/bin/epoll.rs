@@ -1,8 +1,9 @@
-//! The limit: about what one thread can do at all on this machine, with the system's calls and nearly nothing else.
+//! The limit: about the most that one thread can do on this machine, with the system's calls and nearly nothing else.
 //!
-//! `epoll-limit ADDR:PORT` serves until it is ended: one loop around epoll, one read for what has come, one write for
-//! all answers to it. It replies byte for byte as hyper does. It is no server to put anywhere: it looks for the ends of
-//! heads and for `Connection: close`, and believes everything else; it knows no bodies, no limits and no timeouts.
+//! `epoll-limit ADDR:PORT` serves until the process is killed: one loop around epoll, one read for the bytes that have
+//! come, one write for all responses to them. The responses equal those of hyper byte for byte. This server is for the
+//! benchmark only: it finds the ends of heads and `Connection: close`, and checks nothing else; it knows no bodies, no
+//! limits and no timeouts.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::SocketAddr;
@@ -14,16 +15,16 @@ use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
 use slab::Slab;
 
-/// The name of the listener among all that is waited for. The connections have their numbers in the slab.
+/// The token of the listener. The token of a connection is its number in the slab.
 const LISTENER: Token = Token(usize::MAX);
 
-/// How much is read at once.
+/// The most bytes of one read.
 const READ: usize = 64 * 1024;
 
-/// How much of a head that is not whole yet is kept. A longer one ends the connection.
+/// The most bytes kept of an incomplete head. A longer head ends the connection.
 const LONGEST_HEAD: usize = 16 * 1024;
 
-/// How long no call is picked up after one could not be, for want of file descriptors perhaps.
+/// The pause after an accept failed, perhaps for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
 
 /// Serves at the address that the command line names.
@@ -39,7 +40,7 @@ fn main() -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// Listens on `address`, and serves every connection, until something fails that all connections need.
+/// Listens on `address`, and serves every connection, until an error occurs that affects all connections.
 fn serve(address: SocketAddr) -> io::Result<std::convert::Infallible> {
     let mut poll = Poll::new()?;
     let mut listener = TcpListener::bind(address)?;
@@ -60,14 +61,14 @@ fn serve(address: SocketAddr) -> io::Result<std::convert::Infallible> {
             } else if let Some(connection) = connections.get_mut(number)
                 && connection.talk(&replies, &mut buffer) == Next::HangUp
             {
-                // To close a socket takes it out of what is waited for.
+                // Closing a socket also removes it from the poll.
                 connections.remove(number);
             }
         }
     }
 }
 
-/// Accepts all pending connections: the kernel reports only once that there are some.
+/// Accepts all pending connections: the kernel reports them only once.
 fn pick_up(listener: &TcpListener, poll: &Poll, connections: &mut Slab<Connection<TcpStream>>) -> io::Result<()> {
     loop {
         match listener.accept() {
@@ -84,24 +85,24 @@ fn pick_up(listener: &TcpListener, poll: &Poll, connections: &mut Slab<Connectio
     }
 }
 
-/// What becomes of a connection when nothing more can be done at once.
+/// The next step for a connection that can make no progress now.
 #[derive(Debug, PartialEq)]
 enum Next {
-    /// The kernel says when there is more to do.
+    /// Wait until the kernel reports an event.
     Wait,
-    /// It is over.
+    /// Close the connection.
     HangUp,
 }
 
-/// One caller.
+/// One connection.
 struct Connection<S> {
-    /// The line.
+    /// The socket.
     stream: S,
-    /// The begin of a head that is not whole yet.
+    /// The beginning of an incomplete head.
     begun: Vec<u8>,
-    /// What the peer could not take yet.
+    /// The bytes that the peer has not taken yet.
     unsent: Vec<u8>,
-    /// Whether the last answer has been given.
+    /// Whether the last response has been written.
     last: bool,
 }
 
@@ -111,7 +112,7 @@ impl<S: Read + Write> Connection<S> {
         Connection { stream, begun: Vec::new(), unsent: Vec::new(), last: false }
     }
 
-    /// Reads and answers until there is nothing to read, or the peer takes no more.
+    /// Reads requests and writes responses until there is nothing to read, or the peer takes no more.
     fn talk(&mut self, replies: &Replies, buffer: &mut [u8]) -> Next {
         loop {
             while !self.unsent.is_empty() {
@@ -134,14 +135,14 @@ impl<S: Read + Write> Connection<S> {
             if self.begun.len() > LONGEST_HEAD {
                 return Next::HangUp;
             }
-            // A read that was not filled has emptied the socket, and the kernel tells of what comes later.
+            // A read that did not fill the buffer has emptied the socket, and the kernel reports later bytes.
             if read < buffer.len() && self.unsent.is_empty() && !self.last {
                 return Next::Wait;
             }
         }
     }
 
-    /// Answers all heads that end in `read`, in one write.
+    /// Responds to all heads that end in `read`, in one write.
     fn answer(&mut self, read: &[u8], replies: &Replies) -> io::Result<()> {
         let joined;
         let bytes = if self.begun.is_empty() {
@@ -155,7 +156,7 @@ impl<S: Read + Write> Connection<S> {
         self.begun.extend_from_slice(&bytes[heads.end..]);
         self.last = heads.last;
         let (keep, close) = (replies.keep(heads.count), if heads.last { replies.close.as_slice() } else { &[] });
-        // Mostly there is one of the two, and it can be sent from where it is.
+        // Most reads need only one of the two, which can be sent without a copy.
         let all = match (keep, close) {
             (Some([]), []) => return Ok(()),
             (Some(keep), []) => keep,
@@ -175,23 +176,23 @@ impl<S: Read + Write> Connection<S> {
     }
 }
 
-/// What to do after a call that did not succeed.
+/// The next step after a read or write that failed.
 fn after(error: &io::Error) -> Next {
     if error.kind() == ErrorKind::WouldBlock { Next::Wait } else { Next::HangUp }
 }
 
-/// What was found in some bytes.
+/// The heads found in some bytes.
 #[derive(Debug, Default, PartialEq)]
 struct Heads {
-    /// How many heads end there, whose connection stays open.
+    /// The number of complete heads after which the connection stays open.
     count: usize,
-    /// Whether there is one more, which asks to hang up afterwards.
+    /// Whether one more head follows, with `Connection: close`.
     last: bool,
-    /// Where the last of them ends.
+    /// The end of the last complete head.
     end: usize,
 }
 
-/// Looks for the ends of heads: each is an empty line. What stands behind one that asks to hang up is not looked at.
+/// Finds the ends of heads: each is an empty line. Bytes after a head with `Connection: close` are ignored.
 fn heads(bytes: &[u8]) -> Heads {
     let mut heads = Heads::default();
     let mut begin = 0;
@@ -207,22 +208,22 @@ fn heads(bytes: &[u8]) -> Heads {
     heads
 }
 
-/// The answers, as bytes that are ready to be sent.
+/// The responses, as bytes that are ready to be sent.
 #[derive(Default)]
 struct Replies {
-    /// [`Replies::MANY`] times the answer after which the connection stays open.
+    /// [`Replies::MANY`] copies of the response after which the connection stays open.
     keep: Vec<u8>,
-    /// The answer after which it is closed.
+    /// The response after which the connection is closed.
     close: Vec<u8>,
-    /// The second that they are of.
+    /// The time of their date, in seconds.
     second: u64,
 }
 
 impl Replies {
-    /// How many answers can be sent from where they are.
+    /// The number of responses that can be sent without a copy.
     const MANY: usize = 64;
 
-    /// Writes them anew when another second has begun.
+    /// Writes the responses anew when another second has begun.
     fn renew(&mut self, now: SystemTime) {
         let second = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         if second == self.second && !self.keep.is_empty() {
@@ -239,7 +240,7 @@ impl Replies {
         *self = Replies { keep: reply("").repeat(Self::MANY), close: reply("Connection: close\r\n"), second };
     }
 
-    /// So many answers, if there are as many.
+    /// The bytes of `count` responses; none if that is more than [`Replies::MANY`].
     fn keep(&self, count: usize) -> Option<&[u8]> {
         self.keep.get(..self.keep.len() / Self::MANY * count)
     }
@@ -254,7 +255,8 @@ mod tests {
 
     const REQUEST: &str = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
-    /// A peer that says something, and takes so many bytes with each write; after them none until `takes` has more.
+    /// A peer that sends `says`, and takes as many bytes with each write as `takes` lists; after them none until `takes`
+    /// has more.
     struct Peer {
         says: Cursor<Vec<u8>>,
         takes: VecDeque<usize>,

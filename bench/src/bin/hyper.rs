@@ -1,7 +1,7 @@
-//! The native baseline: what hyper, on one thread, makes of the same answer.
+//! The native baseline: hyper, on one thread, with the same response.
 //!
-//! `hyper-baseline ADDR:PORT` serves until it is ended. It responds byte for byte as the component does, and is set up
-//! to be fast: hyper does nothing that the response does not need, and has no timeouts.
+//! `hyper-baseline ADDR:PORT` serves until the process is killed. It responds byte for byte as the component does, and is
+//! set up to be fast: hyper does nothing that the response does not need, and has no timeouts.
 
 use std::convert::Infallible;
 use std::io;
@@ -22,7 +22,7 @@ use tokio::net::TcpListener;
 /// The page of the lecture.
 const PAGE: &[u8] = b"<html><body>Hello World</body></html>\r\n\r\n";
 
-/// How long no call is picked up after one could not be, for want of file descriptors perhaps.
+/// The pause after an accept failed, perhaps for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
 
 /// Serves at the address that the command line names.
@@ -48,7 +48,7 @@ fn serve(address: SocketAddr) -> io::Result<()> {
         let listener = TcpListener::bind(address).await?;
         loop {
             // TCP_NODELAY is not set: WASI 0.2 has no such option, so the component's sockets do not have it either.
-            // With one write a reply it makes no difference.
+            // With one write per response the option makes no difference.
             let Ok((stream, _)) = listener.accept().await else {
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;
@@ -58,15 +58,15 @@ fn serve(address: SocketAddr) -> io::Result<()> {
     })
 }
 
-/// Talks to one peer until it leaves. One that leaves in the middle is not an error of the server.
+/// Serves one connection until the peer leaves. A peer that leaves in the middle is not an error of the server.
 async fn talk(stream: impl AsyncRead + AsyncWrite + Unpin) {
     let mut builder = http1::Builder::new();
-    // Answers to pipelined requests leave in one write, as those of the component do.
+    // The responses to pipelined requests leave in one write, as those of the component do.
     builder.title_case_headers(true).pipeline_flush(true);
     _ = builder.serve_connection(TokioIo::new(stream), service_fn(answer)).await;
 }
 
-/// Says Hello World. hyper adds `Content-Length` and `Date`, in this order.
+/// Responds with Hello World. hyper adds `Content-Length` and `Date`, in this order.
 async fn answer(_request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
     let mut response = Response::new(Full::new(Bytes::from_static(PAGE)));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
@@ -82,7 +82,7 @@ mod tests {
 
     const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
-    /// What the component says, at the time `date`.
+    /// The response of the component, at the time `date`.
     fn of_the_component(date: &str) -> String {
         let Ok(Parsed::Complete(head, _)) = parse(REQUEST) else { panic!("it is a request") };
         let mut reply = Vec::new();

@@ -1,7 +1,7 @@
 //! A real Chromium without a window, driven by its DevTools protocol
-//! (<https://chromedevtools.github.io/devtools-protocol/>): messages of JSON, a zero byte behind each, over two pipes.
-//! No driver is needed, and no port. And when its pipe ends, the browser does, with all its processes: even when a test
-//! is killed, nothing is left behind.
+//! (<https://chromedevtools.github.io/devtools-protocol/>): messages of JSON, a zero byte behind each, over two pipes. The
+//! protocol needs no driver and no port. The browser and all its processes end with the pipe, so even a killed test leaves
+//! no process behind.
 
 use std::collections::VecDeque;
 use std::fs;
@@ -18,15 +18,17 @@ use crate::{PATIENCE, Process, component, is_there, leftovers};
 /// The names under which a Chromium is installed.
 const NAMES: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
 
-/// What makes it one that can be tested with.
+/// The flags for a test.
 const FLAGS: [&str; 10] = [
-    // The whole browser, only without a window: the older headless mode was another program, with habits of its own.
+    // The current headless mode is the whole browser without a window. The older mode was another program, with other
+    // behaviour.
     "--headless=new",
     "--remote-debugging-pipe",
-    // Its own sandbox does not work for root, which is who runs tests in a container. It sees no page but ours.
+    // The sandbox of Chromium does not work for root, the usual user of a container. The browser opens no page but those of
+    // the tests.
     "--no-sandbox",
     "--disable-gpu",
-    // It asks for nothing but what it is told to open.
+    // The browser sends no requests of its own.
     "--no-first-run",
     "--disable-background-networking",
     "--disable-component-update",
@@ -35,8 +37,7 @@ const FLAGS: [&str; 10] = [
     "--no-proxy-server",
 ];
 
-/// The browser to test with: the one that `HELLO_BROWSER` names, which must be there then; or one that happens to be
-/// there.
+/// The browser to test with: the one that `HELLO_BROWSER` names, which must then exist; or an installed one.
 pub fn program() -> Option<String> {
     if let Ok(name) = std::env::var("HELLO_BROWSER") {
         assert!(is_there(&name), "HELLO_BROWSER is {name:?}, which cannot be run");
@@ -45,7 +46,7 @@ pub fn program() -> Option<String> {
     NAMES.into_iter().find(|name| is_there(name)).map(str::to_owned)
 }
 
-/// The names to look for, as a sentence has them.
+/// The names of the programs, as text for a sentence.
 pub fn names() -> String {
     NAMES.join(", ")
 }
@@ -53,38 +54,38 @@ pub fn names() -> String {
 /// A page as the browser shows it.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Page {
-    /// What the tab is called.
+    /// The title of the tab.
     pub title: String,
-    /// The text that is to be read.
+    /// The visible text.
     pub text: String,
 }
 
-/// A browser with an empty profile, and one of its tabs that is looked at. It ends with the test.
+/// A browser with an empty profile, and its current tab. It ends with the test.
 pub struct Browser {
     process: Process,
     commands: Option<ChildStdin>,
     messages: Receiver<Value>,
-    /// Events that came before the answer that was waited for.
+    /// The events that came before the result of the current command.
     early: VecDeque<Value>,
-    /// How many commands it was given.
+    /// The number of commands sent.
     asked: u64,
-    /// The tab that is looked at, as the protocol calls it.
+    /// The current tab, as the protocol names it.
     tab: Value,
     profile: PathBuf,
 }
 
 impl Browser {
-    /// Starts one, with a tab, whose profile is in a folder of this name.
+    /// Starts a browser with a tab. The profile is in a folder of this name.
     pub fn start(program: &str, folder: &str) -> Self {
         let profile = component::target().join("tmp").join(folder);
         let _ = fs::remove_dir_all(&profile);
         fs::create_dir_all(&profile).expect("a folder");
         let complaints = fs::File::create(profile.join("stderr")).expect("a file");
-        // Its pipes are descriptors 3 and 4.
+        // The pipes are descriptors 3 and 4 of the browser.
         let mut command = Command::new("sh");
         command.args(["-c", "exec \"$0\" \"$@\" 3<&0 4>&1 </dev/null >&2", program]).args(FLAGS);
         command.arg(format!("--user-data-dir={}", profile.display())).arg("about:blank");
-        // What it keeps beside its profile stays with it, too.
+        // The other files of the browser go into the folder of the profile, too.
         command.env("HOME", &profile).env_remove("XDG_CONFIG_HOME").env_remove("XDG_CACHE_HOME");
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(complaints);
         let mut process = Process::start_unread(&mut command);
@@ -108,15 +109,15 @@ impl Browser {
         browser
     }
 
-    /// Its version, such as `156.0.8078.79`.
+    /// The version of the browser, such as `156.0.8078.79`.
     pub fn version(&mut self) -> String {
         let version = self.tell_browser("Browser.getVersion", json!({}));
-        // `Chrome/156.0.8078.79`, whichever of its names it has.
+        // The product is `Chrome/156.0.8078.79`, whatever the name of the program.
         let product = version["product"].as_str().expect("a name");
         product.rsplit('/').next().unwrap_or_default().to_owned()
     }
 
-    /// Opens another tab, and looks at that one from now on.
+    /// Opens another tab, which becomes the current tab.
     pub fn open_tab(&mut self) {
         let tab = self.tell_browser("Target.createTarget", json!({"url": "about:blank"}));
         let target = json!({"targetId": tab["targetId"], "flatten": true});
@@ -124,8 +125,8 @@ impl Browser {
         self.tell("Page.enable", json!({}));
     }
 
-    /// Goes to `url`, as if it had been typed, and waits until what it shows then is complete: the page, or its own
-    /// about the error that is returned.
+    /// Goes to `url`, as if it had been typed, and waits until the tab is complete. If the browser shows a page of its own
+    /// about an error instead, returns that error.
     pub fn visit(&mut self, url: &str) -> Result<(), String> {
         let went = self.tell("Page.navigate", json!({"url": url}));
         assert_ne!(went["isDownload"], json!(true), "it is to be shown, not kept: {went}");
@@ -134,14 +135,14 @@ impl Browser {
         went["errorText"].as_str().map_or(Ok(()), |error| Err(error.to_owned()))
     }
 
-    /// Presses the button, and waits until the page is complete.
+    /// Reloads the page, and waits until it is complete.
     pub fn reload(&mut self) {
         self.tell("Page.reload", json!({}));
         self.event("Page.frameNavigated");
         self.event("Page.loadEventFired");
     }
 
-    /// What it shows.
+    /// The page that the tab shows.
     pub fn page(&mut self) -> Page {
         let look = json!({"expression": "[document.title, document.body.innerText]", "returnByValue": true});
         let seen = self.tell("Runtime.evaluate", look);
@@ -149,13 +150,13 @@ impl Browser {
         Page { title: text(0), text: text(1) }
     }
 
-    /// Gives a command to the tab. Returns the answer.
+    /// Sends a command to the tab. Returns the result.
     fn tell(&mut self, method: &str, parameters: Value) -> Value {
         let tab = self.tab.clone();
         self.send(json!({"method": method, "params": parameters, "sessionId": tab}))
     }
 
-    /// Gives a command to the browser. Returns the answer.
+    /// Sends a command to the browser. Returns the result.
     fn tell_browser(&mut self, method: &str, parameters: Value) -> Value {
         self.send(json!({"method": method, "params": parameters}))
     }
@@ -176,7 +177,7 @@ impl Browser {
         }
     }
 
-    /// The next event of this kind in the tab. Those before it are dropped.
+    /// The next event of this kind in the tab. Earlier events are dropped.
     fn event(&mut self, method: &str) -> Value {
         loop {
             let mut message = self.early.pop_front().unwrap_or_else(|| self.receive());
@@ -193,7 +194,7 @@ impl Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        // The end of its pipe ends it; and its last process that has the other one, that.
+        // The browser ends at the end of its command pipe. The end of the other pipe shows that its last process has ended.
         self.commands = None;
         while self.messages.recv_timeout(PATIENCE).is_ok() {}
         leftovers::end(&mut self.process.child);

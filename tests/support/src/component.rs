@@ -1,4 +1,4 @@
-//! Where the programs are. They are built when they are not there, or older than their source.
+//! The paths of the programs. A program is built when it is missing, or older than its source.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,8 +11,8 @@ pub fn root() -> &'static Path {
     ROOT.get_or_init(|| Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("two folders up").to_owned())
 }
 
-/// Where cargo builds for the test that runs, and therefore everything else; in `tmp` tests keep their files, as in
-/// `CARGO_TARGET_TMPDIR`, which cargo tells tests and no library.
+/// The target folder of the running test, and therefore of everything else; tests keep their files in its `tmp`, which is
+/// `CARGO_TARGET_TMPDIR`: cargo sets that variable for tests, and for no library.
 pub fn target() -> &'static Path {
     static TARGET: OnceLock<PathBuf> = OnceLock::new();
     TARGET.get_or_init(|| {
@@ -22,21 +22,21 @@ pub fn target() -> &'static Path {
     })
 }
 
-/// The component, as users get it.
+/// The component that users get.
 pub fn path() -> &'static Path {
     static PATH: OnceLock<PathBuf> = OnceLock::new();
     let options = ["--release", "--target", "wasm32-wasip2", "--bin", "hello-server"];
     PATH.get_or_init(|| build(&options, "wasm32-wasip2/release/hello-server.wasm"))
 }
 
-/// The other one, which says the same behind `wasi:http`.
+/// The `wasi:http` service, which serves the same page.
 pub fn http() -> &'static Path {
     static PATH: OnceLock<PathBuf> = OnceLock::new();
     let options = ["--release", "--target", "wasm32-wasip2", "--features", "http", "--bin", "hello-http"];
     PATH.get_or_init(|| build(&options, "wasm32-wasip2/release/hello-http.wasm"))
 }
 
-/// The component that tries what its host should control: `tests/probe/`.
+/// The component that tries everything that its host should control: `tests/probe/`.
 pub fn probe() -> &'static Path {
     static PATH: OnceLock<PathBuf> = OnceLock::new();
     let options = ["--release", "--target", "wasm32-wasip2", "-p", "hello-probe"];
@@ -71,16 +71,16 @@ pub fn runtime_example(name: &str) -> PathBuf {
     build(&options, &format!("wasm32-wasip2/release/examples/{name}.wasm"))
 }
 
-/// Builds with these options of cargo, and says where `file` of what was built is.
+/// Builds with these options of cargo, and returns the path of the built `file`.
 pub fn build(options: &[&str], file: &str) -> PathBuf {
     build_in(root(), target(), options, file)
 }
 
-/// The same for a copy of the project, which builds into another folder.
+/// Builds a copy of the project into another folder, with these options of cargo, and returns the path of the built `file`.
 pub fn build_in(root: &Path, target: &Path, options: &[&str], file: &str) -> PathBuf {
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(["build", "--quiet", "--locked", "--target-dir"]).arg(target).args(options).current_dir(root);
-    // As the launcher does it: what is set for one of them is not for the other.
+    // As in the launcher, flags for one target do not apply to the other.
     if options.contains(&"wasm32-wasip2") {
         cargo.env("CARGO_ENCODED_RUSTFLAGS", "");
     } else {
@@ -91,7 +91,7 @@ pub fn build_in(root: &Path, target: &Path, options: &[&str], file: &str) -> Pat
     target.join(file)
 }
 
-/// A copy of this project with this name, to be edited.
+/// A copy of this project with this name, for a test to edit.
 pub fn copy(name: &str) -> PathBuf {
     let copy = target().join("tmp").join(name);
     if copy.exists() {
@@ -107,7 +107,7 @@ fn copy_folder(from: &Path, to: &Path) {
         let path = entry.expect("an entry").path();
         let name = path.file_name().expect("a name");
         let (is_folder, target) = (path.is_dir(), to.join(name));
-        // What was built, and what was committed, is not edited.
+        // No test edits the build or the commits.
         if is_folder && name != "target" && name != ".git" {
             copy_folder(&path, &target);
         } else if !is_folder {

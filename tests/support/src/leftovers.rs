@@ -1,8 +1,9 @@
-//! What the tests start ends with them, however they are started, and however they end: also by SIGKILL, and also if they ignore
-//! SIGHUP, as under `nohup`. (Where there is no `/proc`, what is ended is only what a test ends itself.)
+//! Every process that the tests start ends with the tests, however they are started and however they end: also by SIGKILL,
+//! and also if the processes ignore SIGHUP, as under `nohup`. (Without `/proc`, only those processes end that a test ends
+//! itself.)
 //!
-//! Each process is started by [`spawn`], which leaves a mark in its environment; so the mark is also in what that process starts.
-//! A guard, which is another process, waits for the end of the test process and ends everything that has its mark.
+//! [`spawn`] starts each process with a mark in its environment, which the children of the process inherit. A guard, which
+//! is another process, waits for the end of the test process and ends everything that has its mark.
 
 use std::fs;
 use std::process::{Child, Command, Stdio};
@@ -10,22 +11,22 @@ use std::sync::OnceLock;
 
 use crate::component;
 
-/// The variable that is the mark.
+/// The environment variable that is the mark.
 const MARK: &str = "HELLO_SERVER_TEST";
 
-/// What a guard does: it reads its standard input, which ends when the test process does, and ends what has the mark. What is
-/// ended may have started something a moment before.
+/// The script of a guard: it reads its standard input, which ends with the test process, and then ends every process that
+/// has the mark, repeatedly, because such a process may have started another one a moment before.
 const GUARD: &str = "cat
 while marked=$(grep -lszxF -e \"$0\" /proc/[0-9]*/environ); [ \"$marked\" ]; do
     for file in $marked; do file=${file#/proc/} && kill -9 \"${file%/environ}\"; done
 done";
 
-/// The mark of what the test process with this number starts. Other copies of this project have other marks.
+/// The mark of the processes that the test process with this number starts. Other copies of this project have other marks.
 pub fn mark(tests: u32) -> String {
     format!("{MARK}={}:{tests}", component::target().display())
 }
 
-/// Starts a process that ends with this one at the latest.
+/// Starts a process that ends with this process at the latest.
 pub fn spawn(command: &mut Command) -> std::io::Result<Child> {
     guard();
     spawn_as(command, &mark(std::process::id()))
@@ -37,20 +38,20 @@ pub fn spawn_as(command: &mut Command, mark: &str) -> std::io::Result<Child> {
     command.env(variable, value).spawn()
 }
 
-/// Ends a process at once, and what it has started.
+/// Kills a process, and all processes that it has started.
 pub fn end(child: &mut Child) {
     if let Ok(Some(_)) = child.try_wait() {
-        // It has ended by itself, and its number may be that of another one.
+        // The process has ended by itself, and its number may belong to another process now.
         return;
     }
     let offspring = offspring(child.id());
-    // It may have ended meanwhile, and so may they.
+    // The processes may have ended meanwhile.
     let _ = child.kill();
     offspring.into_iter().for_each(kill);
     let _ = child.wait();
 }
 
-/// Everything that the process `pid` has started and that has not ended, and what that has started.
+/// All descendants of the process `pid` that have not ended.
 fn offspring(pid: u32) -> Vec<u32> {
     let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().filter_map(Result::ok);
     let lists = tasks.filter_map(|task| fs::read_to_string(task.path().join("children")).ok());
@@ -59,7 +60,7 @@ fn offspring(pid: u32) -> Vec<u32> {
     children.iter().flat_map(|&child| [vec![child], offspring(child)].concat()).collect()
 }
 
-/// Ends the process `pid` at once, if it is there.
+/// Kills the process `pid`, if it exists.
 #[cfg(unix)]
 fn kill(pid: u32) {
     use rustix::process::{Pid, Signal, kill_process};
@@ -68,11 +69,11 @@ fn kill(pid: u32) {
     }
 }
 
-/// Where there is no `/proc`, there is nothing to end.
+/// Without `/proc`, there is nothing to end.
 #[cfg(not(unix))]
 fn kill(_pid: u32) {}
 
-/// Every process whose mark is this one.
+/// Every process with this mark.
 pub fn marked(mark: &str) -> Vec<u32> {
     processes()
         .filter(|(_, environment)| environment.split(|&byte| byte == 0).any(|entry| entry == mark.as_bytes()))
@@ -80,7 +81,7 @@ pub fn marked(mark: &str) -> Vec<u32> {
         .collect()
 }
 
-/// Every process that can be looked at, and its environment.
+/// Every process whose environment is readable, and its environment.
 fn processes() -> impl Iterator<Item = (u32, Vec<u8>)> {
     let entries = fs::read_dir("/proc").into_iter().flatten().filter_map(Result::ok);
     entries.filter_map(|entry| {
@@ -89,7 +90,8 @@ fn processes() -> impl Iterator<Item = (u32, Vec<u8>)> {
     })
 }
 
-/// What tests of this copy of the project have started that has outlived them: each process, and its command line.
+/// The processes that tests of this copy of the project have started and that have outlived these tests, with their command
+/// lines.
 pub fn leftovers() -> Vec<String> {
     let own = mark(0);
     let own = own.trim_end_matches('0').as_bytes();
@@ -105,19 +107,19 @@ pub fn leftovers() -> Vec<String> {
     named.collect()
 }
 
-/// Whether the process `pid` runs a program that cargo has built here.
+/// Whether the process `pid` runs a program that cargo has built in this copy of the project.
 fn is_test_process(pid: &str) -> bool {
     fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|program| program.starts_with(component::target()))
 }
 
-/// Sees to it that there is a guard.
+/// Makes sure that a guard is running.
 fn guard() {
     static GUARDING: OnceLock<Child> = OnceLock::new();
     if cfg!(target_os = "linux") {
         GUARDING.get_or_init(|| {
             let mut guard = Command::new("sh");
             guard.args(["-c", GUARD, &mark(std::process::id())]).env_remove(MARK);
-            // It is sent no signal that a terminal sends.
+            // The guard is in a group of its own, to which a terminal sends no signals.
             #[cfg(unix)]
             std::os::unix::process::CommandExt::process_group(&mut guard, 0);
             guard.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("a guard")

@@ -1,5 +1,5 @@
-//! What the tests share: the programs, and processes that end with the test; a server to test, and clients that know the wire;
-//! a browser; a conversation in memory, and the rules that hold for each.
+//! The shared code of the tests: the programs, and processes that end with the test; a server to test, and clients that
+//! write raw bytes; a browser; a conversation in memory, and the rules that hold for each.
 
 pub mod chromium;
 pub mod component;
@@ -20,7 +20,7 @@ use std::time::Duration;
 pub use process::{Output, Process, run};
 pub use server::Server;
 
-/// How long a test waits for what must come. It is never reached when all is well; how fast that is, is not tested.
+/// The time that a test waits for an event that must come. A test that passes never reaches it: no test measures speed.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The lecture's page.
@@ -32,7 +32,7 @@ pub const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
 /// A request after which the server closes the connection.
 pub const LAST_GET: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
 
-/// How `.cargo/config.toml` launches a component: the program, and the arguments before the component.
+/// The command of `.cargo/config.toml` that launches a component: the program, and the arguments before the component.
 pub fn launcher() -> Vec<String> {
     let config = component::root().join(".cargo/config.toml");
     let config = fs::read_to_string(config).expect("the list of launch flags");
@@ -41,12 +41,12 @@ pub fn launcher() -> Vec<String> {
     words.map(str::to_owned).collect()
 }
 
-/// Whether the host to test with is plain `wasmtime run`, and not our own.
+/// Whether the host to test with is plain `wasmtime run`, and not hello-runner.
 pub fn is_wasmtime() -> bool {
     std::env::var_os("HELLO_HOST").is_some_and(|host| host == "wasmtime")
 }
 
-/// Our own host.
+/// The path of hello-runner, the host of this project.
 pub fn runner() -> &'static Path {
     static PATH: OnceLock<PathBuf> = OnceLock::new();
     PATH.get_or_init(|| component::build(&["--profile", "runner", "-p", "hello-runner"], "runner/hello-runner"))
@@ -54,16 +54,16 @@ pub fn runner() -> &'static Path {
 
 /// The command that runs the component with these arguments, on the host to test with.
 pub fn command(arguments: &[&str]) -> Command {
-    // Fewer than the server may have, so that the limits of this machine do not matter.
+    // The limit is lower than that of the server, so that the limits of this machine do not matter.
     command_for(1000, arguments)
 }
 
-/// The same, for so many connections.
+/// The command that runs the component with these arguments, for this many connections.
 pub fn command_for(connections: usize, arguments: &[&str]) -> Command {
     command_of(component::path(), connections, arguments)
 }
 
-/// The same for a component that was built of something else.
+/// The command that runs `component`, another build, with these arguments, for this many connections.
 pub fn command_of(component: &Path, connections: usize, arguments: &[&str]) -> Command {
     if is_wasmtime() {
         let launcher = launcher();
@@ -71,14 +71,14 @@ pub fn command_of(component: &Path, connections: usize, arguments: &[&str]) -> C
         command.args(&launcher[1..]).arg(component).args(arguments);
         return command;
     }
-    // As `runner/serve` does it: what the component needs is what it gets.
+    // As in `runner/serve`, the component gets exactly the grants that it needs.
     let mut command = Command::new(runner());
     command.args(["--quiet", "--max-connections", &connections.to_string(), "--grant-needs"]);
     command.arg(component).args(arguments);
     command
 }
 
-/// The command that starts what `command` would start, by `starter`.
+/// The command that makes `starter` start `command`.
 pub fn by(starter: &[&str], command: &Command) -> Command {
     let mut outer = Command::new(starter[0]);
     outer.args(&starter[1..]).arg(command.get_program()).args(command.get_args()).stdin(Stdio::null());
@@ -92,15 +92,15 @@ pub fn by(starter: &[&str], command: &Command) -> Command {
     outer
 }
 
-/// What starts a program that ends with its terminal, also if these tests are started to outlive theirs.
+/// The words that start a program so that it ends with its terminal, even if these tests ignore SIGHUP.
 pub fn hearing() -> &'static [&'static str] {
-    // Not every `env` can do that.
+    // Not every `env` has this option.
     const HEARING: &[&str] = &["env", "--default-signal=HUP"];
     let can = Command::new(HEARING[0]).args(&HEARING[1..]).arg("true").output();
     if can.is_ok_and(|output| output.status.success()) { HEARING } else { &HEARING[..1] }
 }
 
-/// Calls a server that must be there.
+/// Connects to a server that must be there.
 pub fn connect(address: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect_timeout(&address, PATIENCE).expect("the server listens");
     stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
@@ -108,7 +108,7 @@ pub fn connect(address: SocketAddr) -> TcpStream {
     stream
 }
 
-/// An address on which nothing listens, as long as the socket is kept.
+/// An address on which no program listens, as long as the socket is kept.
 pub fn free_address() -> (socket2::Socket, SocketAddr) {
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("a socket");
     socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).expect("a free port");
@@ -116,14 +116,14 @@ pub fn free_address() -> (socket2::Socket, SocketAddr) {
     (socket, address)
 }
 
-/// Everything until the server hangs up.
+/// Reads until the server closes the connection.
 pub fn read_all(stream: &mut TcpStream) -> String {
     let mut text = String::new();
     stream.read_to_string(&mut text).expect("the server hangs up, and gently");
     text
 }
 
-/// One whole reply with the lecture's page.
+/// Reads one whole response with the lecture's page.
 pub fn read_reply(stream: &mut TcpStream) -> String {
     let mut reply = Vec::new();
     let mut piece = [0; 1024];
@@ -139,23 +139,24 @@ pub fn read_reply(stream: &mut TcpStream) -> String {
     String::from_utf8(reply).expect("text")
 }
 
-/// Whether a line is about building. It depends on what was built before, so there is nothing to test.
+/// Whether a line is about building. Such lines depend on earlier builds, so no test can expect them.
 pub fn is_about_building(line: &str) -> bool {
     let words = ["Adding ", "Blocking ", "Building ", "Compiling ", "Finished ", "A wasmtime is on PATH"];
     words.iter().any(|words| line.trim_start().starts_with(words))
 }
 
-/// What a script has said, without the lines about building.
+/// The output of a script, without the lines about building.
 pub fn without_building(said: &str) -> String {
     said.lines().filter(|line| !is_about_building(line)).map(|line| format!("{line}\n")).collect()
 }
 
-/// Says that this test cannot test something on this machine, why, and what would make it. `runner/test` counts and names it.
+/// Prints that this test cannot run in full on this machine, the cause, and the remedy. `runner/test` counts and names such
+/// tests.
 pub fn not_tested(cause: impl std::fmt::Display, remedy: &str) {
     println!("not tested: {cause}; {remedy}");
 }
 
-/// Whether a program can be run, so that a test can use it, or say that it did not.
+/// Whether a program can be run, so that a test can use the program, or print that it did not.
 pub fn has(program: &str) -> bool {
     let there = is_there(program);
     if !there {

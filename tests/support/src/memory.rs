@@ -1,5 +1,5 @@
-//! One conversation in memory, for those who have millions of them: what a peer does is a list, the clock jumps to wherever
-//! something happens next, and nothing else is there. (`runtime/src/model.rs` has more of a host, and is slower.)
+//! One conversation in memory, for tests that need millions of them: the actions of the peer are a list, and the clock
+//! jumps to the time of the next event. Nothing else exists. (`runtime/src/model.rs` models more of a host, and is slower.)
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -19,55 +19,55 @@ use hello_server::server::connection::serve_connection;
 use hello_server::server::connection_limit::ConnectionLimit;
 use hello_server::server::{Limits, Server};
 
-/// What a peer does next.
+/// The next action of a peer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
-    /// It sends these bytes, which come at once; not none.
+    /// The peer sends these bytes, which arrive at once; at least one.
     Bytes(Vec<u8>),
-    /// It says nothing for this time.
+    /// The peer sends nothing for this time.
     Silence(Duration),
-    /// It has finished sending. What comes behind that is not sent.
+    /// The peer finishes sending. The bytes of later steps are not sent.
     Finish,
-    /// It resets the connection. Likewise.
+    /// The peer resets the connection. The bytes of later steps are not sent.
     Reset,
-    /// It takes no more of what it is told, or does again.
+    /// The peer stops (false) or resumes (true) reading.
     Reads(bool),
 }
 
-/// What came of a conversation.
+/// The result of a conversation.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Outcome {
-    /// Everything the server said, byte for byte.
+    /// All bytes that the server sent.
     pub said: Vec<u8>,
-    /// The requests that were answered, in their order.
+    /// The requests with a response, in their order.
     pub answered: Vec<Answered>,
-    /// Why it is over.
+    /// The reason why the connection was closed.
     pub ending: Option<CloseReason>,
-    /// How long it took, by the clock that jumps.
+    /// The duration of the conversation, by the clock that jumps.
     pub time: Duration,
-    /// How many of the bytes that were sent the server has read.
+    /// The number of bytes that the server has read.
     pub read: usize,
 }
 
-/// One reply.
+/// One response, as the observer reports it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answered {
     /// Its status code.
     pub status: u16,
-    /// What was wrong.
+    /// The fault of the request.
     pub fault: Option<Fault>,
-    /// The line that it answers, as the log shows it.
+    /// The request line, as the log shows it.
     pub line: Vec<u8>,
-    /// How many bytes of body it has.
+    /// The number of bytes of the body.
     pub bytes: usize,
-    /// How many bytes had been heard by then: where the request ends that it answers.
+    /// The number of bytes received by then: the end of the request that this response belongs to.
     pub heard: usize,
 }
 
-/// Plays `steps`, and then silence, until the server has hung up.
+/// Plays `steps`, and then silence, until the server has closed the connection.
 ///
 /// # Panics
-/// When a conversation waits for nothing at all.
+/// If a conversation waits for no event at all.
 pub fn play(steps: impl IntoIterator<Item = Step>, limits: &Limits) -> Outcome {
     let world = Rc::new(World { steps: RefCell::new(steps.into_iter().collect()), ..World::default() });
     world.reads.set(true);
@@ -83,7 +83,7 @@ pub fn play(steps: impl IntoIterator<Item = Step>, limits: &Limits) -> Outcome {
         if conversation.as_mut().poll(&mut Context::from_waker(&waker)).is_ready() {
             break;
         }
-        // A task that has yielded is next at once: there are no other tasks.
+        // A task that has yielded is polled again at once: there are no other tasks.
         if !woken.0.swap(false, Ordering::Relaxed) {
             world.advance();
         }
@@ -99,20 +99,20 @@ struct World {
     /// The earliest deadline of a task.
     next: Cell<Option<Duration>>,
     steps: RefCell<VecDeque<Step>>,
-    /// Until when the peer says nothing.
+    /// The time until which the peer sends nothing.
     silent_until: Cell<Duration>,
-    /// What has been sent, and not read.
+    /// The bytes that the peer has sent and the server has not read.
     sent: RefCell<VecDeque<u8>>,
     finished: Cell<bool>,
     reset: Cell<bool>,
     reads: Cell<bool>,
-    /// How many bytes the server has told of.
+    /// The number of bytes that the server has reported as received.
     heard: Cell<usize>,
     outcome: RefCell<Outcome>,
 }
 
 impl World {
-    /// Lets the next thing happen.
+    /// Plays the next step, or moves the clock to the next event.
     fn advance(&self) {
         let over = self.finished.get() || self.reset.get();
         let mut steps = self.steps.borrow_mut();
@@ -134,7 +134,7 @@ impl World {
     }
 }
 
-/// Whether a task asked for another turn at once.
+/// Whether a task asked to be polled again at once.
 #[derive(Debug, Default)]
 pub struct Woken(pub AtomicBool);
 
@@ -144,7 +144,7 @@ impl Wake for Woken {
     }
 }
 
-/// The world, as the server sees it.
+/// The host, as the server sees it.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Handle(Rc<World>);
 

@@ -1,4 +1,4 @@
-//! A program that runs: how it is started, read and ended; and what it holds and uses, as Linux tells it.
+//! A running program: its start, its output and its end; and the resources that it uses, as Linux reports them.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
@@ -13,14 +13,14 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::{PATIENCE, is_wasmtime, leftovers};
 
-/// What a program said, and how it ended.
+/// The output of a program that has ended, and its exit status.
 #[derive(Debug)]
 pub struct Output {
-    /// What it printed.
+    /// The standard output.
     pub stdout: String,
-    /// What it printed on standard error.
+    /// The standard error.
     pub stderr: String,
-    /// How it ended.
+    /// The exit status.
     pub status: ExitStatus,
 }
 
@@ -36,32 +36,32 @@ pub fn run(command: &mut Command) -> Output {
     }
 }
 
-/// A program that runs. It ends with the test, and everything that it has started does.
+/// A running program. It ends with the test, and so does every process that it has started.
 #[derive(Debug)]
 pub struct Process {
-    /// With the pipes to it that are not read here.
+    /// The process, with those of its pipes that no thread reads here.
     pub child: Child,
-    /// The lines that it prints.
+    /// The lines of its standard output.
     pub stdout: Receiver<String>,
-    /// The lines that it prints on standard error.
+    /// The lines of its standard error.
     pub stderr: Receiver<String>,
 }
 
 impl Process {
-    /// Starts it, and reads both its outputs.
+    /// Starts the program, and reads its standard output and standard error.
     pub fn start(command: &mut Command) -> Self {
         let mut process = Process::start_unread(command.stdout(Stdio::piped()).stderr(Stdio::piped()));
         process.read();
         process
     }
 
-    /// Starts it, with its outputs where `command` has them.
+    /// Starts the program, with its outputs where `command` has them.
     pub fn start_unread(command: &mut Command) -> Self {
         let child = leftovers::spawn(command).expect("it can be started");
         Process { child, stdout: channel().1, stderr: channel().1 }
     }
 
-    /// Reads what comes by its pipes from now on, but for those that were taken.
+    /// Reads its pipes from now on, except those that were taken.
     pub fn read(&mut self) {
         if let Some(pipe) = self.child.stdout.take() {
             self.stdout = lines(pipe);
@@ -71,36 +71,36 @@ impl Process {
         }
     }
 
-    /// The next line that it prints.
+    /// The next line of its standard output.
     pub fn line(&self) -> String {
         let line = self.stdout.recv_timeout(PATIENCE);
         line.unwrap_or_else(|error| panic!("no line: {error}; {:?}", self.stderr.try_iter().collect::<Vec<_>>()))
     }
 
-    /// Where it listens: that stands at the end of the next line that it prints.
+    /// The address on which the program listens, from the end of the next line that it prints.
     pub fn address(&self) -> SocketAddr {
         let line = self.line();
         address_in(&line).unwrap_or_else(|| panic!("an address, not {line:?}"))
     }
 
-    /// Its number.
+    /// The number of the process.
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    /// Sends it a signal.
+    /// Sends a signal to the process.
     #[cfg(unix)]
     pub fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).expect("it has not been waited for yet");
     }
 
-    /// Sends it SIGTERM.
+    /// Sends SIGTERM to the process.
     pub fn terminate(&self) {
         let sent = Command::new("kill").arg(self.pid().to_string()).status();
         assert!(sent.expect("kill is there").success());
     }
 
-    /// Asks one that was started by [`command`](crate::command) with `--stop-when-stdin-closes` to stop.
+    /// Asks a program that was started by [`command`](crate::command) with `--stop-when-stdin-closes` to stop.
     pub fn ask_to_stop(&mut self) {
         drop(self.child.stdin.take());
         if !is_wasmtime() {
@@ -108,21 +108,21 @@ impl Process {
         }
     }
 
-    /// Whether it goes on.
+    /// Whether the program is still running.
     pub fn is_running(&mut self) -> bool {
         self.child.try_wait().expect("it was started").is_none()
     }
 
-    /// Waits until it ends by itself. Returns the output that was not read yet, and how it ended.
+    /// Waits until the program ends by itself. Returns the output that was not read yet, and the exit status.
     pub fn wait(mut self) -> Output {
         let (stdout, stderr) = (rest(&self.stdout), rest(&self.stderr));
         let status = self.child.wait().expect("it was started");
         Output { stdout, stderr, status }
     }
 
-    /// Ends it at once. As [`wait`](Process::wait).
+    /// Kills the program. Returns the same as [`wait`](Process::wait).
     pub fn finish(mut self) -> Output {
-        // It may have ended by itself, which is for the caller to judge.
+        // The program may have ended by itself; the caller of this method judges that.
         leftovers::end(&mut self.child);
         self.wait()
     }
@@ -156,7 +156,7 @@ fn lines(pipe: impl Read + Send + 'static) -> Receiver<String> {
     lines
 }
 
-/// All lines until the end, which has to come.
+/// All lines until the end of the output, which must come.
 fn rest(lines: &Receiver<String>) -> String {
     let mut text = String::new();
     loop {
@@ -168,10 +168,10 @@ fn rest(lines: &Receiver<String>) -> String {
     }
 }
 
-/// How much of a second `/proc` counts as one tick.
+/// The time of one tick in `/proc`.
 const TICK: Duration = Duration::from_millis(10);
 
-/// How many descriptors a process has open, and how much memory it holds, in KiB.
+/// The number of open file descriptors of a process, and its memory, in KiB.
 pub fn holdings(pid: u32) -> Option<(usize, u64)> {
     let descriptors = fs::read_dir(format!("/proc/{pid}/fd")).ok()?.count();
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
@@ -180,10 +180,10 @@ pub fn holdings(pid: u32) -> Option<(usize, u64)> {
     Some((descriptors, kib))
 }
 
-/// For how long it has used a processor so far.
+/// The processor time that a process has used so far.
 pub fn cpu_time(pid: u32) -> Option<Duration> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name, which may be anything, stands in parentheses; the first field behind it is the third.
+    // The name of the program, which may contain anything, is in parentheses; the first field behind it is the third.
     let mut fields = stat.rsplit(')').next()?.split_whitespace().skip(14 - 3);
     let mut ticks = || fields.next()?.parse::<u32>().ok();
     Some((ticks()? + ticks()?) * TICK)

@@ -8,28 +8,28 @@ use std::sync::mpsc::{Receiver, channel};
 
 use crate::{HELLO, LAST_GET, Output, PATIENCE, Process, command, connect, read_all};
 
-/// A server that runs, on a free port of the loopback addresses. It ends with the test.
+/// A running server, on a free port of the loopback addresses. It ends with the test.
 pub struct Server {
     process: Process,
-    /// Its port.
+    /// The port of the server.
     pub port: u16,
-    /// The line that says where it can be reached.
+    /// The line with the URL of the server.
     pub access: String,
-    /// What it printed before it said where it can be reached.
+    /// The lines that the server printed before the line with its URL.
     pub prelude: String,
 }
 
 impl Server {
-    /// Starts one with these options, and waits until it listens.
+    /// Starts a server with these options, and waits until it listens.
     pub fn start(options: &[&str]) -> Self {
         let options = [&["--port", "0"], options].concat();
         Server::launch(&mut command(&options))
     }
 
-    /// Starts one by this command, and waits until it listens.
+    /// Starts a server by this command, and waits until it listens.
     pub fn launch(command: &mut Command) -> Self {
         let process = Process::start(command.stdin(Stdio::piped()));
-        // The other is what wasmtime serve says by itself.
+        // The second line is the one that wasmtime serve prints.
         let says = |line: &str| line.starts_with("Access http://") || line.starts_with("Serving HTTP on http://");
         let mut prelude = String::new();
         let access = loop {
@@ -43,30 +43,30 @@ impl Server {
         Server { process, port: port.expect("a port"), access, prelude }
     }
 
-    /// Where it listens for IPv4.
+    /// The address on which the server listens for IPv4.
     pub fn address(&self) -> SocketAddr {
         (Ipv4Addr::LOCALHOST, self.port).into()
     }
 
-    /// Calls it.
+    /// Connects to the server.
     pub fn connect(&self) -> TcpStream {
         connect(self.address())
     }
 
-    /// What it answers to these bytes, until it hangs up.
+    /// Sends these bytes, and returns the response, until the server closes the connection.
     pub fn ask(&self, bytes: &[u8]) -> String {
         let mut stream = self.connect();
         stream.write_all(bytes).expect("it reads");
         read_all(&mut stream)
     }
 
-    /// It answers an honest client.
+    /// Asserts that the server responds to a valid request.
     pub fn assert_serves(&self) {
         let reply = self.ask(LAST_GET);
         assert!(reply.starts_with("HTTP/1.1 200 OK\r\n") && reply.ends_with(HELLO), "{reply}");
     }
 
-    /// It answers so many clients, each of which ends its body when all have begun.
+    /// Asserts that the server responds to this many clients, each of which ends its body when all have begun.
     pub fn assert_serves_bodies(&self, clients: usize) {
         let head = b"POST / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 2\r\n\r\n1";
         let mut clients: Vec<_> = (0..clients).map(|_| self.connect()).collect();
@@ -80,24 +80,24 @@ impl Server {
         }
     }
 
-    /// All lines that it will print, for a reader in another thread.
+    /// All lines that the server will print, for a reader in another thread.
     pub fn take_lines(&mut self) -> Receiver<String> {
         std::mem::replace(&mut self.process.stdout, channel().1)
     }
 
-    /// Asks one that was started by [`command`] with `--stop-when-stdin-closes` to stop, and hears it out. As
-    /// [`wait`](Server::wait).
+    /// Asks a server that was started by [`command`] with `--stop-when-stdin-closes` to stop, and waits for its end.
+    /// Returns the same as [`wait`](Server::wait).
     pub fn stop(mut self) -> Output {
         self.process.ask_to_stop();
         self.wait()
     }
 
-    /// Waits until it ends by itself. Returns the output that was not read yet, and how it ended.
+    /// Waits until the server ends by itself. Returns the output that was not read yet, and the exit status.
     pub fn wait(self) -> Output {
         self.process.wait()
     }
 
-    /// Ends it at once. As [`wait`](Server::wait).
+    /// Kills the server. Returns the same as [`wait`](Server::wait).
     pub fn finish(self) -> Output {
         self.process.finish()
     }

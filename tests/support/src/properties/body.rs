@@ -4,11 +4,12 @@ use hello_server::http::{Body, Fault, Framing, MAX_BODY, MAX_CHUNK_OVERHEAD};
 
 use super::notation;
 
-/// As many bytes as are looked at: more than the longest body and what may be around it.
+/// The most bytes that are read: more than the longest body and its overhead.
 const MOST: usize = MAX_BODY as usize + 2 * MAX_CHUNK_OVERHEAD;
 
-/// A body in pieces is the same as at once, takes nothing of what follows it, and ends where a decoder says that was
-/// written to be simple, and has the same content. `L` and a byte n begin a body of n times n times n bytes; everything else is chunked.
+/// A body in pieces is the same as at once, takes nothing of the bytes that follow, ends where a simple decoder ends it,
+/// and has the content that the decoder finds. `L` and a byte n begin a body of n times n times n bytes; everything else is
+/// chunked.
 pub fn hold(data: &[u8]) {
     let (framing, data) = match data {
         [b'L', n, rest @ ..] => (Framing::Length(u64::from(*n).pow(3)), rest),
@@ -39,16 +40,16 @@ pub fn hold(data: &[u8]) {
     }
 }
 
-/// Why a body has no end.
+/// The reason why a body has no end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stop {
-    /// It has not come yet.
+    /// The end has not come yet.
     More,
     Fault(Fault),
 }
 
-/// Where the body of the server ends that gets `bytes` in pieces of these lengths, and what is in it. Whether somebody wants
-/// to see that changes nothing.
+/// The end and the content of the body that the server reads from `bytes`, in pieces of these lengths. Keeping the content
+/// changes nothing.
 fn take(framing: Framing, bytes: &[u8], lengths: impl Iterator<Item = usize>) -> Result<(usize, Vec<u8>), Stop> {
     let mut body = Body::new(framing).expect("not too long");
     let mut kept = Body::wanted(framing, MAX_BODY as usize).expect("not too long");
@@ -104,8 +105,8 @@ impl<'b> Decoder<'b> {
         Ok((self.at, content))
     }
 
-    /// `1*HEXDIG *( BWS ";" BWS token [ BWS "=" BWS ( token / quoted-string ) ] ) CRLF`, at most 16 digits behind any number of
-    /// zeros; but only the first 16 digits come for nothing.
+    /// `1*HEXDIG *( BWS ";" BWS token [ BWS "=" BWS ( token / quoted-string ) ] ) CRLF`, at most 16 digits behind any
+    /// number of zeros; but only the first 16 digits do not count as overhead.
     fn size(&mut self) -> Result<u128, Stop> {
         let mut digits = String::new();
         while self.peek()?.is_ascii_hexdigit() {
@@ -159,7 +160,7 @@ impl<'b> Decoder<'b> {
         self.expect(b"\n", Fault::Trailer)
     }
 
-    /// At least one character of those that a token has.
+    /// At least one character of a token.
     fn token(&mut self, or: Fault) -> Result<(), Stop> {
         let start = self.at;
         while self.peek()?.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&self.peek()?) {
@@ -168,7 +169,7 @@ impl<'b> Decoder<'b> {
         if self.at == start { Err(Stop::Fault(or)) } else { Ok(()) }
     }
 
-    /// Text in quotes, in which a backslash takes away what the next character means.
+    /// Text in quotes, in which a backslash takes the meaning of the next character away.
     fn quoted_string(&mut self) -> Result<(), Stop> {
         self.sign(b'"')?;
         while self.peek()? != b'"' {
@@ -183,7 +184,7 @@ impl<'b> Decoder<'b> {
         self.extra()
     }
 
-    /// How many blanks there are.
+    /// The number of blanks.
     fn blanks(&mut self) -> Result<usize, Stop> {
         let start = self.at;
         while matches!(self.peek()?, b' ' | b'\t') {
@@ -200,12 +201,12 @@ impl<'b> Decoder<'b> {
         self.extra()
     }
 
-    /// Whether the next byte is no control byte, or a tab.
+    /// Whether the next byte is a tab, or no control byte.
     fn is_text(&self) -> Result<bool, Stop> {
         self.peek().map(|byte| byte == b'\t' || !byte.is_ascii_control())
     }
 
-    /// A byte that is not content, of which there must not be too many.
+    /// Takes a byte that is not content. The number of such bytes is limited.
     fn extra(&mut self) -> Result<(), Stop> {
         self.next()?;
         self.overhead += 1;

@@ -11,26 +11,26 @@ use super::notation;
 use super::replies::{Reply, read};
 use crate::memory::{Answered, Outcome, Step, play};
 
-/// As many bytes as a peer sends: more than the longest head, and than what is written at once. (Long bodies are for
+/// The most bytes that a peer sends: more than the longest head, and more than one write. (Long bodies are for
 /// [`super::body`].)
 const MOST: usize = 64 * 1024;
 
-/// As many bytes as are also sent one by one.
+/// The most bytes that are also sent one by one.
 const FEW: usize = 300;
 
-/// How long the server listens behind its last reply, and how long a silence it puts up with then.
+/// The longest time that the server reads on after its last response, and the longest silence that it accepts meanwhile.
 const LINGER_TIME: Duration = Duration::from_secs(30);
 const LINGER_SILENCE: Duration = Duration::from_secs(2);
 
-/// Whatever a peer does, the conversation ends, and the peer has been told what it has to be told, in the right order and
-/// in well-formed replies, however its bytes were cut into pieces.
+/// Whatever a peer does, the conversation ends, and the peer receives the right responses, well-formed and in the right
+/// order, however its bytes were cut into pieces.
 pub fn hold(data: &[u8]) {
     let (steps, limits) = notation::read(data, MOST);
     let said = Said::new(&steps);
     let outcome = play(steps.clone(), &limits);
     let replies = check(&outcome, &said, &limits);
 
-    // What is in the same write as something else depends on what was in the same piece: that is seen by who stops reading.
+    // The pieces decide which bytes share a write, and a peer that stops reading can observe the writes.
     if !said.reads_always {
         return;
     }
@@ -41,22 +41,22 @@ pub fn hold(data: &[u8]) {
     for steps in other_pieces {
         let other = play(steps.clone(), &limits);
         let others = check(&other, &Said::new(&steps), &limits);
-        // Only `100 Continue` depends on what came with the head.
+        // Only `100 Continue` depends on the bytes that came together with the head.
         let bytes = |replies: &[Reply<'_>]| replies.iter().map(|reply| reply.bytes.to_vec()).collect::<Vec<_>>();
         assert_eq!(bytes(&others), bytes(&replies));
     }
 }
 
-/// What a peer says, whatever else it does.
+/// The bytes and times of a peer, without its other actions.
 struct Said {
     bytes: Vec<u8>,
-    /// Where its pieces end, and when they come.
+    /// The end and the time of each piece.
     pieces: Vec<(usize, Duration)>,
-    /// Whether it has finished sending or resets the connection, and when; if not, it falls silent.
+    /// The step that ends the sending, finishing or a reset, and its time; none if the peer falls silent.
     over: Option<(Step, Duration)>,
-    /// How long it is silent before, in all.
+    /// The total silence before that.
     silence: Duration,
-    /// Whether it always takes what it is told.
+    /// Whether the peer always reads.
     reads_always: bool,
 }
 
@@ -82,13 +82,13 @@ impl Said {
     }
 }
 
-/// What is to be said to a peer that takes it at once.
+/// The expected conversation with a peer that reads everything at once.
 struct Expected {
     answers: Vec<Answer>,
     ending: CloseReason,
-    /// When the server is done.
+    /// The time when the server is done.
     time: Duration,
-    /// Where the heads end whose client waits for a word before it sends the body, for each request.
+    /// For each request, the end of the head if the client waits for `100 Continue` before the body.
     waits_at: Vec<Option<usize>>,
 }
 
@@ -99,7 +99,7 @@ struct Answer {
     closes: bool,
 }
 
-/// What a peer comes to.
+/// The end of a conversation: a fault, or another reason.
 enum End {
     Fault(Fault),
     Over(CloseReason),
@@ -111,12 +111,12 @@ impl From<Fault> for End {
     }
 }
 
-/// Listens to a peer, as if nothing else were to be done.
+/// Reads the bytes of a peer, as if the server had nothing else to do.
 struct Listener<'s> {
     said: &'s Said,
     limits: &'s Limits,
     now: Duration,
-    /// Where the request begins, and how much has been heard.
+    /// The beginning of the request, and the end of the bytes received so far.
     start: usize,
     heard: usize,
 }
@@ -152,7 +152,7 @@ impl Listener<'_> {
         Expected { answers, ending, time: self.now, waits_at }
     }
 
-    /// One request, and how long it is.
+    /// Reads one request. Returns its response, and its length.
     fn request(&mut self, waits_at: &mut Option<usize>) -> Result<(Answer, usize), End> {
         let said = self.said;
         let mut deadline = None;
@@ -160,7 +160,7 @@ impl Listener<'_> {
             let rest = &said.bytes[self.start..self.heard];
             match parse(rest)? {
                 Parsed::Complete(read, head) => break (read, head),
-                // Nothing puts off the end of a head that has begun.
+                // No later byte extends the deadline of a head that has begun.
                 Parsed::Incomplete if is_silence(rest) => self.hear(
                     self.now + self.limits.idle_timeout,
                     CloseReason::PeerFinished.into(),
@@ -196,7 +196,7 @@ impl Listener<'_> {
     /// Waits for the next piece.
     fn hear(&mut self, deadline: Duration, finished: End, too_late: End) -> Result<(), End> {
         let next = self.said.pieces.iter().find(|(end, _)| *end > self.heard);
-        // To who does not take what it is told a reset is no end of a request: the server may have given up before.
+        // A reset by a peer that does not read is no end of a request: the server may have given up before.
         let counts = |how: &Step| *how == Step::Finish || self.said.reads_always;
         let over = self.said.over.as_ref();
         let over = over.filter(|(how, time)| next.is_none() && *time < deadline && counts(how));
@@ -216,7 +216,7 @@ impl Listener<'_> {
         }
     }
 
-    /// Waits until nothing more comes.
+    /// Waits until the peer sends nothing more.
     fn linger(&mut self) {
         let end = self.now + LINGER_TIME;
         while self
@@ -232,10 +232,10 @@ impl From<CloseReason> for End {
     }
 }
 
-/// Whether this outcome is one that may be; what was said in it.
+/// Asserts that this outcome is allowed. Returns the responses.
 fn check<'o>(outcome: &'o Outcome, said: &Said, limits: &Limits) -> Vec<Reply<'o>> {
     let (answered, ending) = (&outcome.answered, outcome.ending.expect("it has ended"));
-    // To who does not take what it is told the server may have no time to listen; but it has asked what it has asked.
+    // For a peer that does not read, the server may have no time to read; but the requests stay the same.
     let patience = said.silence + Duration::from_secs(1);
     let patient = Limits { idle_timeout: patience, header_timeout: patience, ..limits.clone() };
     let limits_that_count = if said.reads_always { limits } else { &patient };
@@ -245,11 +245,11 @@ fn check<'o>(outcome: &'o Outcome, said: &Said, limits: &Limits) -> Vec<Reply<'o
         assert_eq!((ending, outcome.time), (expected.ending, expected.time));
         assert_eq!(answered.len(), expected.answers.len());
     }
-    // It ends, at the latest when the last timeout has passed that the last step could begin.
+    // The conversation ends, at the latest after the last timeout that the last step could start.
     let longest = limits.idle_timeout.max(limits.header_timeout) + limits.write_timeout + LINGER_SILENCE;
     assert!(outcome.time <= said.silence + longest, "{:?}", outcome.time);
 
-    // What was answered is what was asked, in the order of the questions; the last one may have come too late.
+    // The responses match the requests, in the same order; the last request may have come too late.
     let (expected, waits_at) = (expected.answers, expected.waits_at);
     assert!(answered.len() <= expected.len());
     for (index, (answer, expected)) in answered.iter().zip(&expected).enumerate() {
@@ -265,7 +265,7 @@ fn check<'o>(outcome: &'o Outcome, said: &Said, limits: &Limits) -> Vec<Reply<'o
                 assert_eq!(answer.status, expected.response.status());
                 assert_eq!(answer.line, expected.line);
             }
-            // A fault may be seen before its line has ended.
+            // The server may find a fault before the line has ended.
             Some(fault) => {
                 assert_eq!(answer.status, fault.status());
                 assert!(expected.line.starts_with(&answer.line), "{}", answer.line.escape_ascii());
@@ -284,10 +284,10 @@ fn check<'o>(outcome: &'o Outcome, said: &Said, limits: &Limits) -> Vec<Reply<'o
         assert_eq!(reply.field("Content-Length"), Some(response.body().len().to_string().as_str()));
         assert!(to_head(answer) || reply.body == response.body());
         assert_eq!(reply.field("Date").map(str::len), Some("Sun, 06 Nov 1994 08:49:37 GMT".len()));
-        // A fault with 405, and the answer to OPTIONS, say what may be asked.
+        // A 405 response and the response to OPTIONS list the allowed methods.
         let allow = reply.status == 405 || (answer.fault.is_none() && answer.line.starts_with(b"OPTIONS "));
         assert_eq!(reply.field("Allow"), allow.then_some(ALLOW));
-        // The last response, and no other, says that it is the last; and it is the last if one side asked for that.
+        // Only the last response may announce the end of the connection, and it does so only if one side requested the end.
         let closes = index + 1 == replies.len() && ending == CloseReason::LastResponse;
         assert_eq!(closes, answer.fault.is_some() || expected[index].closes);
         match reply.field("Connection") {
@@ -297,7 +297,8 @@ fn check<'o>(outcome: &'o Outcome, said: &Said, limits: &Limits) -> Vec<Reply<'o
         }
     }
 
-    // To go on is told those who wait for it: those, at least, who send nothing behind the head before they have heard.
+    // `100 Continue` goes to clients that wait for it: at least to those that send nothing behind the head before they have
+    // received it.
     let told = replies.iter().map(|reply| reply.continued).chain([continued]);
     for (index, told) in told.enumerate() {
         let waits_at = waits_at.get(index).copied().flatten();

@@ -16,7 +16,7 @@ use hello_server::observers::log::{AccessLog, Format};
 use super::notation;
 use crate::memory::Handle;
 
-/// A head in pieces is the same as at once; and is taken if, and only if, a reader agrees that was written to be simple.
+/// A head in pieces is the same as at once; and is accepted if, and only if, a simple reader agrees.
 pub fn hold(data: &[u8]) {
     let pieces = notation::pieces(data, MAX_HEAD + 1024);
     let bytes = pieces.concat();
@@ -48,8 +48,8 @@ pub fn hold(data: &[u8]) {
     }
 }
 
-/// What comes of `bytes` in pieces of these lengths: what ends the head, or makes it a fault, does so whatever follows. With
-/// `again`, what is known to be incomplete is also looked at once more.
+/// The result of parsing `bytes` in pieces of these lengths: the bytes that complete the head, or make it a fault, do so
+/// whatever follows. With `again`, incomplete bytes are also parsed once more.
 fn in_pieces(bytes: &[u8], lengths: impl Iterator<Item = usize>, again: bool) -> Result<Parsed<'_>, Fault> {
     let (mut progress, mut length) = (Progress::default(), 0);
     for piece in lengths {
@@ -66,9 +66,9 @@ fn in_pieces(bytes: &[u8], lengths: impl Iterator<Item = usize>, again: bool) ->
     Ok(Parsed::Incomplete)
 }
 
-/// A head, as its lines tell it, as far as they have ended.
+/// The head, according to those of its lines that have ended.
 struct Reading<'b> {
-    /// Where it begins, behind an empty line, and ends, if it has.
+    /// The beginning of the head, behind an empty line, and its end, if it has ended.
     start: usize,
     end: Option<usize>,
     line: &'b [u8],
@@ -78,7 +78,7 @@ struct Reading<'b> {
     fields: Vec<(&'b [u8], &'b [u8])>,
 }
 
-/// Reads the lines of a head that have ended, the first one at least, and gives up on everything that is odd.
+/// Reads the lines of a head that have ended, the first one at least; none if anything is odd.
 fn read(bytes: &[u8]) -> Option<Reading<'_>> {
     let mut rest = bytes;
     let mut next_line = move || {
@@ -127,9 +127,9 @@ fn read_request_line(line: &[u8]) -> Option<(&[u8], &[u8], Version)> {
     is_sound.then_some((method, target, version))
 }
 
-/// Whether bytes that are no whole head may become one, as far as a client should not have to send the rest first: nothing
-/// is wrong with the lines that have ended, or with the method, the request line is not ended by a carriage return alone, and
-/// nothing is too long.
+/// Whether an incomplete head may become a complete one, as far as a client should not have to send the rest first: nothing
+/// is wrong with the lines that have ended, or with the method, the request line is not ended by a carriage return alone,
+/// and nothing is too long.
 fn may_become_one(bytes: &[u8]) -> bool {
     if is_silence(bytes) {
         return true;
@@ -145,20 +145,20 @@ fn may_become_one(bytes: &[u8]) -> bool {
 }
 
 impl<'b> Reading<'b> {
-    /// All values of this name.
+    /// All values of the fields with this name.
     fn values(&self, name: &str) -> Vec<&'b [u8]> {
         let fields = self.fields.iter().filter(|(other, _)| other.eq_ignore_ascii_case(name.as_bytes()));
         fields.map(|(_, value)| *value).collect()
     }
 
-    /// The elements of all lists of this name, in small letters.
+    /// The elements of the lists of all fields with this name, in small letters.
     fn list(&self, name: &str) -> Vec<Vec<u8>> {
         let elements = self.values(name).join(&b',').to_ascii_lowercase();
         let elements = elements.split(|&byte| byte == b',').map(<[u8]>::trim_ascii);
         elements.filter(|element| !element.is_empty()).map(<[u8]>::to_vec).collect()
     }
 
-    /// The lengths, if all are numbers.
+    /// The values of Content-Length, if all are numbers.
     fn lengths(&self) -> Option<Vec<u64>> {
         let number = |text: &[u8]| {
             let text = std::str::from_utf8(text).ok()?;
@@ -167,7 +167,7 @@ impl<'b> Reading<'b> {
         self.values("Content-Length").into_iter().map(number).collect()
     }
 
-    /// Whether the fields say the same, and no more than this server understands, as far as they have come.
+    /// Whether the fields do not contradict each other, and this server understands them all, as far as they have come.
     fn is_sound(&self) -> bool {
         let is_http_11 = self.version == Version::Http11;
         let hosts = self.values("Host");
@@ -189,7 +189,7 @@ impl<'b> Reading<'b> {
         self.end.is_some() && has_host && (!coded || self.list("Transfer-Encoding") == [b"chunked"])
     }
 
-    /// Whether `head` says just that.
+    /// Asserts that `head` has exactly the content of these lines.
     fn check(&self, head: &Head<'_>, length: usize, bytes: &[u8]) {
         let request = head.request;
         assert_eq!(Some(length), self.end);
@@ -263,7 +263,7 @@ fn is_authority(authority: &[u8]) -> bool {
         Some(colon) if !authority[colon..].contains(']') => (&authority[..colon], &authority[colon + 1..]),
         _ => (authority, ""),
     };
-    // Zeros before a number are not a part of it.
+    // Leading zeros are no digits of the port.
     let port = port.trim_start_matches('0');
     if !port.bytes().all(|byte| byte.is_ascii_digit()) || port.len() > 5 || (port.len() == 5 && port > "65535") {
         return false;
@@ -284,7 +284,7 @@ fn is_authority(authority: &[u8]) -> bool {
     !host.is_empty()
 }
 
-/// Nothing that was sent can forge a line of what is told about it, or end one of its strings.
+/// No bytes of a peer can forge a line of the output about them, or end one of its strings.
 fn lines_stay_lines(pieces: &[Vec<u8>], line: &[u8]) {
     let peer = Peer { id: 1, address: ([127, 0, 0, 1], 50_000).into() };
     let date = "Sun, 06 Nov 1994 08:49:37 GMT";
@@ -305,7 +305,7 @@ fn lines_stay_lines(pieces: &[Vec<u8>], line: &[u8]) {
         assert!(line.ends_with(ending) && !line.contains('\n') && quotes(&line) == 2 * strings, "{line}");
     }
     Explainer::new(&lines).observe(answered);
-    // The function of WASI may stand on a line of its own.
+    // The function of WASI may be on a line of its own.
     let told_lines = told();
     let (sentence, function) = told_lines.split_once('\n').unwrap_or((&told_lines, "        [output-stream.write]"));
     assert!(
@@ -317,7 +317,7 @@ fn lines_stay_lines(pieces: &[Vec<u8>], line: &[u8]) {
     shown.observe(Event::Accepted(peer));
     for (index, piece) in pieces.iter().enumerate() {
         shown.observe(Event::Received(peer, piece));
-        // The server may send something at any time.
+        // The server may send bytes at any time.
         if index % 3 == 2 {
             shown.observe(Event::Sent(peer, b"HTTP/1.1 200 OK\r\n"));
         }
@@ -326,7 +326,7 @@ fn lines_stay_lines(pieces: &[Vec<u8>], line: &[u8]) {
     assert!(told().lines().all(|line| line.starts_with("call 1  0.000 s ")));
 }
 
-/// How many quotes begin or end a string: those without a backslash before them.
+/// The number of quotes that begin or end a string: those without a backslash before them.
 fn quotes(text: &str) -> usize {
     let mut bytes = text.bytes();
     let mut quotes = 0;

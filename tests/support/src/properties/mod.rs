@@ -1,5 +1,5 @@
-//! What holds for whatever a peer sends. Each of these takes any bytes at all, and panics where a rule is broken: `fuzz/`
-//! looks for bytes that break one, and `tests/corpus.rs` tries all those that were worth keeping.
+//! The rules that hold for all bytes that a peer may send. Each of these functions takes any bytes, and panics if a rule is
+//! broken: `fuzz/` looks for bytes that break a rule, and `tests/corpus.rs` tries all bytes that were worth keeping.
 
 pub mod body;
 pub mod conversation;

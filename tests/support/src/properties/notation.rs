@@ -1,17 +1,17 @@
-//! How bytes become what a peer does. Most of them are what it sends, so that a file of the corpus can be read, and what is
-//! found for one target helps the others; 0xff begins an instruction:
+//! The notation that turns bytes into the actions of a peer. Most bytes stand for themselves: the peer sends them. So the
+//! files of the corpus are readable, and the findings for one target help the others. The byte 0xff begins an instruction:
 //!
 //! | behind 0xff | the peer |
 //! |---|---|
-//! | `\|` | ends a piece: what follows comes later, if no time later |
+//! | `\|` | ends a piece: the next bytes come later, even if no time passes |
 //! | `*` b n | sends the byte b, n times n times |
 //! | `A` to `Z` | sends one of [`PARTS`] |
-//! | `s` n | says nothing for n times n tenths of a second |
-//! | `f` | has finished sending |
+//! | `s` n | sends nothing for n times n tenths of a second |
+//! | `f` | finishes sending |
 //! | `x` | resets the connection |
-//! | `-`, `+` | takes no more of what it is told, or does again |
-//! | `t` n | (the server's timeouts are others: two bits each) |
-//! | anything else | sends 0xff, and that, or if that is 0xff, only that |
+//! | `-`, `+` | stops reading, or resumes |
+//! | `t` n | (nothing: sets the timeouts of the server, two bits each) |
+//! | anything else | sends 0xff and that byte; for a second 0xff, only one |
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ use crate::memory::Step;
 
 const INSTRUCTION: u8 = 0xff;
 
-/// What requests are made of.
+/// The parts of requests, for `A` to `Z`.
 const PARTS: [&str; 26] = [
     "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
     "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n",
@@ -51,7 +51,7 @@ const PARTS: [&str; 26] = [
     " HTTP/1.1\r\n",
 ];
 
-/// What a peer does, and what the server puts up with. When it has sent `most` bytes, it says nothing many times any more.
+/// The actions of a peer, and the limits of the server. After `most` bytes the peer repeats no byte (`*`) any more.
 pub(super) fn read(data: &[u8], most: usize) -> (Vec<Step>, Limits) {
     let (mut steps, mut limits) = (Vec::new(), Limits::default());
     let (mut piece, mut sent) = (Vec::new(), 0);
@@ -112,7 +112,7 @@ pub(super) fn read(data: &[u8], most: usize) -> (Vec<Step>, Limits) {
     (steps, limits)
 }
 
-/// The pieces alone, of a peer that does nothing else.
+/// The pieces alone, of a peer that only sends.
 pub(super) fn pieces(data: &[u8], most: usize) -> Vec<Vec<u8>> {
     let (steps, _) = read(data, most);
     let bytes = steps.into_iter().filter_map(|step| match step {

@@ -1,19 +1,19 @@
-//! What the server says, as a client reads it that forgives nothing (RFC 9112 section 4).
+//! The output of the server, as a client reads it that forgives nothing (RFC 9112 section 4).
 
-/// A reply.
+/// A response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Reply<'b> {
     pub(super) status: u16,
     pub(super) fields: Vec<(&'b str, &'b str)>,
     pub(super) body: &'b [u8],
-    /// All of it.
+    /// The bytes of the whole response.
     pub(super) bytes: &'b [u8],
-    /// How many times the client was told to go on before it.
+    /// The number of `100 Continue` before the response.
     pub(super) continued: usize,
 }
 
 impl Reply<'_> {
-    /// The value of a field, which is there once at the most.
+    /// The value of a field, which occurs at most once.
     pub(super) fn field(&self, name: &str) -> Option<&str> {
         let mut values = self.fields.iter().filter(|(other, _)| *other == name).map(|(_, value)| *value);
         let value = values.next();
@@ -22,8 +22,8 @@ impl Reply<'_> {
     }
 }
 
-/// The replies in `said`, and how many times the client was told to go on behind the last one. `to_head` knows which of
-/// them answer HEAD, and have no body.
+/// The responses in `said`, and the number of `100 Continue` behind the last one. `to_head` knows which of the responses
+/// belong to HEAD, and have no body.
 pub(super) fn read(said: &[u8], to_head: impl Fn(usize) -> bool) -> (Vec<Reply<'_>>, usize) {
     let (mut replies, mut rest, mut continued) = (Vec::new(), said, 0);
     while !rest.is_empty() {
@@ -63,7 +63,7 @@ pub(super) fn read(said: &[u8], to_head: impl Fn(usize) -> bool) -> (Vec<Reply<'
     (replies, continued)
 }
 
-/// The first line, and what is behind it.
+/// The first line, and the bytes behind it.
 fn line(bytes: &[u8]) -> (&str, &[u8]) {
     let end = bytes.windows(2).position(|two| two == b"\r\n").expect("a line");
     let line = std::str::from_utf8(&bytes[..end]).expect("text");
