@@ -183,7 +183,7 @@ impl<S: Stream, R: Runtime, O: Observer> Connection<'_, S, R, O> {
         }
     }
 
-    /// Reads bytes that have come already, while there are responses to write, so that these go into one write with the next ones.
+    /// Reads bytes that have come already, while there are responses to write: these go into one write with the next ones.
     /// The second of two small writes waits in the system until the peer has confirmed the first (RFC 9293 section 3.7.4), and a
     /// peer that waits for its responses confirms after 40 milliseconds. WASI 0.2 has no `TCP_NODELAY`.
     async fn read_available(&mut self) -> Result<Option<Vec<u8>>, CloseReason> {

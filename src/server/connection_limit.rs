@@ -41,7 +41,7 @@ struct Inner {
 /// The state of the permit of a connection.
 #[derive(Debug, Default)]
 struct PermitState {
-    /// Since when the connection is evictable: a number of [`Inner::times`], so no two are the same. `None` if it is not evictable.
+    /// Since when the connection is evictable: a number of [`Inner::times`], so no two are the same. `None` if it is not.
     since: Option<u64>,
     /// Whether the connection is slow, and not idle.
     is_slow: bool,

@@ -18,8 +18,8 @@ use crate::net::{Runtime, Stream};
 /// How many bytes are read at first: the usual size of a head. The host reserves, and clears, as much memory as a read asks for.
 const FIRST_READ: usize = 2 * 1024;
 
-/// How many bytes are read at a time from a peer that has filled a whole [`FIRST_READ`]: this peer pipelines, or sends a body. The
-/// server may have to keep these bytes, behind a head of the greatest length, while the peer does not read its responses.
+/// How many bytes are read at a time from a peer that has filled a whole [`FIRST_READ`]: this peer pipelines, or sends a body.
+/// The server may have to keep these bytes, behind a head of the greatest length, while the peer does not read its responses.
 const NEXT_READ: usize = 8 * 1024;
 
 /// How long the connection stays open for reading after the last response, unless the peer closes it earlier.
@@ -102,7 +102,7 @@ impl<'s, S: Stream, R: Runtime, O: Observer> Transport<'s, S, R, O> {
         Ok(Some(self.received(bytes)).filter(|bytes| !bytes.is_empty()))
     }
 
-    /// Reads the first bytes of a request, or more of a request that `has_begun`. `since` is when the wait for them began. No bytes
+    /// Reads the first bytes of a request, or more of a request that `has_begun`. The wait for them began at `since`. No bytes
     /// are the end.
     pub(super) async fn read(&mut self, since: Duration, has_begun: bool) -> Result<Vec<u8>, CloseReason> {
         let Server { runtime, limits, .. } = self.server;
@@ -151,7 +151,7 @@ impl<'s, S: Stream, R: Runtime, O: Observer> Transport<'s, S, R, O> {
         Ok(())
     }
 
-    /// Closes the connection for `reason`. After the last response the connection stays open until the response must have arrived.
+    /// Closes the connection for `reason`, but after the last response only when the response must have arrived.
     pub(super) async fn close(mut self, reason: CloseReason) {
         let runtime = &self.server.runtime;
         let is_whole = match reason {
@@ -213,9 +213,9 @@ async fn evicted_while_writing<R: Runtime, O>(server: &Server<R, O>, permit: &Pe
     or_at(&server.runtime, since + server.limits.write_timeout, CloseReason::WriteTimeout, slow).await
 }
 
-/// The output of `attempt`; or that of `evicted`, but only after a last look: the host has a turn, and if `attempt` is ready then,
-/// its output counts. The whole process may have stood still (a laptop slept, a container was frozen), and the bytes that the peer
-/// sent or read meanwhile count. If `has_looked` is set, the look was taken before, and there is no other.
+/// The output of `attempt`; or that of `evicted`, but only after a last look: the host has a turn, and the output of `attempt`
+/// counts if it is ready then. The whole process may have stood still (a laptop slept, a container was frozen), and the bytes
+/// that the peer sent or read meanwhile count. If `has_looked` is set, the look was taken before, and there is no other.
 async fn until<R: Runtime, T>(
     runtime: &R,
     mut evicted: Pin<&mut impl Future<Output = CloseReason>>,
