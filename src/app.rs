@@ -1,8 +1,7 @@
 //! The application of both components: `hello-server`, which has sockets, and `hello-http` (`src/bin/hello-http.rs`), behind
 //! `wasi:http`.
 //!
-//! `hello.rs` makes most responses. This file makes those that HTTP itself prescribes, so that they are the same in both
-//! components.
+//! `hello.rs` makes most responses. This file makes those that HTTP itself prescribes, which both components share.
 
 use crate::hello;
 use crate::http::{ALLOW, Request, Response, Target};

@@ -33,8 +33,7 @@ pub enum Command {
 pub struct Options {
     /// Where to listen.
     pub listen_on: ListenOn,
-    /// The backlog: how many connections may be pending. Default is 1024; the system may keep fewer (`net.core.somaxconn` on
-    /// Linux).
+    /// How many connections may be pending. Default is 1024; the system may keep fewer (`net.core.somaxconn` on Linux).
     pub backlog: u32,
     /// The limits and timeouts.
     pub limits: Limits,
@@ -46,8 +45,7 @@ pub struct Options {
     pub show_bytes: bool,
     /// When to use colours for these bytes. Default is [`Color::Auto`].
     pub color: Color,
-    /// Whether the server stops at the end of standard input. Not by default: services start with an input that is at its end
-    /// already.
+    /// Whether the server stops at the end of standard input. Default is no: services start with an input at its end.
     pub stop_when_stdin_closes: bool,
     /// The time for responses in progress when the server stops. Default is 5 seconds.
     pub grace: Duration,
@@ -72,8 +70,7 @@ impl Options {
 /// Where to listen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ListenOn {
-    /// On both loopback addresses, so that `localhost` works whichever of them a client tries first. Without IPv6, only on the
-    /// IPv4 address.
+    /// On both loopback addresses, so that `localhost` works whichever a client tries first. Without IPv6, only on that of IPv4.
     Loopback {
         /// The port on both addresses; 0 takes a port that is free on both.
         port: u16,

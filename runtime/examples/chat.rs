@@ -31,8 +31,7 @@ mod chat {
         }
     }
 
-    /// Accepts a client. No error of an accept is permanent: the process may have no file descriptor left until a connection is
-    /// closed.
+    /// Accepts a client. No such error is permanent: the process may have no file descriptor left until a connection is closed.
     async fn accept(listener: &mut TcpListener) -> TcpStream {
         loop {
             match listener.accept().await {
@@ -62,8 +61,7 @@ mod chat {
                 _ => break,
             }
         }
-        // Drop the streams instead of closing them: a close would wait for a client that does not read. Bytes in flight are given
-        // up.
+        // Drop the streams: a close would wait for a client that does not read. The drop gives up the bytes in flight.
         drop((first, second));
     }
 }

@@ -24,8 +24,7 @@
 //! **To drop an output stream with a write in flight blocks the whole component**, until the peer reads or is gone. A [`Stream`]
 //! may be dropped at any time: with a write in flight, a task of its own keeps it until the host can drop it.
 //!
-//! **An empty read is useful.** The host notices that a socket is empty only when it is read, so a stream reads first, and waits
-//! second.
+//! **An empty read is useful.** The host notices that a socket is empty only at a read, so a stream reads first and waits second.
 //!
 //! # Advice for servers
 //!

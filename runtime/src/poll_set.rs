@@ -10,8 +10,7 @@
 //!
 //! So the cost of a wake-up depends on the active connections, plus a tenth. The reactor notices a ready cold connection after
 //! one lap of the sweeps at the latest: about 30 milliseconds with 10,000 connections. If no wait is hot, or no source became
-//! ready during a whole lap, one blocking call asks about all waits: then there are no sweeps, and an idle program uses no
-//! processor time.
+//! ready during a whole lap, one blocking call asks about all waits, without sweeps: an idle program uses no processor time.
 
 use std::collections::VecDeque;
 
@@ -76,8 +75,7 @@ impl PollSet {
         });
     }
 
-    /// Makes all cold waits hot, if they are not over, to ask about all waits. The next [`cool_down`](PollSet::cool_down) undoes
-    /// this.
+    /// Makes all cold waits hot, if they are not over, to ask about all waits. [`cool_down`](PollSet::cool_down) undoes this.
     pub(crate) fn warm_up(&mut self, is_waiting: impl Fn(&Interest) -> bool) {
         self.hot.extend(self.cold.drain(..).filter(is_waiting));
     }

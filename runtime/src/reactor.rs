@@ -195,8 +195,7 @@ impl<H: Host> Reactor<H> {
         }
         self.round.set(self.round.get() + 1);
         if self.is_host_turn_wanted.take() {
-            // The first poll of an alarm of zero is a turn of wasmtime: one turn to notice bytes, one to write where there is
-            // room.
+            // The first poll of an alarm of zero is a turn of wasmtime: one turn to notice bytes, one to write bytes.
             for _ in 0..2 {
                 self.host.poll(&[&self.host.alarm(0)]);
             }

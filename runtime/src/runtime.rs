@@ -30,8 +30,7 @@ impl<H: Host + 'static> Runtime<H> {
         self.reactor
     }
 
-    /// The time since some moment in the past, by a clock that is never set. This clock stands still while the tasks of a round
-    /// run.
+    /// The time since some moment in the past, by a clock that is never set, and stands still while the tasks of a round run.
     pub fn now(&self) -> Duration {
         Duration::from_nanos(self.reactor.now())
     }

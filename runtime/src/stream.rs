@@ -159,8 +159,7 @@ impl<S: Socket> Stream<S> {
     /// Closes the connection: tells the peer that nothing more will be written, and waits until no byte is in flight.
     ///
     /// This does not read bytes that the peer still sends. If the last written bytes must arrive, read until the peer has
-    /// finished before you close: a system that closes with bytes unread sends a reset, and the reset may overtake the written
-    /// bytes.
+    /// finished before you close: a system that closes with bytes unread sends a reset, which may overtake the last ones.
     pub async fn close(mut self) {
         self.shutdown_write();
         self.flushed().await;

@@ -62,8 +62,7 @@ impl TcpSocket {
     /// A socket of the family of `address`.
     ///
     /// # Errors
-    /// [`Unsupported`](ErrorKind::Unsupported): the system has no addresses of this family. Any other kind: the host has no
-    /// socket.
+    /// [`Unsupported`](ErrorKind::Unsupported): the system has no addresses of this family. Or the host has no socket left.
     pub fn for_address(address: SocketAddr) -> io::Result<Self> {
         let family = if address.is_ipv6() { IpAddressFamily::Ipv6 } else { IpAddressFamily::Ipv4 };
         Ok(TcpSocket(create_tcp_socket(family).map_err(kind)?))

@@ -76,8 +76,7 @@ pub struct Body {
 enum State {
     /// Content, and how many bytes of it are left.
     Length(u64),
-    /// A digit of a chunk's size, or the byte that ends the size. With the value and the number of the digits so far; 255 may be
-    /// more.
+    /// A digit of a chunk's size, or the byte that ends it. With the value and the number of the digits so far; 255 may be more.
     Size(u64, u8),
     /// A blank after the size, which only an extension may follow. (Here and below, the number is the size.)
     BlankAfterSize(u64),
