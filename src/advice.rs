@@ -1,4 +1,4 @@
-//! Why the server cannot listen, and what helps: cause and advice of each error.
+//! The cause and the advice for each error that keeps the server from listening.
 
 use std::fmt;
 use std::io::{self, ErrorKind};
@@ -8,12 +8,12 @@ use hello_failure::{Failure, place};
 
 use crate::options::ListenOn;
 
-/// Why the server cannot listen on an address.
+/// An error that keeps the server from listening on an address.
 #[derive(Debug)]
 pub struct ListenError {
     /// The address.
     pub address: SocketAddr,
-    /// What the host says.
+    /// The error of the host.
     pub error: io::Error,
 }
 
@@ -43,13 +43,13 @@ impl fmt::Display for ListenError {
 impl std::error::Error for ListenError {}
 
 impl ListenError {
-    /// Whether the machine has no address of this family: it was built, or told, to do without IPv6.
+    /// Whether the machine has no address of this family: IPv6 is missing in its system, or switched off.
     pub fn is_family_missing(&self) -> bool {
         let kinds = [ErrorKind::Unsupported, ErrorKind::AddrNotAvailable];
         self.address.is_ipv6() && kinds.contains(&self.error.kind())
     }
 
-    /// Whether the port is one of those that only the administrator may use.
+    /// Whether only the administrator may use the port.
     fn is_privileged(&self) -> bool {
         (1..1024).contains(&self.address.port())
     }
@@ -64,7 +64,7 @@ impl ListenError {
             ErrorKind::PermissionDenied if self.is_privileged() => {
                 "ports below 1024 belong to the administrator; take another one, such as --port 8080".into()
             }
-            // Windows keeps whole ranges of ports from programs.
+            // Windows reserves whole ranges of ports.
             ErrorKind::PermissionDenied => format!(
                 "grant it: hello-runner --allow-listen {}, or wasmtime run -S inherit-network; \
                  if that is granted already, take another port",

@@ -1,11 +1,11 @@
-//! What happens in the server, and the observers that are told.
+//! The events of the server, and the trait of their observers.
 
 use std::net::SocketAddr;
 use std::rc::Rc;
 
 use crate::http::Fault;
 
-/// Something that happened.
+/// An event of the server.
 #[derive(Debug, Clone, Copy)]
 pub enum Event<'e> {
     /// A socket was created, to listen on this address.
@@ -14,7 +14,7 @@ pub enum Event<'e> {
     Bound(SocketAddr),
     /// The socket listens.
     Listening {
-        /// Its address.
+        /// The address of the socket.
         address: SocketAddr,
         /// How many pending connections the system was asked to keep.
         backlog: u32,
@@ -30,9 +30,9 @@ pub enum Event<'e> {
     /// The connection is closed: nothing more is sent or received. Its socket may stay for a while, until the last response has
     /// arrived.
     Closed(Peer, CloseReason),
-    /// No connection can be accepted, for the first time in a while. The server goes on trying.
+    /// An accept failed, for the first time in a while. The server goes on trying.
     AcceptFailed {
-        /// The listener's own sentence.
+        /// Why the accept failed, in a sentence.
         cause: &'e str,
     },
 }
@@ -49,13 +49,13 @@ pub struct Peer {
 /// Why a connection was closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CloseReason {
-    /// The last response was sent, and says that it is the last.
+    /// The last response was sent, with `Connection: close`.
     LastResponse,
     /// The peer has finished sending, between requests.
     PeerFinished,
-    /// The peer sent no request for as long as it may.
+    /// The peer sent no request within the idle timeout.
     IdleTimeout,
-    /// The peer did not read its responses in the time that it has for that.
+    /// The peer did not read its responses within the write timeout.
     WriteTimeout,
     /// The server needed room for another connection.
     Evicted,
@@ -74,9 +74,9 @@ pub struct Exchange<'e> {
     pub date: &'e str,
     /// The request line, byte for byte as it came. It may contain anything.
     pub line: &'e [u8],
-    /// How many bytes of the connection the request takes: head and body. If the bytes were no request: how many came.
+    /// How many bytes the request has: head and body. If the bytes were no request: how many came.
     pub request_bytes: usize,
-    /// What was wrong, if the bytes were no request.
+    /// The fault, if the bytes were no request.
     pub fault: Option<Fault>,
     /// The status code of the response.
     pub status: u16,
@@ -84,15 +84,15 @@ pub struct Exchange<'e> {
     pub bytes: usize,
 }
 
-/// Is told what happens.
+/// Observes the events of the server.
 pub trait Observer {
-    /// Takes note of `event`. It is called in the middle of a connection, so it must not wait.
+    /// Takes note of `event`. The server calls this in the middle of a connection, so it must not wait.
     fn observe(&self, event: Event<'_>);
 }
 
-/// All are told everything, one after the other.
+/// Each observer gets each event, in the order of the vector.
 impl Observer for Vec<Box<dyn Observer>> {
-    // Not copied to each place where something happens: that would make the component 3 KiB larger.
+    // Not inlined: a copy for each event would make the component 3 KiB larger.
     #[inline(never)]
     fn observe(&self, event: Event<'_>) {
         for observer in self {

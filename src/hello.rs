@@ -1,8 +1,8 @@
-//! What this server says. **To make it say something else, edit this file and no other.**
+//! The response of this server. **To change it, edit this file and no other.**
 //!
-//! A request comes in, a response goes out. The server does everything else before or after it calls [`answer`]: connections, the bytes
-//! on the wire, when to close. So another answer is another function of that name. For example, write this below these lines, in the
-//! place of the code that is there:
+//! The server calls [`answer`] with each request, and sends the response that it returns. The server does everything else: it
+//! accepts and closes connections, and reads and writes their bytes. So to change the response, change this function. For
+//! example, write this below these lines, in the place of the code that is there:
 //!
 //! ```
 //! use hello_server::http::{Request, Response, escape_html};
@@ -19,7 +19,7 @@
 //!             let browser = request.field("user-agent").unwrap_or(b"a client without a name");
 //!             Response::text(200, format!("You are {}", String::from_utf8_lossy(browser)))
 //!         }
-//!         // What a stranger wrote is decoded, so that people can read it, and escaped before it becomes a part of a page.
+//!         // Decode text from a client, so that people can read it, and escape it before it becomes a part of a page.
 //!         _ => {
 //!             let path = request.decoded_path();
 //!             Response::html(404, format!("<p>There is no {} here</p>", escape_html(&path)))
@@ -28,8 +28,8 @@
 //! }
 //! ```
 //!
-//! The body of a request is read and thrown away, because [`BODY_LIMIT`] is 0. With another limit the body is in `request.body`, and
-//! a longer one is refused with 413:
+//! The server reads the body of a request and throws it away, because [`BODY_LIMIT`] is 0. With another limit the body is in
+//! `request.body`, and the server refuses a longer body with 413:
 //!
 //! ```
 //! use hello_server::http::{Request, Response};
@@ -45,10 +45,10 @@
 
 use crate::http::{Request, Response};
 
-/// The most bytes of a body that [`answer`] wants to see. 0: none, and bodies are read and thrown away.
+/// The most bytes of a body that [`answer`] gets. With 0, bodies are read and thrown away.
 pub const BODY_LIMIT: usize = 0;
 
-/// The page of the lecture that this server follows: 41 bytes, for whatever was asked.
+/// The page of the lecture that this server follows: 41 bytes, for every request.
 const PAGE: &str = "<html><body>Hello World</body></html>\r\n\r\n";
 
 /// The answer to `request`.

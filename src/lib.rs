@@ -4,23 +4,23 @@
 //!
 //! `hello_runtime::net` -> [`http::head`] -> [`hello`] -> [`http::response`] -> one write -> [`observers::log`]
 //!
-//! | module | what it has |
+//! | module | its job |
 //! |---|---|
-//! | [`hello`] | what the server says: the one file to edit to say something else |
-//! | [`app`] | what both components answer: `hello.rs`, and what HTTP itself prescribes |
+//! | [`hello`] | makes the response: the one file to edit to change it |
+//! | [`app`] | the application of both components: `hello.rs`, and the responses that HTTP itself prescribes |
 //! | [`http`] | the protocol, pure: bytes in, facts out |
 //! | [`net`] | the traits that the server needs: a listener, a stream, a runtime |
 //! | [`events`] | the events, and the trait [`Observer`](events::Observer) |
 //! | [`server`] | accepts connections, reads requests, sends responses, closes |
 //! | [`observers`] | the access log, `--explain` and `--show-bytes`: lines made of events |
 //! | [`options`] | the command line |
-//! | [`advice`] | why the server cannot listen, and what helps |
+//! | [`advice`] | the cause and the advice for each error that keeps the server from listening |
 //!
-//! WASI is touched in [`hello_runtime`] only, an async runtime that does not know this server.
+//! Only [`hello_runtime`] uses WASI: an async runtime that does not depend on this server.
 //!
 //! The second component, `src/bin/hello-http.rs`, has [`app`] and [`http`], and a host with `wasi:http` for everything else.
 
-// So that what `hello.rs` shows can stand in that file, too.
+// Lets the examples in the comments of `hello.rs` also compile as code of that file.
 extern crate self as hello_server;
 
 pub mod advice;

@@ -1,4 +1,4 @@
-//! The program. What it does is in `start.rs`; a native build only says that it is not for that.
+//! The program. `start.rs` does the work; a native build only prints that it is not for native use.
 
 #[cfg(target_family = "wasm")]
 mod start;

@@ -1,5 +1,5 @@
-//! What the server needs of the world: connections, time, and tasks. The server is generic over these traits. In a component
-//! [`hello_runtime`] implements them on WASI; in the tests it implements them on a model of the host.
+//! The traits for connections, time, and tasks over which the server is generic. In a component [`hello_runtime`] implements
+//! these traits on WASI; in the tests it implements them on a model of the host.
 
 use std::future::Future;
 use std::io;
@@ -21,11 +21,11 @@ pub trait Stream {
     /// Tells the peer that nothing more will be written, behind what was written before.
     fn shutdown_write(&mut self);
 
-    /// Waits until nothing that was written is in flight in this program: the system has it all, or it is lost.
+    /// Waits until no written byte is in flight in this program: the system has taken them all, or they are lost.
     fn flushed(&mut self) -> impl Future<Output = ()>;
 
-    /// Stops waiting for the peer to read: asks the system to take over what is in flight, so that
-    /// [`flushed`](Stream::flushed) is ready soon. A system that cannot do that leaves it to the peer.
+    /// Stops waiting for the peer to read: asks the system to take over the bytes in flight, so that
+    /// [`flushed`](Stream::flushed) is ready soon. If the system cannot do that, `flushed` still waits for the peer.
     fn abandon_writes(&mut self);
 }
 
@@ -44,11 +44,11 @@ pub trait Listener {
     /// Waits until a connection may be pending.
     fn ready(&mut self) -> impl Future<Output = ()>;
 
-    /// Whether a connection is pending: looks anew, which takes a few milliseconds at most, and in which no task runs.
+    /// Whether a connection is pending. Asks the host anew, which takes a few milliseconds at most; no task runs meanwhile.
     fn has_pending(&mut self) -> bool;
 }
 
-/// Time, and tasks.
+/// A runtime: time, and tasks.
 pub trait Runtime: Clone + 'static {
     /// The time since some moment in the past, by a clock that is never set. It may stand still while a task runs.
     fn now(&self) -> Duration;
@@ -59,7 +59,7 @@ pub trait Runtime: Clone + 'static {
     /// Waits until [`now`](Runtime::now) has reached `deadline`.
     fn sleep_until(&self, deadline: Duration) -> impl Future<Output = ()>;
 
-    /// Waits until the system has noticed everything that has come by now.
+    /// Waits until the host has noticed everything that has come by now.
     fn host_turn(&self) -> impl Future<Output = ()>;
 
     /// Starts `task` beside the others.

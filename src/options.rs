@@ -1,4 +1,4 @@
-//! The command line: what the server may be told, and the words for a mistake.
+//! The command line: the options of the server, and the messages for mistakes.
 
 use std::ffi::OsString;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -12,49 +12,48 @@ use lexopt::{Parser, ValueExt as _};
 use crate::observers::log::Format;
 use crate::server::Limits;
 
-/// What `--help` prints.
+/// The text that `--help` prints.
 pub const HELP: &str = include_str!("help.txt");
 
-/// What the command line asks for.
+/// The command on the command line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
-    /// To serve, with these options.
+    /// Serve with these options.
     Serve(Options),
-    /// To say what serving with these options needs ([`Options::needs`]); nothing, if they only ask for words.
+    /// Print the needs of these options ([`Options::needs`]); print nothing if the command line only asks for a text.
     CheckOptions(Option<Options>),
-    /// To print [`HELP`].
+    /// Print [`HELP`].
     Help,
-    /// To print the version.
+    /// Print the version.
     Version,
 }
 
-/// How to serve.
+/// The options of the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
     /// Where to listen.
     pub listen_on: ListenOn,
-    /// How many callers wait in line. Default is 1024; the system may keep fewer (`net.core.somaxconn` on Linux).
+    /// How many connections may be pending. Default is 1024; the system may keep fewer (`net.core.somaxconn` on Linux).
     pub backlog: u32,
-    /// How much the server puts up with.
+    /// The limits and timeouts.
     pub limits: Limits,
-    /// What a line of the log looks like. Default is [`Format::Common`].
+    /// The format of the access log. Default is [`Format::Common`].
     pub log: Format,
-    /// Whether what the server does is explained.
+    /// Whether to explain each step of the server.
     pub explain: bool,
-    /// Whether the bytes of the conversations are shown.
+    /// Whether to show the bytes of the connections.
     pub show_bytes: bool,
-    /// When colours are used for them. Default is [`Color::Auto`].
+    /// When to use colours for these bytes. Default is [`Color::Auto`].
     pub color: Color,
-    /// Whether the end of standard input tells the server to stop. Not by default: services start with an input that is
-    /// at its end already.
+    /// Whether the server stops at the end of standard input. Default is no: services start with an input at its end.
     pub stop_when_stdin_closes: bool,
     /// The time for responses in progress when the server stops. Default is 5 seconds.
     pub grace: Duration,
 }
 
 impl Options {
-    /// What the sandbox has to grant for these options, a line each: `listen ADDR:PORT` once or more, `connections N`
-    /// and `grace SECONDS`. `runner/serve` makes the options of the sandbox of it.
+    /// The grants that these options need from the sandbox, a line each: `listen ADDR:PORT` once or more, `connections N`
+    /// and `grace SECONDS`. `runner/serve` turns these lines into options of the sandbox.
     pub fn needs(&self) -> String {
         let addresses = match &self.listen_on {
             ListenOn::Loopback { port } => {
@@ -71,13 +70,12 @@ impl Options {
 /// Where to listen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ListenOn {
-    /// On both loopback addresses, so that `localhost` works whichever of them a client tries first. A machine
-    /// without IPv6 gets the other one only.
+    /// On both loopback addresses, so that `localhost` works whichever a client tries first. Without IPv6, only on that of IPv4.
     Loopback {
-        /// The port of both; 0 takes one that is free on both.
+        /// The port on both addresses; 0 takes a port that is free on both.
         port: u16,
     },
-    /// On these addresses, and all of them.
+    /// On all of these addresses.
     Addresses(Vec<SocketAddr>),
 }
 
@@ -85,7 +83,7 @@ impl ListenOn {
     /// The default: port 9000, as in the lecture.
     pub const DEFAULT: ListenOn = ListenOn::Loopback { port: 9000 };
 
-    /// Whether the server was given a port only, and is called localhost.
+    /// Whether the options give a port only, so that the name of the server is `localhost`.
     pub fn by_port(&self) -> bool {
         matches!(self, ListenOn::Loopback { .. })
     }
@@ -94,8 +92,8 @@ impl ListenOn {
 /// When to use colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Color {
-    /// If standard output is a terminal, and the environment does not say that it wants none (`NO_COLOR`, or a `TERM` of
-    /// `dumb`; see <https://no-color.org>).
+    /// If standard output is a terminal, and the environment does not forbid colours (`NO_COLOR`, or a `TERM` of `dumb`; see
+    /// <https://no-color.org>).
     Auto,
     /// Always.
     Always,
@@ -122,12 +120,12 @@ impl Default for Options {
 /// Reads the command line; `arguments` are those behind the program's name.
 ///
 /// # Errors
-/// A mistake in it.
+/// The command line has a mistake.
 pub fn parse(arguments: impl IntoIterator<Item: Into<OsString>>) -> Result<Command, Failure> {
     Ok(read(Parser::from_args(arguments))?)
 }
 
-/// Reads the command line, with errors as lexopt has them: they become a failure in one place.
+/// Reads the command line, with errors of lexopt, which [`parse`] turns into a failure.
 fn read(mut parser: Parser) -> Result<Command, lexopt::Error> {
     use lexopt::prelude::*;
 
@@ -171,7 +169,7 @@ fn read(mut parser: Parser) -> Result<Command, lexopt::Error> {
     Ok(if check { Command::CheckOptions(Some(options)) } else { Command::Serve(options) })
 }
 
-/// Where to listen, by every `--listen` and the `--port`.
+/// Where to listen, from every `--listen` and the `--port`.
 fn listen_on(listen: Vec<SocketAddr>, port: Option<u16>) -> Result<ListenOn, lexopt::Error> {
     match (listen.is_empty(), port) {
         (true, None) => Ok(ListenOn::DEFAULT),
@@ -181,7 +179,7 @@ fn listen_on(listen: Vec<SocketAddr>, port: Option<u16>) -> Result<ListenOn, lex
     }
 }
 
-/// Reads a number as the next value. (It is compiled once, and not once for each option: that keeps the component small.)
+/// Reads a number as the next value. (The function is not inlined for each option: that keeps the component small.)
 #[inline(never)]
 fn number(parser: &mut Parser, option: &str, range: RangeInclusive<u64>) -> Result<u64, lexopt::Error> {
     parser.value()?.parse_with(option::number(option, range))
@@ -220,7 +218,7 @@ mod tests {
         text.parse().expect("an address")
     }
 
-    /// What is said of each is tested in `hello_failure::place`.
+    /// `hello_failure::place` has the tests of each message.
     #[test]
     fn a_server_that_was_given_a_port_only_is_called_by_port_and_any_other_by_its_address() {
         assert!(ListenOn::DEFAULT.by_port());

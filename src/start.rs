@@ -22,21 +22,21 @@ use hello_server::observers::notes::{Counter, Notes};
 use hello_server::options::{self, Color, Command, HELP, ListenOn, Options};
 use hello_server::server::{Server, accept};
 
-/// How often a free port is looked for that is free on both loopback addresses.
+/// How many free ports are tried until one is free on both loopback addresses.
 const PORT_TRIES: usize = 16;
 
-/// How many bytes the system keeps for a connection, in each direction: of what the peer has not read yet, and of what it has sent
-/// and is not read yet. Without a limit the system makes that several MiB for a connection that is fast at first, and ten
-/// thousand peers could have it do that. Default is 64 KiB, and there is no option for it.
+/// How many bytes the system keeps for a connection, in each direction: bytes that the peer has not read yet, and bytes from the
+/// peer that the server has not read yet. Without a limit the system keeps several MiB for a connection that is fast at first,
+/// and ten thousand peers could open such connections. Default is 64 KiB, and there is no option for it.
 const SOCKET_BUFFER: u32 = 64 * 1024;
 
 /// How many bytes of standard input are thrown away at a time.
 const IGNORED: usize = 4096;
 
-/// How long the last lines of the log may take to be written, when the server stops.
+/// How long the server may take to write the last lines of the log when it stops.
 const LAST_LINES: Duration = Duration::from_millis(500);
 
-/// Runs, and says once what went wrong.
+/// Runs the program, and prints a failure once.
 ///
 /// The exit code is 1 for a failure and 2 for a mistake in the command line. Under `wasmtime run` both are 1, because Rust's standard
 /// library calls `wasi:cli/exit.exit`, which knows only success and failure. (WASI has `exit-with-code` since 0.2.12.) `runner/serve`
@@ -57,7 +57,7 @@ pub(crate) fn main() -> ExitCode {
     }
 }
 
-/// Does what the command line asks for.
+/// Runs the command of the command line.
 fn run() -> anyhow::Result<()> {
     match options::parse(std::env::args_os().skip(1))? {
         Command::Serve(options) => serve(&options)?,
@@ -68,7 +68,7 @@ fn run() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Listens where it is told to, says so, and serves until the end.
+/// Listens as the options say, prints the URL, and serves until the end.
 fn serve(options: &Options) -> anyhow::Result<()> {
     let runtime = Runtime::current();
     let lines = Rc::new(Lines::new(options.log.loss()));
@@ -79,13 +79,13 @@ fn serve(options: &Options) -> anyhow::Result<()> {
     observers.push(Box::new(Notes::new(&notes, runtime.clone())));
 
     let listeners = listen(options, &observers);
-    // The events that led to this come first, even if it was a failure.
+    // The lines of the events so far come first, even if listening has failed.
     print(&lines.take());
     let listeners = listeners.map_err(|error| error.failure(&options.listen_on))?;
     // A program that reads the URL may end standard input at once.
     let mut stdin = options.stop_when_stdin_closes.then(stdin);
-    // It is read at once, so that the host knows from now on that its end will be noticed. If this was the end, it will be the end
-    // the next time, too.
+    // Read standard input at once, so that the host knows from now on that its end will be noticed. If the input is at its end,
+    // the next read finds the end, too.
     stdin.as_mut().map(is_open);
     announce(&listeners, options);
 
@@ -122,21 +122,20 @@ fn serve(options: &Options) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Waits for the end of standard input: a pipe that is closed, Ctrl-D in a terminal, or a host that says so.
+/// Waits for the end of standard input: a pipe that is closed, Ctrl-D in a terminal, or a host that ends it.
 async fn end_of(mut stdin: Input) {
     while is_open(&mut stdin) {
-        // Also when something came: an input without an end must not keep out the other tasks.
+        // Also wait after bytes have come: an input without an end must not keep out the other tasks.
         stdin.ready().await;
     }
 }
 
-/// Whether standard input goes on. What it says is thrown away.
+/// Whether standard input is still open. Its bytes are thrown away.
 fn is_open(stdin: &mut Input) -> bool {
     stdin.try_read(IGNORED).is_ok_and(|bytes| bytes.is_none_or(|bytes| !bytes.is_empty()))
 }
 
-/// The observers that the options ask for. The line that explains an event comes before its bytes, and the line of the log behind
-/// both.
+/// The observers that the options ask for. For each event the explanation comes first, then its bytes, then the line of the log.
 fn observers(runtime: &Runtime<Wasi>, options: &Options, lines: &Rc<Lines>) -> Vec<Box<dyn Observer>> {
     let mut observers: Vec<Box<dyn Observer>> = Vec::new();
     if options.explain {
@@ -156,13 +155,13 @@ fn observers(runtime: &Runtime<Wasi>, options: &Options, lines: &Rc<Lines>) -> V
     observers
 }
 
-/// Whether the environment, as far as the sandbox shows it, leaves it to us to use colours.
+/// Whether the environment, as far as the sandbox shows it, allows colours.
 fn wants_color() -> bool {
     let is_set = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     !is_set && std::env::var_os("TERM").is_none_or(|terminal| terminal != "dumb")
 }
 
-/// A listener, and the address that it listens on: with the real port.
+/// A listener, and its address with the real port.
 type Listening = (TcpListener, SocketAddr);
 
 /// Makes the listeners, all of them or none.
@@ -183,7 +182,7 @@ fn listen(options: &Options, observer: &impl Observer) -> Result<Vec<Listening>,
                 print_error(&lines("hello-server: note", &format!("{error}, so only IPv4 clients are served"), ""));
                 return Ok(vec![v4]);
             }
-            // A free port of the one address need not be free on the other.
+            // A port that is free on one address need not be free on the other.
             Err(error) if error.error.kind() == ErrorKind::AddrInUse && port == 0 && tries < PORT_TRIES => {}
             Err(error) => return Err(error),
         }
@@ -197,7 +196,7 @@ fn listen_on(address: SocketAddr, backlog: u32, observer: &impl Observer) -> io:
     socket.bind(address)?;
     let address = socket.local_addr()?;
     observer.observe(Event::Bound(address));
-    // The connections inherit it. A host that cannot do it leaves it to its system.
+    // The connections inherit this size. If the host cannot set it, the system chooses one.
     let _ = socket.set_send_buffer_size(SOCKET_BUFFER);
     let _ = socket.set_recv_buffer_size(SOCKET_BUFFER);
     let listener = socket.listen(backlog)?;

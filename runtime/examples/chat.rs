@@ -20,7 +20,7 @@ mod chat {
     /// How many bytes are passed on at a time.
     const CHUNK: usize = 4096;
 
-    /// Accepts two clients at a time.
+    /// Accepts clients in pairs, and lets each pair chat.
     pub(crate) async fn serve(address: SocketAddr, silence: Duration) -> io::Result<()> {
         let mut listener = TcpListener::bind(address)?;
         println!("Listening on {}", listener.local_addr()?);
@@ -31,7 +31,7 @@ mod chat {
         }
     }
 
-    /// Accepts a client. No error of that is permanent: the process may have no file descriptor left until a connection is closed.
+    /// Accepts a client. No such error is permanent: the process may have no file descriptor left until a connection is closed.
     async fn accept(listener: &mut TcpListener) -> TcpStream {
         loop {
             match listener.accept().await {
@@ -41,10 +41,10 @@ mod chat {
         }
     }
 
-    /// Passes on what each sends to the other, until one of them leaves or both are silent for too long.
+    /// Passes bytes on in both directions, until one client leaves or both are silent for too long.
     async fn talk(mut first: TcpStream, mut second: TcpStream, silence: Duration) {
         loop {
-            // The read that is not ready is dropped: cancelled. What comes later is read the next time.
+            // The read that is not ready is dropped: cancelled. The next read gets bytes that come later.
             let both = async { race(pin!(first.read_chunk(CHUNK)), pin!(second.read_chunk(CHUNK))).await };
             let said = timeout(silence, both).await;
             let (said, listener) = match said {
@@ -53,7 +53,7 @@ mod chat {
                 Err(_) => break,
             };
             match said {
-                // A peer that does not read for as long as that ends the chat, too.
+                // A client that does not read for that long ends the chat, too.
                 Ok(bytes) if !bytes.is_empty() => match timeout(silence, listener.write_all(&bytes)).await {
                     Ok(Ok(())) => {}
                     _ => break,
@@ -61,7 +61,7 @@ mod chat {
                 _ => break,
             }
         }
-        // Not closed, which would wait for a peer that does not read. What is in flight to it is given up.
+        // Drop the streams: a close would wait for a client that does not read. The drop gives up the bytes in flight.
         drop((first, second));
     }
 }

@@ -1,5 +1,4 @@
-//! An echo server by lines: each line goes back once it has come whole. It shows the feature `futures-io`: the code that finds the
-//! lines is that of `futures-util`.
+//! An echo server by lines: each whole line goes back. It shows the feature `futures-io`: `futures-util` finds the lines.
 //!
 //! ```console
 //! $ cargo build --release --locked --target wasm32-wasip2 --package hello-runtime --features futures-io --example lines
@@ -26,7 +25,7 @@ mod lines {
         println!("Listening on {}", listener.local_addr()?);
         loop {
             match listener.accept().await {
-                // A lost connection is no concern of the others.
+                // A lost connection does not affect the others.
                 Ok((stream, _)) => spawn(async { echo(stream).await.unwrap_or_default() }),
                 // No such error is permanent: the process may have no file descriptor left until a connection is closed.
                 Err(_) => sleep(Duration::from_millis(50)).await,

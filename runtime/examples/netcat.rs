@@ -1,5 +1,5 @@
-//! Connects to a server, sends what comes on standard input, and prints what the server sends. It shows the standard streams, and how
-//! to read and write at the same time: with the feature `futures-io`, `split` of `futures-util` makes two halves of a stream.
+//! Connects to a server, sends standard input, and prints the bytes of the server. This example shows the standard streams, and
+//! how to read and write at the same time: with the feature `futures-io`, `split` of `futures-util` makes two halves of a stream.
 //!
 //! ```console
 //! $ cargo build --release --locked --target wasm32-wasip2 --package hello-runtime --features futures-io --example netcat
@@ -39,7 +39,7 @@ mod netcat {
                 let bytes = stdin.read_chunk(CHUNK).await?;
                 if bytes.is_empty() {
                     writer.close().await?;
-                    // The server may have more to say.
+                    // The server may still send bytes.
                     return pending().await;
                 }
                 writer.write_all(&bytes).await?;

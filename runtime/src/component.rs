@@ -1,4 +1,4 @@
-//! The runtime of a component, which has one.
+//! The one runtime of a component.
 
 use std::cell::OnceCell;
 use std::future::Future;
@@ -10,7 +10,7 @@ thread_local! {
 }
 
 impl Runtime<Wasi> {
-    /// A handle to the runtime of this component, which is made when it is first needed.
+    /// A handle to the runtime of this component. The first call makes the runtime.
     pub fn current() -> Self {
         CURRENT.with(|current| current.get_or_init(|| Runtime::new(Wasi)).clone())
     }

@@ -1,7 +1,7 @@
 //! Polls the tasks that were woken, in the order in which they were woken.
 //!
-//! A program can build on that order: a task that is woken by the first event of a round (a log by its first line, say) runs
-//! behind all tasks that were in the queue by then, and sees what all of them did.
+//! A program can rely on that order: a task that is woken by the first event of a round (a log by its first line, say) runs
+//! after all tasks that were in the queue by then, and sees the results of all of them.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -15,7 +15,7 @@ use slab::Slab;
 
 pub(crate) type BoxedFuture = Pin<Box<dyn Future<Output = ()>>>;
 
-/// After how many polls a turn looks at the clock.
+/// After how many polls a turn reads the clock.
 const POLLS_PER_LOOK: usize = 64;
 
 /// How many polls a turn has at least. To ask the reactor after fewer would cost more than the polls.
@@ -28,8 +28,8 @@ pub(crate) struct Executor {
     queue: Queue,
 }
 
-/// Keys of tasks, in the order in which they were woken. A `Waker` may be sent to another thread, so what it touches must be
-/// `Send`; a component has one thread, and the lock is always free.
+/// Keys of tasks, in the order in which they were woken. A `Waker` may be sent to another thread, so its data must be `Send`;
+/// a component has one thread, and the lock is always free.
 #[derive(Default)]
 struct Queue(Mutex<VecDeque<usize>>);
 
@@ -39,10 +39,10 @@ struct Task {
     handle: Arc<Handle>,
 }
 
-/// What the waker of a task holds.
+/// The data behind the waker of a task.
 struct Handle {
     key: usize,
-    /// The task is in the queue: to wake it twice is to wake it once.
+    /// Whether the task is in the queue: a second wake has no effect.
     is_queued: AtomicBool,
     queue: &'static Queue,
 }
@@ -75,9 +75,9 @@ impl Executor {
         entry.insert(Task { future: Some(future), handle });
     }
 
-    /// Polls each task in the queue once; if these are few, also some that they wake. More would keep out the tasks that wait
+    /// Polls each task in the queue once; if these are few, also some that they wake. More polls would delay the tasks that wait
     /// at the reactor: a busy connection wakes its own task after each response, and could be served twice while another one
-    /// waits. A turn ends early when it `is_late`, so that thousands of busy tasks do not keep out the clock. Returns whether
+    /// waits. A turn ends early when it `is_late`, so that thousands of busy tasks do not delay the deadlines. Returns whether
     /// the queue is empty.
     pub(crate) fn turn(&self, is_late: impl Fn() -> bool) -> bool {
         let most = self.queue.lock().len().max(LEAST_POLLS);
@@ -92,7 +92,7 @@ impl Executor {
     }
 
     fn poll(&self, key: usize) {
-        // A task may have been woken before it ended. Its key may belong to another task by now, which is polled once too often.
+        // A task may have been woken before it ended. If another task has its key by now, that task is polled once too often.
         let task = |task: &mut Task| Some((task.future.take()?, Arc::clone(&task.handle)));
         let task = self.tasks.borrow_mut().get_mut(key).and_then(task);
         let Some((mut future, handle)) = task else { return };
@@ -101,7 +101,7 @@ impl Executor {
         match future.as_mut().poll(&mut Context::from_waker(&waker)) {
             Poll::Pending => self.tasks.borrow_mut()[key].future = Some(future),
             Poll::Ready(()) => {
-                // What the future owns is dropped with it, and may wake or spawn tasks.
+                // The drop of a future may wake or spawn tasks.
                 drop(future);
                 self.tasks.borrow_mut().remove(key);
             }

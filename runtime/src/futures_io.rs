@@ -1,7 +1,7 @@
 //! The traits of `futures-io` for a stream, so that the protocols of other libraries run on it.
 //!
 //! A call that is not ready leaves the waker of its task with the reactor until the stream is ready, or dropped. So a task that
-//! gives up such a call may be woken once for nothing; no byte is lost.
+//! gives up such a call may be woken once without a reason; no byte is lost.
 
 use std::io;
 use std::pin::Pin;
@@ -36,7 +36,7 @@ impl<S: Socket + Unpin> AsyncWrite for Stream<S> {
         }
     }
 
-    /// Waits until nothing that was written is in flight in this program any more: the system has it all.
+    /// Waits until no written byte is in flight in this program any more: the system has taken them all.
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.permitted()? == 0 {
             ready!(self.writable().poll_ready(context, false));
@@ -44,7 +44,7 @@ impl<S: Socket + Unpin> AsyncWrite for Stream<S> {
         Poll::Ready(Ok(()))
     }
 
-    /// Flushes the stream, and then tells the peer that nothing more will be written.
+    /// Flushes the stream, and then shuts down its write side, so that the peer sees the end.
     fn poll_close(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.as_mut().poll_flush(context))?;
         self.shutdown_write();

@@ -13,7 +13,7 @@ use crate::yield_now;
 /// How many bytes `blocking-write-and-flush` takes at a time, as WASI defines it.
 const BLOCKING_WRITE: usize = 4096;
 
-/// How many bytes [`Output::write_all`] writes until the other tasks have a turn: to write a megabyte takes ten milliseconds.
+/// How many bytes [`Output::write_all`] writes until the other tasks have a turn. A megabyte takes ten milliseconds.
 const WRITE_PER_TURN: usize = 16 * 1024;
 
 /// Standard output.
@@ -32,10 +32,10 @@ pub fn stdin() -> Input {
     Input { readable: Source::new(Runtime::current().reactor(), stream.subscribe()), stream }
 }
 
-/// Writes `text` to standard output, and blocks until it was taken. An output that was closed takes everything.
+/// Writes `text` to standard output, and blocks until the host has taken it. Text for a closed output is lost without an error.
 ///
-/// It is for a program whose tasks do not run yet, or not any more; and a component that prints with this alone is 15 KiB smaller
-/// than with `print!`.
+/// Use this while no tasks run yet, or none any more. A component that prints only with this function is 15 KiB smaller than with
+/// `print!`.
 pub fn print(text: &str) {
     write_blocking(&stdout::get_stdout(), text);
 }
@@ -70,7 +70,7 @@ impl Output {
     /// Writes as many of `bytes` as there is room for, and returns how many; waits while there is no room.
     ///
     /// # Errors
-    /// [`BrokenPipe`](ErrorKind::BrokenPipe) when the output was closed; any other kind when it cannot be written.
+    /// [`BrokenPipe`](ErrorKind::BrokenPipe): the output was closed. Any other kind: the write failed.
     pub async fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let written = loop {
             match permitted(&self.stream).map_err(kind)? {
@@ -98,7 +98,7 @@ impl Output {
         Ok(())
     }
 
-    /// Tells the host not to keep back what was written.
+    /// Tells the host to pass on all written bytes.
     ///
     /// # Errors
     /// As [`write`](Output::write).

@@ -1,38 +1,38 @@
 //! An async runtime for WASI 0.2 that does not collapse under load: tasks, timers, and TCP over `wasi:io/poll`.
 //!
-//! [`block_on`] runs a future, [`spawn`] adds tasks, [`net`] has sockets, [`time`] has timers, [`io`] has the standard streams. All of
-//! them exist in a component only (`wasm32-wasip2`). What they are made of, [`Runtime`], [`Stream`] and [`Listener`], also runs
-//! natively, on a model of the host, and is tested there. With the feature `futures-io`, a stream has the traits of that crate, so that
-//! the protocols of other libraries run on it.
+//! [`block_on`] runs a future, [`spawn`] adds tasks, [`net`] has sockets, [`time`] has timers, [`io`] has the standard streams.
+//! All of them exist in a component only (`wasm32-wasip2`). Their parts, [`Runtime`], [`Stream`] and [`Listener`], also run
+//! natively, on a model of the host, and are tested there. With the feature `futures-io`, a stream has the traits of that crate,
+//! so that the protocols of other libraries run on it.
 //!
-//! # What a host does, and what this runtime does about it
+//! # The behaviour of a host, and how this runtime handles it
 //!
 //! Measured on wasmtime 48, which runs a component inside one task of tokio.
 //!
-//! **A turn has a budget of 128.** tokio lets a task learn about 128 events a turn. When they are used up, `check-write` answers 0
-//! although the socket is writable, and `poll` names only some of the pollables that are ready: always those that come first. A
-//! runtime that trusts such an answer lets the last ones starve. This one asks a timer that rang long ago whether the budget is used
-//! up (it is subject to the budget like a socket), and completes a short answer in pieces, each asked again until it is whole.
+//! **A turn has a budget of 128.** tokio lets a task learn about 128 events a turn. When this budget is spent, `check-write`
+//! returns 0 although the socket is writable, and `poll` names only some of the ready pollables: always the first ones. A runtime
+//! that trusts such an answer lets the last ones starve. This runtime polls a timer that expired long ago: the timer is subject
+//! to the budget like a socket, so if it is not ready, the budget is spent. Then the runtime completes the answer in pieces, and
+//! asks about each piece until its answer is whole.
 //!
-//! **To ask about a pollable costs 0.27 microseconds, ready or not.** A runtime that asks about all of them after each task is
-//! quadratic: with a task for each connection, wstd 0.6 answers 10,800 requests a second on one connection, 1,200 on 64, and none
-//! on 512. This runtime asks once a round, about everything that tasks wait for. Pollables that a task has waited for within
-//! the last half second are hot: they are in each question. The others are cold: they are asked about in turn, 256 at a time, in a
-//! tenth of the time at most. When nothing is active, one call that blocks asks about all.
+//! **To ask about a pollable costs 0.27 microseconds, ready or not.** A runtime that asks about all pollables after each task is
+//! quadratic: with a task for each connection, wstd 0.6 serves 10,800 requests a second on one connection, 1,200 on 64, and none
+//! on 512. This runtime asks once a round, about all pollables that tasks wait for. Pollables that a task has waited for within
+//! the last half second are hot: each question includes them. The others are cold: the runtime asks about them in turn, 256 at a
+//! time, in a tenth of the time at most. If no pollable is active, one call that blocks asks about all.
 //!
-//! **To drop an output stream with a write in flight blocks the whole component**, until the peer reads or is gone. A [`Stream`] may be
-//! dropped at any time: it hands what is in flight to a task of its own, which drops it when the host can.
+//! **To drop an output stream with a write in flight blocks the whole component**, until the peer reads or is gone. A [`Stream`]
+//! may be dropped at any time: with a write in flight, a task of its own keeps it until the host can drop it.
 //!
-//! **A read of nothing is not for nothing.** The host notices that a socket is empty when it is read, so a stream is read first
-//! and waited for second.
+//! **An empty read is useful.** The host notices that a socket is empty only at a read, so a stream reads first and waits second.
 //!
-//! # What a server should do
+//! # Advice for servers
 //!
-//! * After an accept that failed, wait a moment and try again. No such error is permanent, and a lack of file descriptors arrives as
+//! * After a failed accept, wait a moment and try again. No such error is permanent, and a lack of file descriptors arrives as
 //!   [`Other`](std::io::ErrorKind::Other), because WASI has no code for it.
 //! * Write a response in one piece. WASI 0.2 has no `TCP_NODELAY`, and the second of two small writes waits up to 40 milliseconds.
-//! * Before it closes a connection after the last response, read until the peer has finished: a system that closes with bytes
-//!   unread sends a reset, and that may overtake the response.
+//! * After the last response, read until the peer has finished, and close the connection then: a system that closes with bytes
+//!   unread sends a reset, and the reset may overtake the response.
 //! * Give each read and each write a [timeout](time::timeout). A stream whose write has timed out may just be dropped.
 #![cfg_attr(not(target_family = "wasm"), allow(rustdoc::broken_intra_doc_links))]
 

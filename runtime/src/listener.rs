@@ -1,4 +1,4 @@
-//! A listener, over anything that has the calls of a listening socket.
+//! A listener over any [`ListeningSocket`].
 
 use std::fmt;
 use std::io::{self, ErrorKind};
@@ -9,12 +9,12 @@ use crate::reactor::Source;
 use crate::runtime::Runtime;
 use crate::stream::{Socket, Stream};
 
-/// How many nanoseconds [`Listener::has_pending`] may wait for the host to look.
+/// How many nanoseconds [`Listener::has_pending`] may wait for the host to check the socket.
 const LOOK_FOR: u64 = 1_000_000;
 
-/// The calls of a listening socket. None of them waits.
+/// The calls of a listening socket. No call waits.
 pub trait ListeningSocket: 'static {
-    /// A connection that it has accepted.
+    /// An accepted connection.
     type Socket: Socket;
 
     /// Accepts a connection; `None` when none is pending.
@@ -24,10 +24,10 @@ pub trait ListeningSocket: 'static {
     /// its client while it was pending.
     fn accept(&self) -> Result<Option<(Self::Socket, SocketAddr)>, ErrorKind>;
 
-    /// The address that it listens on.
+    /// The address of the socket.
     ///
     /// # Errors
-    /// What the host says.
+    /// The host does not know the address.
     fn local_addr(&self) -> Result<SocketAddr, ErrorKind>;
 
     /// Ready when a connection may be pending.
@@ -37,7 +37,7 @@ pub trait ListeningSocket: 'static {
 /// The host of a listening socket.
 type HostOf<L> = <<L as ListeningSocket>::Socket as Socket>::Host;
 
-/// A listener.
+/// A listener over the socket `L`.
 pub struct Listener<L: ListeningSocket> {
     // The pollable of the source belongs to the socket, and must be dropped before it.
     acceptable: Source<HostOf<L>>,
@@ -53,10 +53,10 @@ impl<L: ListeningSocket> Listener<L> {
         Listener { acceptable, socket, runtime: runtime.clone() }
     }
 
-    /// The address that it listens on: with the real port, when it was bound to port 0.
+    /// The address of the listener: with the real port, if it was bound to port 0.
     ///
     /// # Errors
-    /// What the host says.
+    /// The host does not know the address.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         Ok(self.socket.local_addr()?)
     }
@@ -78,8 +78,8 @@ impl<L: ListeningSocket> Listener<L> {
     ///
     /// # Errors
     /// No connection can be accepted just now. No such error is permanent: the process may have no file descriptor left until a
-    /// connection is closed. So wait a moment, and try again. [`ConnectionAborted`](ErrorKind::ConnectionAborted) is about one
-    /// connection only, which its client has closed: try again at once.
+    /// connection is closed. So wait a moment, and try again. [`ConnectionAborted`](ErrorKind::ConnectionAborted) means that the
+    /// client has closed one pending connection: try again at once.
     pub fn try_accept(&mut self) -> io::Result<Option<(Stream<L::Socket>, SocketAddr)>> {
         let mut accepted = self.socket.accept()?;
         if accepted.is_none() {
@@ -95,11 +95,11 @@ impl<L: ListeningSocket> Listener<L> {
         self.acceptable.ready().await;
     }
 
-    /// Whether a connection is pending: has the host look, which takes a few milliseconds at most, and in which no task runs. It is
-    /// for the end of a server, which wants to accept all connections that the system has accepted already.
+    /// Whether a connection is pending. Asks the host anew, which takes a few milliseconds at most; no task runs meanwhile. Use
+    /// this at the end of a server, to accept all connections that the system has accepted already.
     pub fn has_pending(&mut self) -> bool {
         let host = self.runtime.reactor().host();
-        // A call that waits makes the host ask the system, and its budget fresh.
+        // A call that waits makes the host ask the system, and renews its budget.
         host.poll(&[&self.socket.acceptable(), &host.alarm(LOOK_FOR)]).contains(&0)
     }
 }

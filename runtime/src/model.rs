@@ -1,5 +1,5 @@
-//! A model of the host, in memory: its budget, its clock, its connections. What wasmtime does that a server can trip
-//! over, this does too, every time and at once: so the tests natively find what a load test finds now and then.
+//! A model of the host, in memory: its budget, its clock, its connections. It has the pitfalls of wasmtime, and they occur every
+//! time and at once: so native tests always find the mistakes that a load test finds now and then.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -17,16 +17,16 @@ use crate::stream::Socket;
 /// How many events tokio lets a task learn about in one turn.
 pub const BUDGET: u32 = 128;
 
-/// How many bytes wait in a connection for a peer that does not read.
+/// How many bytes a connection holds for a peer that does not read.
 pub const ROOM: usize = 4096;
 
-/// How many may wait in one, when the system is asked for it: so many, and all that can be written at a time.
+/// How many bytes a connection holds after [`Socket::grow_send_buffer`]: [`ROOM`], and more than the largest write.
 const MOST_ROOM: usize = ROOM + MOST_WRITTEN + 1;
 
 /// How many bytes may be written at a time.
 const MOST_WRITTEN: usize = 64 * 1024;
 
-/// The model. A clone is a handle to the same one.
+/// A model of the host. A clone is a handle to the same model.
 #[derive(Debug, Clone)]
 pub struct Model(Rc<World>);
 
@@ -35,19 +35,19 @@ struct World {
     now: Cell<u64>,
     wall_clock: Cell<Duration>,
     budget: Cell<u32>,
-    /// How many pollables there have been: the answers of `poll` are in the order in which they were made.
+    /// How many pollables were made: the answers of `poll` are in the order in which they were made.
     pollables: Cell<u64>,
-    /// How often the host was asked.
+    /// How often `poll` was called.
     polls: Cell<u64>,
-    /// How often it was asked about several things: not to make it turn, but to wait.
+    /// How often `poll` was called with several pollables: to wait, and not for a turn of the host.
     waits: Cell<u64>,
-    /// About how many things it was asked in all.
+    /// How many pollables all calls of `poll` had together.
     questions: Cell<u64>,
-    /// How many nanoseconds it takes to ask about one thing.
+    /// How many nanoseconds `poll` takes for one pollable.
     cost: Cell<u64>,
-    /// The process stood still, and the host has not had a turn since: it knows of no bytes that came, and of no room.
+    /// Whether the process stood still without a turn of the host since: the host knows of no bytes that came, and of no room.
     halted: Cell<bool>,
-    /// What happens the next time that the host waits.
+    /// The function to call the next time that the host waits.
     meanwhile: RefCell<Option<Meanwhile>>,
 }
 
@@ -59,22 +59,22 @@ impl std::fmt::Debug for Meanwhile {
     }
 }
 
-/// What a [`Pollable`] waits for.
+/// The event that a [`Pollable`] waits for.
 #[derive(Debug, Clone)]
 enum Kind {
     Alarm(u64),
-    /// Ready, budget or not; the first time that it is asked about is a turn of the host.
+    /// Ready, with or without budget; the first poll of it is a turn of the host.
     Always {
         asked: Cell<bool>,
     },
     Readable(Rc<Pipe>),
     Writable(Rc<Pipe>),
     Callers(Rc<RefCell<VecDeque<Line>>>),
-    /// Ready whenever the test says so.
+    /// Ready while the test sets this flag.
     Flag(Rc<Cell<bool>>),
 }
 
-/// Something that can be waited for in the model.
+/// A pollable of the model.
 #[derive(Debug)]
 pub struct Pollable {
     number: u64,
@@ -88,7 +88,7 @@ impl Default for Model {
 }
 
 impl Model {
-    /// A host without connections, whose clock stands still until something waits.
+    /// A host without connections, whose clock stands still until a call waits.
     pub fn new() -> Self {
         Model(Rc::new(World {
             now: Cell::new(1_000_000_000),
@@ -109,43 +109,43 @@ impl Model {
         Pollable { number: self.0.pollables.get(), kind }
     }
 
-    /// A pollable that is ready whenever `flag` is up.
+    /// A pollable that is ready while `flag` is set.
     pub fn flag(&self, flag: &Rc<Cell<bool>>) -> Pollable {
         self.pollable(Kind::Flag(Rc::clone(flag)))
     }
 
-    /// How often the host was asked.
+    /// How often `poll` was called.
     pub fn polls(&self) -> u64 {
         self.0.polls.get()
     }
 
-    /// About how many things the host was asked in all.
+    /// How many pollables all calls of `poll` had together.
     pub fn questions(&self) -> u64 {
         self.0.questions.get()
     }
 
-    /// From now on to ask takes time: so many nanoseconds for each thing that is asked about.
+    /// Sets how many nanoseconds `poll` takes for each pollable, from now on.
     pub fn set_cost(&self, nanoseconds: u64) {
         self.0.cost.set(nanoseconds);
     }
 
-    /// Something else has used the budget up, to so much.
+    /// Sets the budget that is left, as if other events had used it.
     pub fn set_budget(&self, budget: u32) {
         self.0.budget.set(budget.min(BUDGET));
     }
 
-    /// Time passes.
+    /// Lets time pass.
     pub fn pass(&self, nanoseconds: u64) {
         self.0.now.set(self.0.now.get() + nanoseconds);
         self.0.wall_clock.set(self.0.wall_clock.get() + Duration::from_nanos(nanoseconds));
     }
 
-    /// The next time that the host waits, `this` happens before anything else does.
+    /// Calls `this` the next time that the host waits, before anything else happens.
     pub fn meanwhile(&self, this: impl FnOnce() + 'static) {
         self.0.meanwhile.replace(Some(Meanwhile(Box::new(this))));
     }
 
-    /// The whole process stands still for so many nanoseconds. What peers do meanwhile is noticed with the next turn of the host.
+    /// Halts the whole process for `nanoseconds`. The host notices the actions of peers in its next turn.
     pub fn halt(&self, nanoseconds: u64) {
         self.0.halted.set(true);
         self.pass(nanoseconds);
@@ -161,14 +161,14 @@ impl Model {
         self.0.halted.set(false);
     }
 
-    /// Takes one from the budget, if there is one.
+    /// Takes one from the budget. Returns false if the budget was spent.
     fn spend(&self) -> bool {
         let budget = self.0.budget.get();
         self.0.budget.set(budget.saturating_sub(1));
         budget > 0
     }
 
-    /// Whether `pollable` is ready, were there no budget.
+    /// Whether `pollable` is ready, without regard to the budget.
     fn is_ready(&self, pollable: &Pollable) -> bool {
         match &pollable.kind {
             Kind::Alarm(at) => *at <= self.0.now.get(),
@@ -180,7 +180,7 @@ impl Model {
         }
     }
 
-    /// Which of `pollables` are ready as far as the budget goes.
+    /// The indices of the ready `pollables`, as far as the budget goes.
     fn ask(&self, pollables: &[&Pollable]) -> Vec<u32> {
         let mut order: Vec<usize> = (0..pollables.len()).collect();
         order.sort_by_key(|&index| pollables[index].number);
@@ -221,7 +221,7 @@ impl Host for Model {
                 this();
                 continue;
             }
-            // Nothing but time can change anything.
+            // Only time can make a pollable ready now.
             let alarms = pollables.iter().filter_map(|pollable| match pollable.kind {
                 Kind::Alarm(at) => Some(at),
                 _ => None,
@@ -255,17 +255,17 @@ impl Host for Model {
 #[derive(Debug, Default)]
 struct Pipe {
     bytes: RefCell<VecDeque<u8>>,
-    /// How much the system keeps for a peer that does not read, and how much it can be asked to.
+    /// How many bytes the system keeps for a peer that does not read, and the most that it can be asked to keep.
     room: Cell<usize>,
     most_room: Cell<usize>,
-    /// What was written beyond the room there is: the host still holds it.
+    /// The bytes that were written beyond the room of the system. The host still holds them.
     in_flight: RefCell<VecDeque<u8>>,
     finished: Cell<bool>,
     reset: Cell<bool>,
     writes: Cell<usize>,
-    /// What is there again as soon as it has been read.
+    /// Bytes that come again as soon as they have been read.
     refrain: RefCell<Vec<u8>>,
-    /// Whatever is written is read at once.
+    /// Whether the peer reads all bytes at once.
     drained: Cell<bool>,
 }
 
@@ -293,7 +293,7 @@ impl Pipe {
         read
     }
 
-    /// Moves what is in flight to where there is room.
+    /// Moves bytes in flight to the system, as far as it has room.
     fn settle(&self) {
         let (mut bytes, mut in_flight) = (self.bytes.borrow_mut(), self.in_flight.borrow_mut());
         let room = self.room.get().saturating_sub(bytes.len()).min(in_flight.len());
@@ -308,7 +308,7 @@ impl Pipe {
     }
 }
 
-/// A listening socket, to which tests connect by a [`Network`].
+/// A listening socket, to which tests connect with a [`Network`].
 #[derive(Debug)]
 pub struct NetworkListener {
     model: Model,
@@ -332,9 +332,9 @@ pub struct Line {
     model: Model,
     from_peer: Rc<Pipe>,
     to_peer: Rc<Pipe>,
-    /// How much may be written: what was permitted last, and not used.
+    /// How many bytes may be written: the last permission, if it was not used.
     permitted: Cell<usize>,
-    /// How often it was read since so many waits.
+    /// How often the connection was read at this number of [`World::waits`].
     reads: Cell<(u64, u32)>,
 }
 
@@ -346,7 +346,7 @@ pub struct Client {
 }
 
 impl NetworkListener {
-    /// A listener in `runtime`, and what connects to it.
+    /// A listener in `runtime`, and the network that connects to it.
     pub fn listen(model: &Model, runtime: &Runtime<Model>) -> (Listener<Self>, Network) {
         let (callers, broken) = <(Rc<RefCell<VecDeque<Line>>>, Rc<Cell<usize>>)>::default();
         let network = Network {
@@ -360,7 +360,7 @@ impl NetworkListener {
 }
 
 impl Network {
-    /// A client that connects to the listener.
+    /// Connects a client to the listener.
     pub fn connect(&self) -> Client {
         let (to_server, from_server) = (Rc::<Pipe>::default(), Rc::<Pipe>::default());
         from_server.room.set(ROOM);
@@ -376,12 +376,12 @@ impl Network {
         Client { readable: Source::new(self.runtime.reactor(), readable), to_server, from_server }
     }
 
-    /// The next `calls` attempts to accept fail.
+    /// Makes the next `calls` attempts to accept fail.
     pub fn break_for(&self, calls: usize) {
         self.broken.set(calls);
     }
 
-    /// How many callers wait in line.
+    /// How many connections are pending.
     pub fn waiting(&self) -> usize {
         self.callers.borrow().len()
     }
@@ -494,7 +494,7 @@ impl Client {
         self.to_server.bytes.borrow_mut().extend(bytes);
     }
 
-    /// How many bytes it has sent that the server has not read.
+    /// How many bytes of this client the server has not read.
     pub fn unread(&self) -> usize {
         self.to_server.bytes.borrow().len()
     }
@@ -504,36 +504,36 @@ impl Client {
         self.to_server.finished.set(true);
     }
 
-    /// Says `bytes` over and over, as fast as they are read, and throws the replies away.
+    /// Sends `bytes` over and over, as fast as the server reads them, and throws the responses away.
     pub fn babble(&self, bytes: &[u8]) {
         self.to_server.refrain.replace(bytes.to_vec());
         self.read_everything();
         self.to_server.settle();
     }
 
-    /// Reads everything that it is told, from now on and at once, and throws it away.
+    /// Reads all bytes of the server, from now on and at once, and throws them away.
     pub fn read_everything(&self) {
         self.from_server.drained.set(true);
         self.from_server.settle();
     }
 
-    /// The system does not take over what this peer does not read, as none but Linux is known to.
+    /// Makes the system not take over the bytes that this peer does not read. Only Linux is known to take them over.
     pub fn insist(&self) {
         self.from_server.most_room.set(ROOM);
     }
 
-    /// Goes away without a word.
+    /// Resets the connection.
     pub fn reset(&self) {
         self.to_server.reset.set(true);
         self.from_server.reset.set(true);
     }
 
-    /// What has come by now.
+    /// The bytes that have come by now.
     pub fn received(&self) -> Vec<u8> {
         self.from_server.read(usize::MAX)
     }
 
-    /// What has come, and nothing when the server has hung up.
+    /// Waits for bytes, and returns them; returns none when the server has closed the connection.
     pub async fn receive(&self) -> Vec<u8> {
         while !self.from_server.has_news() {
             self.readable.ready().await;
@@ -541,7 +541,7 @@ impl Client {
         self.received()
     }
 
-    /// Everything until the server hangs up.
+    /// Receives all bytes until the server closes the connection.
     pub async fn receive_all(&self) -> String {
         let mut all = Vec::new();
         loop {
@@ -552,17 +552,17 @@ impl Client {
         }
     }
 
-    /// How many writes of the server what it said took.
+    /// How many writes the server has made.
     pub fn writes(&self) -> usize {
         self.from_server.writes.get()
     }
 
-    /// Whether the server has hung up.
+    /// Whether the server has closed the connection.
     pub fn is_closed(&self) -> bool {
         self.from_server.finished.get()
     }
 
-    /// Whether the server has said everything it is going to say, and all of that was read.
+    /// Whether the server has finished sending, and this client has read all bytes.
     pub fn is_over(&self) -> bool {
         self.from_server.finished.get() && self.from_server.bytes.borrow().is_empty()
     }

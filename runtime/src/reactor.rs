@@ -1,36 +1,36 @@
-//! Waits for many things at once.
+//! The reactor: waits for many events at once.
 //!
-//! WASI 0.2 has one call for that, `wasi:io/poll.poll`: it takes a list of *pollables*, waits until at least one of them is
-//! ready, and returns which are. The reactor keeps a pollable for each thing that a task may wait for ([`Source`]), passes
-//! the list of those that tasks are waiting for to `poll`, and wakes the tasks whose pollable is ready. Deadlines need no
-//! pollable each: one alarm rings for the earliest.
+//! WASI 0.2 has one call for this, `wasi:io/poll.poll`: it takes a list of *pollables*, waits until at least one of them is
+//! ready, and returns the ready ones. The reactor keeps a pollable for each event that a task may wait for ([`Source`]), passes
+//! the pollables that tasks are waiting for to `poll`, and wakes the tasks whose pollable is ready. All deadlines share one
+//! alarm, which is set for the earliest.
 //!
 //! # The budget of the host
 //!
-//! That would be all, if each answer of `poll` were complete. Wasmtime runs the component inside one task of tokio, and
-//! tokio gives each turn of a task a budget: the task may learn about 128 events. When the budget is spent, everything
-//! reports "not ready" until the task has yielded to the host. A component sees this:
+//! An answer of `poll` may be incomplete. Wasmtime runs the component inside one task of tokio, and tokio gives each turn of a
+//! task a budget: the task may learn about 128 events. When the budget is spent, all events are "not ready" until the task has
+//! yielded to the host. The component observes two effects:
 //!
-//! * `poll` names only some of the pollables that are ready, always those that were made first. A server that takes the
-//!   answer for complete serves the same few connections over and over, and starves the others.
-//! * `check-write` permits 0 bytes although the peer has room. A server that waits for room then waits for nothing.
+//! * `poll` names only some of the ready pollables, always those that were made first. A server that takes the answer for
+//!   complete serves the same few connections over and over, and starves the others.
+//! * `check-write` permits 0 bytes although the peer has room. A server that then waits for room waits without a reason.
 //!
-//! One call shows neither. But a timer is subject to the budget, too, so a timer that has rung long ago tells
-//! (`is_budget_spent`): it is ready while there is budget, and not ready when there is none. And to poll that timer alone makes
-//! the host take a turn when the budget is spent; after that the budget is fresh ([`Reactor::refresh`]). So:
+//! A single call shows neither effect. But a timer is subject to the budget, too, so the reactor checks a timer that expired long
+//! ago (`is_budget_spent`): it is ready while there is budget, and not ready when there is none. To poll this timer alone makes
+//! the host take a turn if the budget is spent; after the turn the budget is fresh ([`Reactor::refresh`]). So:
 //!
-//! * After an answer that may have spent the budget, the reactor looks at the timer. If the budget is spent, it asks for the
-//!   rest again, in pieces for which a fresh budget is enough, until each answer is complete. No task is woken twice in a round,
-//!   and no ready task waits for the next round.
-//! * When `check-write` says 0, a stream refreshes the budget and asks again, once.
+//! * After an answer that may have spent the budget, the reactor checks the timer. If the budget is spent, the reactor asks for
+//!   the rest again, in pieces for which a fresh budget is enough, until each answer is complete. No task is woken twice in a
+//!   round, and no ready task waits for the next round.
+//! * When `check-write` returns 0, a stream refreshes the budget and asks again, once.
 //!
-//! On a host without such a budget the timer is always ready, and all of this costs one call more.
+//! On a host without such a budget the timer is always ready, and the check costs one call more.
 //!
 //! # Many connections
 //!
-//! A host without anything like `epoll` looks at each pollable anew in every call: wasmtime makes a future of each, and polls
-//! it, which takes about 0.27 microseconds. 5,000 idle connections make each wake-up 1.4 milliseconds longer, and 200
-//! requests could be answered in that time. So not every call asks about every pollable; `poll_set.rs` says which it asks about.
+//! A host without a mechanism like `epoll` checks each pollable anew in every call: wasmtime makes a future of each, and polls
+//! the future, which takes about 0.27 microseconds. 5,000 idle connections make each wake-up 1.4 milliseconds longer, enough time
+//! for 200 requests. So not every call asks about every pollable; `poll_set.rs` chooses them.
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
@@ -44,37 +44,37 @@ use crate::poll_set::{Interest, PollSet};
 use crate::task::yield_now;
 use crate::timers::Timers;
 
-/// How many nanoseconds tasks may run until the reactor looks at the clock, and at what is ready.
+/// How many nanoseconds tasks may run until the reactor reads the clock, and asks the host.
 const LONGEST_TURN: u64 = 20_000_000;
 
 /// How many nanoseconds the host gets for its own turn.
 const HOST_PAUSE: u64 = 1_000;
 
-/// How many pollables are asked about at a time when an answer is completed: if all of them are ready, the host's budget of
-/// 128 is still enough for them, and for the look at the timer behind them.
+/// How many pollables the reactor asks about at a time to complete an answer: if all of them are ready, the host's budget of 128
+/// is still enough for them, and for the check of the timer after them.
 const BUDGETED_PIECE: usize = 96;
 
-/// Waits for many things at once; see [the module](self).
+/// Waits for many events at once; see [the module](self).
 pub(crate) struct Reactor<H: Host> {
     host: H,
     sources: RefCell<Sources<H::Pollable>>,
     set: RefCell<PollSet>,
     timers: RefCell<Timers>,
-    /// Rings for the earliest deadline, or before it: earlier deadlines may have been cleared.
+    /// The alarm for the earliest deadline. It may ring earlier, because earlier deadlines may have been cleared.
     alarm: RefCell<Option<(u64, H::Pollable)>>,
-    /// Has rung long ago: ready while the host has budget.
+    /// A timer that expired long ago: ready while the host has budget.
     budget_probe: H::Pollable,
-    /// Ready, with or without budget.
+    /// A pollable that is ready, with or without budget.
     always_ready: H::Pollable,
     /// When the host was last asked, in nanoseconds.
     now: Cell<u64>,
-    /// How often the host was asked.
+    /// The number of the round: how often the host was asked.
     round: Cell<u64>,
-    /// A task wants the host to have a turn before the next call.
+    /// Whether a task wants the host to have a turn before the next call.
     is_host_turn_wanted: Cell<bool>,
 }
 
-/// All that can be waited for.
+/// All sources, and their waits.
 struct Sources<P> {
     slots: Slab<Slot<P>>,
     /// How many waits have begun.
@@ -99,7 +99,7 @@ impl<P> Sources<P> {
 }
 
 impl<H: Host> Reactor<H> {
-    /// A reactor with nothing to wait for.
+    /// A reactor without sources.
     pub(crate) fn new(host: H) -> Self {
         let budget_probe = host.alarm(1);
         host.poll(&[&budget_probe]);
@@ -130,12 +130,12 @@ impl<H: Host> Reactor<H> {
         self.now.get()
     }
 
-    /// The number of the round: between two rounds the host was asked what is ready.
+    /// The number of the round. Each round begins with a question to the host.
     pub(crate) fn round(&self) -> u64 {
         self.round.get()
     }
 
-    /// Whether the last wake-up was so long ago that it is time to look what else is ready.
+    /// Whether the last wake-up was so long ago that it is time to ask the host again.
     pub(crate) fn is_late(&self) -> bool {
         self.host.now() > self.now.get() + LONGEST_TURN
     }
@@ -173,9 +173,9 @@ impl<H: Host> Reactor<H> {
         .await;
     }
 
-    /// Waits until the host has had a turn, in which it notices everything that has come by then. Before that turn its knowledge of
-    /// a socket may be old: a process that was halted (a laptop that slept) wakes up by an alarm that rings, and learns only a turn
-    /// later what came meanwhile.
+    /// Waits until the host has had a turn, in which it notices everything that has come by then. Before that turn the state of a
+    /// socket in the host may be old: an alarm wakes a process that was halted (a laptop that slept), and only a turn later the
+    /// process learns about the bytes that came meanwhile.
     pub(crate) async fn host_turn(&self) {
         let round = self.round();
         while self.round() == round {
@@ -184,18 +184,18 @@ impl<H: Host> Reactor<H> {
         }
     }
 
-    /// Finds out what is ready, and wakes the tasks that wait for that. With `block` it waits until something is.
+    /// Asks the host for ready sources and passed deadlines, and wakes their tasks. With `block`, waits until there is one.
     ///
     /// # Panics
-    /// With `block`, when no task waits for anything: that wait would never end.
+    /// With `block`, if no task waits for a source or a deadline: the wait would never end.
     pub(crate) fn wait(&self, block: bool) {
         if !block && self.is_late() {
-            // Tasks could run, but the host has other things to do, too, and may take a component that never pauses for an endless loop.
+            // Tasks could run, but the host has other work, too, and may take a component that never pauses for an endless loop.
             self.host.poll(&[&self.host.alarm(HOST_PAUSE)]);
         }
         self.round.set(self.round.get() + 1);
         if self.is_host_turn_wanted.take() {
-            // The first poll of an alarm of zero is a turn of wasmtime: one to notice what came, one to write what now has room.
+            // The first poll of an alarm of zero is a turn of wasmtime: one turn to notice bytes, one to write bytes.
             for _ in 0..2 {
                 self.host.poll(&[&self.host.alarm(0)]);
             }
@@ -210,12 +210,12 @@ impl<H: Host> Reactor<H> {
         }
     }
 
-    /// Asks the host about the waits that it is time to ask about. Returns the wakers of those that are over.
+    /// Asks the host about the hot waits, and about cold ones if a sweep is due. Returns the wakers of the waits that are over.
     fn poll(&self, block: bool) -> Vec<Waker> {
         let sources = &mut *self.sources.borrow_mut();
         let set = &mut *self.set.borrow_mut();
 
-        // Since the last wake-up all tasks have had a turn, and that takes time.
+        // Since the last wake-up all tasks have had a turn, which takes time.
         self.now.set(self.host.now());
         set.cool_down(self.now(), |interest| sources.is_waiting(interest));
         if !block || !set.hot().is_empty() {
@@ -244,11 +244,11 @@ impl<H: Host> Reactor<H> {
         mem::take(&mut sources.woken)
     }
 
-    /// Sees to it that the alarm rings at the earliest deadline, or at `wake_at`, at the latest.
+    /// Sets the alarm so that it rings at the earliest deadline, or at `wake_at`, at the latest.
     fn set_alarm(&self, wake_at: Option<u64>) {
         let earliest = self.earliest_deadline().into_iter().chain(wake_at).min();
         let mut alarm = self.alarm.borrow_mut();
-        // An alarm that has rung is of no use any more, and neither is one that would ring too late.
+        // Drop an alarm that has rung, or would ring too late.
         alarm.take_if(|(rings_at, _)| *rings_at <= self.now() || earliest.is_none_or(|earliest| earliest < *rings_at));
         if let (Some(earliest), None) = (earliest, &*alarm) {
             *alarm = Some((earliest, self.host.alarm(earliest.saturating_sub(self.now()))));
@@ -265,7 +265,7 @@ impl<H: Host> Reactor<H> {
         let mut missing = Vec::with_capacity(waits.len());
         for piece in waits.chunks(BUDGETED_PIECE) {
             let mut piece = piece.to_vec();
-            // What is left of a budget may not be enough for a piece; a fresh budget is.
+            // The rest of a budget may not be enough for a piece, but a fresh budget is.
             for _ in 0..2 {
                 self.refresh();
                 self.ask_once(sources, &mut piece, Some(&self.always_ready));
@@ -295,21 +295,21 @@ impl<H: Host> Reactor<H> {
     }
 }
 
-/// One thing that a task may wait for, again and again. Dropping it drops its pollable, which has to happen before the stream
-/// or socket is dropped that the pollable belongs to.
+/// An event that a task may wait for, again and again. Its drop drops the pollable, and must come before the drop of the stream
+/// or socket that the pollable belongs to.
 pub(crate) struct Source<H: Host> {
     reactor: &'static Reactor<H>,
     key: usize,
 }
 
 impl<H: Host> Source<H> {
-    /// Makes `pollable` something to wait for.
+    /// A source for `pollable`.
     pub(crate) fn new(reactor: &'static Reactor<H>, pollable: H::Pollable) -> Self {
         let key = reactor.sources.borrow_mut().slots.insert(Slot { pollable, waker: None, number: 0 });
         Source { reactor, key }
     }
 
-    /// Waits until the pollable is ready. It may be reported ready too often, never too seldom.
+    /// Waits until the pollable is ready. The wait may end too early, but never too late.
     pub(crate) async fn ready(&self) {
         let mut is_waiting = false;
         let _cancel = OnDrop(|| self.reactor.sources.borrow_mut().slots[self.key].waker = None);
@@ -318,7 +318,7 @@ impl<H: Host> Source<H> {
 
     /// Begins a wait, or goes on with one that `is_waiting`: the reactor wakes the task of `context` once the pollable is ready.
     pub(crate) fn poll_ready(&self, context: &mut Context<'_>, is_waiting: bool) -> Poll<()> {
-        // The reactor takes the waker out when the pollable is ready. A waker that is still there means: not ready.
+        // The reactor takes the waker out when the pollable is ready. If the waker is still there, the pollable is not ready.
         let Sources { slots, waits, .. } = &mut *self.reactor.sources.borrow_mut();
         let slot = &mut slots[self.key];
         match &mut slot.waker {

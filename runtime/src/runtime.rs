@@ -1,4 +1,4 @@
-//! Reactor and executor together.
+//! The runtime: reactor and executor together.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -20,8 +20,8 @@ pub struct Runtime<H: Host> {
 }
 
 impl<H: Host + 'static> Runtime<H> {
-    /// A runtime without tasks. It is there until the program ends, and so are the tasks that have not ended by then: one of them
-    /// may have a write in flight, and to drop its stream would wait for that.
+    /// A runtime without tasks. The runtime and its tasks live until the program ends: a task may have a write in flight, and to
+    /// drop its stream would wait for the peer.
     pub fn new(host: H) -> Self {
         Runtime { reactor: Box::leak(Box::new(Reactor::new(host))), executor: Box::leak(Box::default()) }
     }
@@ -30,7 +30,7 @@ impl<H: Host + 'static> Runtime<H> {
         self.reactor
     }
 
-    /// The time since some moment in the past, by a clock that is never set. It stands still while the tasks of a round run.
+    /// The time since some moment in the past, by a clock that is never set, and stands still while the tasks of a round run.
     pub fn now(&self) -> Duration {
         Duration::from_nanos(self.reactor.now())
     }
@@ -52,12 +52,12 @@ impl<H: Host + 'static> Runtime<H> {
     }
 
     /// Waits until the host has had a turn, in which it notices everything that has come by then. A program that was halted (a
-    /// laptop that slept) finds deadlines that have passed, and should look once more before it acts on them.
+    /// laptop that slept) finds passed deadlines, and should check its streams once more before it acts on them.
     pub fn host_turn(&self) -> impl Future<Output = ()> + use<H> {
         self.reactor.host_turn()
     }
 
-    /// Adds a task. It runs as long as the runtime runs, whether or not anything waits for it.
+    /// Adds a task. The task runs as long as the runtime runs, even if no other task waits for it.
     pub fn spawn(&self, task: impl Future<Output = ()> + 'static) {
         self.executor.spawn(Box::pin(task));
     }
@@ -78,7 +78,7 @@ impl<H: Host + 'static> Runtime<H> {
         }
     }
 
-    /// Gives each task that was woken a turn. Returns whether none is left that could run.
+    /// Gives each woken task a turn. Returns whether no task is left that could run.
     pub(crate) fn turn(&self) -> bool {
         self.executor.turn(|| self.reactor.is_late())
     }

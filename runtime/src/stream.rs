@@ -1,5 +1,4 @@
-//! One connection, over anything that has the calls of a socket: they are used in the same way for a TCP socket of WASI and
-//! for the model of one in the tests.
+//! A connection over any [`Socket`]: a TCP socket of WASI, or a model of one in the tests.
 
 use std::fmt;
 use std::io::{self, ErrorKind};
@@ -13,12 +12,12 @@ use crate::runtime::Runtime;
 /// not keep the other connections out.
 const READS_PER_ROUND: u32 = 4;
 
-/// The calls of a connected socket. None of them waits.
+/// The calls of a connected socket. No call waits.
 pub trait Socket: 'static {
     /// The host that the pollables belong to.
     type Host: Host + 'static;
 
-    /// At most `most` bytes of what has come; `None` when nothing has. No bytes mean that the peer has finished sending.
+    /// Reads at most `most` bytes; `None` if none have come. No bytes mean that the peer has finished sending.
     ///
     /// # Errors
     /// The connection is lost.
@@ -30,13 +29,13 @@ pub trait Socket: 'static {
     /// Nothing can be written on this connection any more.
     fn check_write(&self) -> Result<usize, ErrorKind>;
 
-    /// Writes `bytes`: no more than [`check_write`](Socket::check_write) has just permitted, or a host traps.
+    /// Writes `bytes`: no more than [`check_write`](Socket::check_write) has just permitted, or the host traps.
     ///
     /// # Errors
     /// Nothing can be written on this connection any more.
     fn write(&self, bytes: &[u8]) -> Result<(), ErrorKind>;
 
-    /// Asks the system to keep so much for this connection that everything in flight fits in, although the peer does not read.
+    /// Asks the system for a send buffer that takes all bytes in flight, although the peer does not read.
     fn grow_send_buffer(&self);
 
     /// Tells the peer that nothing more will be written.
@@ -53,10 +52,10 @@ pub trait Socket: 'static {
 ///
 /// A stream may be dropped at any time, also with a write in flight. The host would block the whole component in the call that
 /// drops an output stream whose last write has not finished, until the peer reads, or is gone: one client that never reads could
-/// freeze a server. So a stream with a write in flight is handed to a task of its own, which asks the system to take over what is
-/// in flight, waits for that, and drops the stream then.
+/// freeze a server. So a task of its own takes a stream with a write in flight, asks the system to take over the bytes in flight,
+/// waits until it has, and drops the stream then.
 pub struct Stream<S: Socket> {
-    /// `None` only while it is dropped.
+    /// `None` only during the drop of the stream.
     parts: Option<Parts<S>>,
 }
 
@@ -142,31 +141,31 @@ impl<S: Socket> Stream<S> {
         self.parts().socket.shutdown_write();
     }
 
-    /// Waits until nothing that was written is in flight in this program any more: the system has it all, or it is lost.
+    /// Waits until no written byte is in flight in this program any more: the system has taken them all, or they are lost.
     pub async fn flushed(&mut self) {
         while self.is_write_in_flight() {
             self.writable().ready().await;
         }
     }
 
-    /// Stops waiting for the peer to read: asks the system to take over what is in flight, so that
-    /// [`flushed`](Stream::flushed) is ready soon. A system that cannot do that leaves it to the peer.
+    /// Stops waiting for the peer to read: asks the system to take over the bytes in flight, so that
+    /// [`flushed`](Stream::flushed) is ready soon. If the system cannot do that, `flushed` still waits for the peer.
     pub fn abandon_writes(&mut self) {
         if self.is_write_in_flight() {
             self.parts().socket.grow_send_buffer();
         }
     }
 
-    /// Closes the connection: tells the peer that nothing more will be written, and waits until nothing is in flight.
+    /// Closes the connection: tells the peer that nothing more will be written, and waits until no byte is in flight.
     ///
-    /// What the peer still sends is not read. Where it matters that the last bytes arrive, read until the peer has finished
-    /// before you close: a system that closes with bytes unread sends a reset, and that may overtake them.
+    /// This does not read bytes that the peer still sends. If the last written bytes must arrive, read until the peer has
+    /// finished before you close: a system that closes with bytes unread sends a reset, which may overtake the last ones.
     pub async fn close(mut self) {
         self.shutdown_write();
         self.flushed().await;
     }
 
-    /// Reads what has come: nothing, when the connection has had its share of this round.
+    /// Reads bytes that have come; `None` also if the connection has had its share of this round.
     pub(crate) fn try_read(&mut self, most: usize) -> Result<Option<Vec<u8>>, ErrorKind> {
         let parts = self.parts();
         let round = parts.runtime.reactor().round();
@@ -176,14 +175,14 @@ impl<S: Socket> Stream<S> {
         if parts.reads == READS_PER_ROUND {
             return Ok(None);
         }
-        // Read first, wait second: to read what is not there costs one call, and often it is there. That call also makes the
-        // host notice that nothing is there; without it the pollable would be ready for nothing.
+        // Read first, wait second: an empty read costs one call, and often there are bytes. This call also makes the host notice
+        // that the socket is empty; without the call the pollable would be ready although no bytes have come.
         let read = parts.socket.read(most)?;
         parts.reads += u32::from(read.is_some());
         Ok(read)
     }
 
-    /// Writes what there is room for; `None` while there is no room.
+    /// Writes as many of `bytes` as there is room for; `None` while there is no room.
     pub(crate) fn try_write(&mut self, bytes: &[u8]) -> Result<Option<usize>, ErrorKind> {
         let permitted = self.permitted()?;
         if permitted == 0 {
@@ -194,12 +193,12 @@ impl<S: Socket> Stream<S> {
         Ok(Some(written))
     }
 
-    /// Whether the system has not yet taken all that was written.
+    /// Whether the system has not yet taken all written bytes.
     pub(crate) fn is_write_in_flight(&mut self) -> bool {
         self.permitted() == Ok(0)
     }
 
-    /// How many bytes may be written now; 0 while the peer makes no room.
+    /// How many bytes may be written now; 0 while there is no room.
     pub(crate) fn permitted(&mut self) -> Result<usize, ErrorKind> {
         let parts = self.parts();
         let permitted = parts.socket.check_write()?;
@@ -217,7 +216,7 @@ impl<S: Socket> Stream<S> {
         readable.get_or_insert_with(|| Source::new(runtime.reactor(), socket.readable()))
     }
 
-    /// Ready when something can be written, or never will be.
+    /// Ready when bytes can be written, or when no byte ever will.
     pub(crate) fn writable(&mut self) -> &Source<S::Host> {
         let Parts { writable, socket, runtime, .. } = self.parts();
         writable.get_or_insert_with(|| Source::new(runtime.reactor(), socket.writable()))

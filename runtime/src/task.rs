@@ -1,4 +1,4 @@
-//! What tasks do with each other: let others run, and wait for one of two things.
+//! Functions for tasks: yield to other tasks, and wait for one of two futures.
 
 use std::future::{Future, poll_fn};
 use std::mem;
@@ -29,8 +29,8 @@ pub enum Either<A, B> {
 
 /// Waits for one of two futures. The first one has precedence: when it is ready, the second is not polled.
 ///
-/// Both stay where they are pinned. A future that takes other futures in sets aside room for them twice, and a server has one
-/// such future for each connection.
+/// Both futures stay where they are pinned. An async function that takes futures by value reserves room for them twice, and a
+/// server has one such future for each connection.
 pub fn race<A: Future, B: Future>(
     mut first: Pin<&mut A>,
     mut second: Pin<&mut B>,

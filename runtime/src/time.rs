@@ -1,4 +1,4 @@
-//! Deadlines.
+//! Deadlines and timeouts.
 
 use std::fmt;
 use std::future::Future;
@@ -8,17 +8,18 @@ use std::time::Duration;
 
 use crate::{Either, Runtime, race};
 
-/// A moment on the monotonic clock of the host. It is read once a round, so it stands still while the tasks of a round run.
+/// A moment on the monotonic clock of the host. The runtime reads the clock once a round, so the clock stands still while the
+/// tasks of a round run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Instant(Duration);
 
 impl Instant {
-    /// This moment.
+    /// The present moment.
     pub fn now() -> Self {
         Instant(Runtime::current().now())
     }
 
-    /// The time since then; none, if that moment is still to come.
+    /// The time since this moment; zero if the moment is still to come.
     pub fn elapsed(self) -> Duration {
         Instant::now() - self
     }
@@ -50,7 +51,7 @@ pub async fn sleep_until(deadline: Instant) {
     Runtime::current().sleep_until(deadline.0).await;
 }
 
-/// A [`timeout`] has passed.
+/// The error of a [`timeout`] that has passed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Elapsed;
 
@@ -65,7 +66,7 @@ impl std::error::Error for Elapsed {}
 /// Waits for `future`, but no longer than `duration`. A future that takes too long is dropped.
 ///
 /// # Errors
-/// It took too long.
+/// The future took too long.
 pub async fn timeout<F: Future>(duration: Duration, future: F) -> Result<F::Output, Elapsed> {
     match race(pin!(future), pin!(sleep(duration))).await {
         Either::First(output) => Ok(output),

@@ -1,6 +1,6 @@
-//! Deadlines: a heap, so that setting and clearing a deadline costs O(log n), and the earliest one, the only one for which
-//! the host is asked to wake the program, is at hand. A deadline that was cleared stays in the heap until it comes to the
-//! top, or until most of the heap consists of such deadlines: most deadlines are cleared long before they pass.
+//! The deadlines, in a heap: setting and clearing a deadline costs O(log n), and the earliest one is on top, the only one for
+//! which the host wakes the program. A cleared deadline stays in the heap until it comes to the top, or until most of the heap
+//! consists of such deadlines: most deadlines are cleared long before they pass.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -8,23 +8,23 @@ use std::task::Waker;
 
 use slab::Slab;
 
-/// How many cleared deadlines may stay in the heap besides as many as are set.
+/// How many cleared deadlines may stay in the heap beyond the number of set ones.
 const MOST_CLEARED: usize = 64;
 
-/// A deadline that was set. It is needed to clear the deadline.
+/// The key of a deadline, to clear the deadline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Key {
     deadline: u64,
-    /// Tells two keys with the same deadline, or in the same slot, apart.
+    /// The number of the key, which differs even if two keys have the same deadline or the same slot.
     number: u64,
-    /// Where the waker is.
+    /// The slot of the waker.
     slot: usize,
 }
 
 /// All deadlines, in nanoseconds of the host's monotonic clock.
 #[derive(Default)]
 pub(crate) struct Timers {
-    /// The first key is one that is set.
+    /// The keys, also of cleared deadlines; but the first key is that of a set deadline.
     queue: BinaryHeap<Reverse<Key>>,
     /// The wakers, each with the number of its key.
     wakers: Slab<(u64, Waker)>,
@@ -70,13 +70,13 @@ impl Timers {
         Some(waker)
     }
 
-    /// How many deadlines are in the heap, with those that were cleared.
+    /// How many deadlines are in the heap, including the cleared ones.
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.queue.len()
     }
 
-    /// Removes cleared deadlines from the top of the heap; and all of them, if there are many.
+    /// Removes cleared deadlines from the top of the heap; and all cleared ones, if there are many.
     fn tidy(&mut self) {
         let Timers { queue, wakers, .. } = self;
         if queue.len() > 2 * wakers.len() + MOST_CLEARED {

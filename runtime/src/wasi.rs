@@ -1,4 +1,4 @@
-//! The host and the sockets of WASI 0.2. WASI splits what other systems do in one call: an operation is *started*, and *finished*
+//! The host and the sockets of WASI 0.2. WASI splits a single call of other systems: an operation is *started*, and *finished*
 //! when its pollable is ready. Interfaces: `wasi:io/poll`, `wasi:io/streams`, `wasi:clocks`, `wasi:sockets/tcp`
 //! (<https://github.com/WebAssembly/wasi-io>, <https://github.com/WebAssembly/wasi-clocks>,
 //! <https://github.com/WebAssembly/wasi-sockets>).
@@ -50,12 +50,11 @@ impl Host for Wasi {
     }
 }
 
-/// How many bytes the system is asked to keep of what is in flight when the peer is not waited for any longer: what it kept
-/// before, and another 64 KiB, which is all that a write may have left, with what the system needs around that. Linux gives no
-/// more than `net.core.wmem_max`, which is 208 KiB unless it was changed.
+/// The size of the send buffer for abandoned writes: the system's size before, and another 64 KiB for the rest of the largest
+/// write, with the overhead of the system. Linux gives no more than `net.core.wmem_max`, which is 208 KiB by default.
 const GROWN_SEND_BUFFER: u64 = 208 * 1024;
 
-/// A TCP socket that is not connected: for settings that come before listening, or connecting.
+/// A TCP socket before listening or connecting, for its settings.
 #[derive(Debug)]
 pub struct TcpSocket(tcp::TcpSocket);
 
@@ -63,7 +62,7 @@ impl TcpSocket {
     /// A socket of the family of `address`.
     ///
     /// # Errors
-    /// What the host says: [`Unsupported`](ErrorKind::Unsupported), where there are no such addresses.
+    /// [`Unsupported`](ErrorKind::Unsupported): the system has no addresses of this family. Or the host has no socket left.
     pub fn for_address(address: SocketAddr) -> io::Result<Self> {
         let family = if address.is_ipv6() { IpAddressFamily::Ipv6 } else { IpAddressFamily::Ipv4 };
         Ok(TcpSocket(create_tcp_socket(family).map_err(kind)?))
@@ -72,14 +71,14 @@ impl TcpSocket {
     /// Binds the socket to `address`.
     ///
     /// # Errors
-    /// What the host says: [`AddrInUse`](ErrorKind::AddrInUse), [`PermissionDenied`](ErrorKind::PermissionDenied),
+    /// The host refuses the address: [`AddrInUse`](ErrorKind::AddrInUse), [`PermissionDenied`](ErrorKind::PermissionDenied),
     /// [`AddrNotAvailable`](ErrorKind::AddrNotAvailable), and others.
     pub fn bind(&self, address: SocketAddr) -> io::Result<()> {
         self.0.start_bind(&instance_network(), to_wasi(address)).map_err(kind)?;
         self.finish(tcp::TcpSocket::finish_bind)
     }
 
-    /// The address that the socket is bound to: with the real port, when it was bound to port 0.
+    /// The address that the socket is bound to: with the real port, if it was bound to port 0.
     ///
     /// # Errors
     /// The socket is not bound.
@@ -87,19 +86,20 @@ impl TcpSocket {
         Ok(local_address(&self.0)?)
     }
 
-    /// Sets how many bytes the system keeps for a connection that the peer has not read. The connections of a listener inherit it.
+    /// Sets how many bytes that the peer has not read the system keeps for a connection. The connections of a listener inherit
+    /// this size.
     ///
     /// # Errors
-    /// The host cannot set it.
+    /// The host cannot set the size.
     pub fn set_send_buffer_size(&self, bytes: u32) -> io::Result<()> {
         Ok(self.0.set_send_buffer_size(bytes.into()).map_err(kind)?)
     }
 
-    /// Sets how many bytes the system keeps for a connection that this program has not read. The connections of a listener inherit
-    /// it.
+    /// Sets how many bytes that this program has not read the system keeps for a connection. The connections of a listener
+    /// inherit this size.
     ///
     /// # Errors
-    /// The host cannot set it.
+    /// The host cannot set the size.
     pub fn set_recv_buffer_size(&self, bytes: u32) -> io::Result<()> {
         Ok(self.0.set_receive_buffer_size(bytes.into()).map_err(kind)?)
     }
@@ -107,7 +107,7 @@ impl TcpSocket {
     /// Listens. The system keeps up to `backlog` connections pending, or fewer (`net.core.somaxconn` on Linux).
     ///
     /// # Errors
-    /// What the host says: [`AddrInUse`](ErrorKind::AddrInUse), and others.
+    /// The host cannot listen: [`AddrInUse`](ErrorKind::AddrInUse), and others.
     pub fn listen(self, backlog: u32) -> io::Result<Listener<Listening>> {
         self.0.set_listen_backlog_size(backlog.into()).map_err(kind)?;
         self.0.start_listen().map_err(kind)?;
@@ -118,7 +118,7 @@ impl TcpSocket {
     /// Connects to `address`.
     ///
     /// # Errors
-    /// What the host says: [`ConnectionRefused`](ErrorKind::ConnectionRefused), and others.
+    /// The host cannot connect: [`ConnectionRefused`](ErrorKind::ConnectionRefused), and others.
     pub async fn connect(self, address: SocketAddr) -> io::Result<Stream<Connected>> {
         let runtime = Runtime::current();
         self.0.start_connect(&instance_network(), to_wasi(address)).map_err(kind)?;
@@ -132,7 +132,7 @@ impl TcpSocket {
         Ok(Stream::new(&runtime, Connected { input, output, socket: self.0 }))
     }
 
-    /// Waits for an operation that was started. Those that come here take no time on any known host.
+    /// Finishes a started operation, and blocks until it is done. Binding and listening take no time on any known host.
     fn finish(&self, operation: fn(&tcp::TcpSocket) -> Result<(), ErrorCode>) -> io::Result<()> {
         loop {
             match operation(&self.0) {
@@ -156,7 +156,7 @@ impl ListeningSocket for Listening {
             Err(ErrorCode::WouldBlock) => return Ok(None),
             Err(code) => return Err(kind(code)),
         };
-        // A client that has gone already has no address.
+        // If the client has already closed the connection, it has no address.
         let address = connected.socket.remote_address().map_err(|_| ErrorKind::ConnectionAborted)?;
         Ok(Some((connected, from_wasi(address))))
     }
@@ -173,7 +173,7 @@ impl ListeningSocket for Listening {
 /// A connected socket of WASI.
 #[derive(Debug)]
 pub struct Connected {
-    // Children before their parent: a host traps when a socket is dropped before what belongs to it.
+    // Children before their parent: a host traps if a socket is dropped before its streams.
     input: InputStream,
     output: OutputStream,
     socket: tcp::TcpSocket,
@@ -196,12 +196,12 @@ impl Socket for Connected {
     }
 
     fn grow_send_buffer(&self) {
-        // A system that cannot do it leaves everything as it is.
+        // If the system cannot do this, nothing changes.
         let _ = self.socket.set_send_buffer_size(GROWN_SEND_BUFFER);
     }
 
     fn shutdown_write(&self) {
-        // A peer that cannot be told is gone.
+        // If this fails, the peer is gone.
         let _ = self.socket.shutdown(ShutdownType::Send);
     }
 
@@ -214,7 +214,7 @@ impl Socket for Connected {
     }
 }
 
-/// Reads what has come: `None` when nothing has, and no bytes at the end.
+/// Reads bytes that have come: `None` if none have, and no bytes at the end.
 pub(crate) fn read(stream: &InputStream, most: usize) -> Result<Option<Vec<u8>>, ErrorKind> {
     match stream.read(most as u64) {
         Ok(bytes) => Ok(Some(bytes).filter(|bytes| !bytes.is_empty())),
@@ -228,8 +228,8 @@ pub(crate) fn permitted(stream: &OutputStream) -> Result<usize, StreamError> {
     Ok(usize::try_from(stream.check_write()?).unwrap_or(usize::MAX))
 }
 
-/// The kind of error of Rust's standard library for an error code of WASI. Kinds, and no texts: so that errors are values that are
-/// free to copy and drop, and a component has no code that formats what is said nowhere.
+/// The kind of error of Rust's standard library for an error code of WASI. A kind has no text, so errors are free to copy and
+/// drop, and a component has no code that formats unused texts.
 fn kind(code: ErrorCode) -> ErrorKind {
     match code {
         ErrorCode::AccessDenied => ErrorKind::PermissionDenied,

@@ -1,5 +1,5 @@
-//! The second component: the same answers behind `wasi:http`. A host such as `wasmtime serve` reads requests from the wire, on every
-//! core, and calls this component for the answer to each. `src/hello.rs` has the answers.
+//! The second component: the same application behind `wasi:http`. A host such as `wasmtime serve` reads requests from the wire,
+//! on every core, and calls this component for the response to each. `src/hello.rs` makes the responses.
 
 #[cfg(target_family = "wasm")]
 use hello_server::{
@@ -9,10 +9,10 @@ use hello_server::{
 #[cfg(target_family = "wasm")]
 use wstd::http::{self, Body, Error, body::util::BodyExt as _};
 
-/// Answers one request.
+/// Responds to one request.
 ///
 /// # Errors
-/// The client gives up in the middle of the body; or the answer has a status, or a media type, that cannot be.
+/// The client gives up in the middle of the body; or the response has an invalid status or media type.
 #[cfg(target_family = "wasm")]
 #[wstd::http_server]
 async fn main(request: http::Request<Body>) -> Result<http::Response<Body>, Error> {
@@ -26,11 +26,11 @@ async fn main(request: http::Request<Body>) -> Result<http::Response<Body>, Erro
     respond(answered.unwrap_or_else(Fault::response))
 }
 
-/// The whole body, as far as the answer wants to see it; or that it is too long.
+/// The whole body, if `hello.rs` asks for it; or an error if it is too long.
 #[cfg(target_family = "wasm")]
 async fn read(body: Body) -> Result<Result<Vec<u8>, Fault>, Error> {
     let mut content = Content::new(App::HELLO.body_limit);
-    // A body that is too long is refused before the client sends it.
+    // Refuse a body that is too long before the client sends it.
     if let Some(length) = body.content_length()
         && let Err(fault) = Content::new(App::HELLO.body_limit).announce(length)
     {
@@ -48,7 +48,7 @@ async fn read(body: Body) -> Result<Result<Vec<u8>, Fault>, Error> {
     Ok(Ok(content.into_bytes()))
 }
 
-/// Our answer as one of theirs. The engine adds the date, and sends no body to HEAD.
+/// Converts our response for the host, which adds the date, and sends no body in response to HEAD.
 #[cfg(target_family = "wasm")]
 fn respond(response: Response) -> Result<http::Response<Body>, Error> {
     let mut head = http::Response::builder().status(response.status());
@@ -58,7 +58,7 @@ fn respond(response: Response) -> Result<http::Response<Body>, Error> {
     let Some(length) = response.content_length() else {
         return Ok(head.body(Body::empty())?);
     };
-    // Without it, the engine would send chunks.
+    // Without `Content-Length`, the host would send chunks.
     Ok(head.header("Content-Length", length).body(response.body().into())?)
 }
 

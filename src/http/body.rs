@@ -1,24 +1,24 @@
 //! The body of a request: where it ends (RFC 9112 sections 6 and 7).
 //!
-//! This server mostly answers without looking at the content, but it has to know where it ends, because the next request on
+//! This server mostly responds without looking at the content, but has to know where the body ends, because the next request on
 //! the connection begins there. The chunked coding is read to the letter: carriage return and line feed, hexadecimal
 //! digits and nothing else, because a body that two readers read differently can smuggle a request.
 
 use super::{Fault, MAX_BODY, MAX_CHUNK_OVERHEAD, is_field_value, is_token};
 
-/// How the end of a body is told (RFC 9112 section 6.3).
+/// How the end of a body is marked (RFC 9112 section 6.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Framing {
-    /// By its length in bytes; 0 is no body.
+    /// By the length of the body in bytes; 0 is no body.
     Length(u64),
     /// By chunks, each with its own length; one of length 0 is the last.
     Chunked,
 }
 
-/// The content of a body, on its way: what the answer is to see of it.
+/// The content of a body that is still coming: the bytes to keep for `hello.rs`.
 #[derive(Debug)]
 pub struct Content {
-    /// How many bytes it may have to be kept; 0 keeps nothing.
+    /// The most bytes to keep; 0 keeps nothing.
     wanted: usize,
     /// How many bytes were announced so far.
     length: u64,
@@ -26,65 +26,65 @@ pub struct Content {
 }
 
 impl Content {
-    /// Nothing has come. With `wanted`, up to so many bytes are kept, and more are refused; with 0, all are thrown away,
-    /// and more than [`MAX_BODY`] are refused.
+    /// Content without a byte yet. Up to `wanted` bytes will be kept, and more are refused; with 0, all are thrown away, and more
+    /// than [`MAX_BODY`] are refused.
     pub fn new(wanted: usize) -> Self {
         Content { wanted, length: 0, bytes: Vec::new() }
     }
 
-    /// So many more bytes are to come.
+    /// Announces `length` more bytes.
     ///
     /// # Errors
-    /// Those are too many.
+    /// The content would be too long.
     pub fn announce(&mut self, length: u64) -> Result<(), Fault> {
         self.length = self.length.saturating_add(length);
         let most = if self.wanted == 0 { MAX_BODY } else { self.wanted as u64 };
         if self.length > most { Err(Fault::BodyTooLong) } else { Ok(()) }
     }
 
-    /// These have come, which were announced.
+    /// Adds bytes that were announced.
     pub fn add(&mut self, bytes: &[u8]) {
         if self.wanted == 0 {
             return;
         }
         if self.bytes.capacity() - self.bytes.len() < bytes.len() {
-            // Twice as much each time, as a vector does it, but never more than may come.
+            // Grow to twice the size, as a vector does, but never beyond the limit.
             let more = self.bytes.len().min(self.wanted - self.bytes.len());
             self.bytes.reserve_exact(more.max(bytes.len()));
         }
         self.bytes.extend_from_slice(bytes);
     }
 
-    /// What was kept.
+    /// The bytes that were kept.
     pub fn into_bytes(self) -> Vec<u8> {
         self.bytes
     }
 }
 
-/// A body on its way: takes bytes as they come and says when it has ended.
+/// A body that is still coming: it takes bytes as they come, and finds its end.
 #[derive(Debug)]
 pub struct Body {
     state: State,
-    /// What is in it.
+    /// The content.
     content: Content,
     /// How many bytes of extensions and trailers have come so far.
     overhead: usize,
 }
 
-/// What the next byte of a body is.
+/// The meaning of the next byte of a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// Content, of which so many bytes are left.
+    /// Content, and how many bytes of it are left.
     Length(u64),
-    /// A digit of a chunk's size, or what ends it. The size that the digits before it are, and how many those were; 255 may be more.
+    /// A digit of a chunk's size, or the byte that ends it. With the value and the number of the digits so far; 255 may be more.
     Size(u64, u8),
-    /// A blank after the size, which only an extension may follow. (Here and below, the number is that size.)
+    /// A blank after the size, which only an extension may follow. (Here and below, the number is the size.)
     BlankAfterSize(u64),
     /// A chunk extension. This server knows none, so it ignores them (RFC 9112 section 7.1.1).
     Extension(u64, Part),
     /// The line feed of a size line.
     SizeLineFeed(u64),
-    /// Content of a chunk, of which so many bytes are left.
+    /// Content of a chunk, and how many bytes of it are left.
     Chunk(u64),
     /// The carriage return behind a chunk, then its line feed.
     ChunkCarriageReturn,
@@ -95,7 +95,7 @@ enum State {
     TrailerValue,
     TrailerLineFeed,
     FinalLineFeed,
-    /// Nothing: the body has ended.
+    /// No byte of the body: it has ended.
     End,
 }
 
@@ -119,7 +119,7 @@ enum Part {
 }
 
 impl Part {
-    /// The part behind `byte`, if it may stand here. The end of the line is not asked about.
+    /// The part behind `byte`, if `byte` may stand here. The end of the line is handled elsewhere.
     fn next(self, byte: u8) -> Option<Part> {
         use Part::*;
         Some(match (self, byte) {
@@ -139,24 +139,22 @@ impl Part {
     }
 }
 
-/// As many hexadecimal digits as the largest size has that can be counted. Zeros before a size may be more, but those count as
-/// overhead.
+/// The number of hexadecimal digits of the largest size. There may be more zeros before a size, but they count as overhead.
 const SIZE_DIGITS: u8 = 16;
 
 impl Body {
-    /// A body that has not begun, and will be thrown away. A length beyond [`MAX_BODY`] is refused at once, before the
-    /// client sends the body.
+    /// A body that has not begun, and will be thrown away.
     ///
     /// # Errors
-    /// That.
+    /// The length is beyond [`MAX_BODY`]: the server refuses the body before the client sends it.
     pub fn new(framing: Framing) -> Result<Self, Fault> {
         Body::wanted(framing, 0)
     }
 
-    /// The same, but the answer wants to see so many bytes of it, at the most; see [`Content::new`].
+    /// A body that has not begun, of which up to `wanted` bytes are kept; see [`Content::new`].
     ///
     /// # Errors
-    /// A length beyond that.
+    /// The length is beyond the limit.
     pub fn wanted(framing: Framing, wanted: usize) -> Result<Self, Fault> {
         let mut content = Content::new(wanted);
         let state = match framing {
@@ -180,7 +178,7 @@ impl Body {
         self.content.into_bytes()
     }
 
-    /// Takes as many of `bytes` as belong to this body and says how many those were: all of them, unless it has ended.
+    /// Takes the bytes that belong to this body, and returns their number: all of `bytes`, unless the body has ended.
     pub fn take(&mut self, bytes: &[u8]) -> Result<usize, Fault> {
         let mut used = 0;
         while used < bytes.len() && self.state != State::End {
@@ -213,7 +211,7 @@ impl Body {
         Ok(1)
     }
 
-    /// Takes as much content as there is, up to what is `left`.
+    /// Takes up to `left` bytes of content.
     fn take_content(&mut self, left: u64, bytes: &[u8]) -> usize {
         let taken = left.min(bytes.len() as u64);
         self.content.add(&bytes[..taken as usize]);
@@ -228,7 +226,7 @@ impl Body {
 }
 
 impl State {
-    /// The state behind `byte` of a size line, or of the line end behind a chunk, if it may stand here.
+    /// The state behind `byte` of a size line, or of the line end behind a chunk, if `byte` may stand here.
     fn around_chunk(self, byte: u8) -> Option<State> {
         Some(match (self, byte) {
             (State::Size(size, digits), _) => return State::behind_digits(size, digits, byte),
@@ -247,7 +245,7 @@ impl State {
     /// The state behind `byte`, which follows `digits` digits of a chunk's size.
     fn behind_digits(size: u64, digits: u8, byte: u8) -> Option<State> {
         Some(match (byte, char::from(byte).to_digit(16)) {
-            // RFC 9112 section 7.1: a size that cannot be counted is refused, and never taken for another number.
+            // RFC 9112 section 7.1: a size that does not fit is refused, and never taken for another number.
             (_, Some(digit)) => State::Size(size.checked_mul(16)? | u64::from(digit), digits.saturating_add(1)),
             _ if digits == 0 => return None,
             (b'\r', _) => State::SizeLineFeed(size),
@@ -257,7 +255,7 @@ impl State {
         })
     }
 
-    /// The state behind `byte` of a trailer field, or of the line that ends the body, if it may stand here.
+    /// The state behind `byte` of a trailer field, or of the line that ends the body, if `byte` may stand here.
     fn in_trailer(self, byte: u8) -> Option<State> {
         Some(match (self, byte) {
             (State::TrailerStart, b'\r') => State::FinalLineFeed,
@@ -271,7 +269,7 @@ impl State {
         })
     }
 
-    /// Whether the last byte was overhead: all that is neither content nor a bare size line can be piled up without an end.
+    /// Whether the last byte was overhead: neither content nor part of a bare size line. A client could send it without an end.
     fn is_overhead(self) -> bool {
         match self {
             State::Size(_, digits) => digits > SIZE_DIGITS,

@@ -1,32 +1,31 @@
-//! Everything that can be wrong with a request, one variant a cause, each with its status, a sentence for
-//! learners, and the section of the RFC.
+//! The faults of a request: a variant for each cause, with its status, a sentence for learners, and the section of the RFC.
 
 use super::{ALLOW, Response};
 
-/// Makes [`Fault`] of a table: the variant, the status code of the reply (RFC 9110 section 15), the section that says so, and what
-/// was wrong and what to do about it, in a sentence or two of HTML.
+/// Makes [`Fault`] of a table: the variant, the status code of the response (RFC 9110 section 15), the section of the rule, and
+/// the mistake and its remedy, in a sentence or two of HTML.
 macro_rules! faults {
     ($($(#[$doc:meta])* $fault:ident, $status:literal, $section:literal, $sentence:literal;)*) => {
-        /// Why a request is refused. Each becomes a reply in one place, [`Fault::response`], and the connection is closed after
-        /// it: once a message is not understood, the beginning of the next one is unknown.
+        /// Why a request is refused. [`Fault::response`] makes the response, and the server closes the connection after it:
+        /// behind a message that it does not understand, the beginning of the next one is unknown.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub enum Fault {
             $($(#[$doc])* $fault,)*
         }
 
         impl Fault {
-            /// Every one of them, for the tests.
+            /// All faults, for the tests.
             #[cfg(test)]
             pub(crate) const ALL: &[Fault] = &[$(Fault::$fault),*];
 
-            /// The status code of the reply.
+            /// The status code of the response.
             pub fn status(self) -> u16 {
                 match self {
                     $(Fault::$fault => $status,)*
                 }
             }
 
-            /// What was wrong and what to do about it, and the section that says so.
+            /// The mistake and its remedy, and the section of the rule.
             fn explain(self) -> (&'static str, &'static str) {
                 match self {
                     $(Fault::$fault => ($sentence, $section),)*
@@ -45,7 +44,7 @@ faults! {
     EmptyRequestLine, 400, "RFC 9112 section 2.2",
         "A request begins with its request line, such as <code>GET / HTTP/1.1</code>, but there were only empty \
          lines.";
-    /// The method has a character that no method may have, or there is none.
+    /// The method is missing, or has a character that no method may have.
     Method, 400, "RFC 9110 section 9.1",
         "A request begins with a method: a word such as <code>GET</code>, with nothing before it and one space \
          (no tab) behind it. If these bytes are the body of the request before: that one needs a \
@@ -88,11 +87,11 @@ faults! {
     TargetTooLong, 414, "RFC 9110 section 15.5.15",
         "The target (the path and what follows it) is longer than the 8 KiB that this server reads. Longer data \
          goes into a body.";
-    /// The target is an address that is not served here: `https://`, or one for a proxy.
+    /// The target is an address that this server does not serve: `https://`, or one for a proxy.
     Misdirected, 421, "RFC 9110 section 7.4",
         "This server answers for addresses that begin with <code>http://</code>. One with \
          <code>https://</code> may only be answered over an encrypted connection, which this is not.";
-    /// CONNECT or TRACE, which this server does not do.
+    /// CONNECT or TRACE, which this server does not support.
     MethodNotAllowed, 405, "RFC 9110 section 15.5.6",
         "CONNECT asks for a tunnel and TRACE for an echo, and this server gives neither. <code>Allow</code> \
          lists what may be asked.";
@@ -158,7 +157,7 @@ faults! {
     /// An `Expect` other than `100-continue`.
     Expectation, 417, "RFC 9110 section 10.1.1",
         "The only thing a client may expect is <code>100-continue</code>.";
-    /// The content is longer than [`super::MAX_BODY`], or than `hello.rs` wants to see.
+    /// The content is longer than [`super::MAX_BODY`], or than the limit of `hello.rs`.
     BodyTooLong, 413, "RFC 9110 section 15.5.14",
         "The body is longer than this server takes: 1 MiB, unless it was told otherwise. Send less, or in parts.";
     /// A chunk whose size line or end is malformed.
@@ -181,7 +180,7 @@ faults! {
 }
 
 impl Fault {
-    /// The reply: a small page that says what was wrong, which section says so, and, with 405, what is allowed.
+    /// The response: a small page with the mistake, its remedy, and the section of the rule; with 405, also the field `Allow`.
     pub fn response(self) -> Response {
         let status = self.status();
         let (sentence, section) = self.explain();

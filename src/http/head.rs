@@ -1,31 +1,31 @@
-//! The head of a request: where it ends, and what it says (RFC 9112 sections 2 to 6).
+//! Parses the head of a request (RFC 9112 sections 2 to 6).
 //!
-//! The request line is taken apart here, because each way of getting it wrong has its own words for the learner; the
-//! field lines are tokenised by `httparse`. Where the two RFCs leave a choice between lenient and strict, the choice is
-//! strict whenever two readers could disagree about where a message ends: that disagreement is request smuggling.
+//! This module takes the request line apart itself, because each mistake in it has its own sentence for the learner; `httparse`
+//! tokenises the field lines. If the two RFCs leave a choice between lenient and strict, the choice is strict whenever two
+//! readers could disagree about the end of a message: such a disagreement is request smuggling.
 
 use super::request::{check_method, is_authority, parse_target, split_field};
 use super::{Fault, Framing, MAX_FIELDS, MAX_HEAD, MAX_METHOD, MAX_TARGET, Persistence, Request, Target, is_token};
 
-/// The head of a request: what is asked, and what is about the message and not about the question.
+/// The head of a request: the request, and the facts about its message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Head<'b> {
-    /// What is asked. Its body is empty: it comes behind the head.
+    /// The request. Its body is empty: the body comes behind the head.
     pub request: Request<'b>,
-    /// The version that the client speaks, of those that this server speaks.
+    /// The version of the request.
     pub version: Version,
-    /// The request line as it came, without its line end: what the log shows.
+    /// The request line as it came, without its line end, for the log.
     pub line: &'b [u8],
-    /// How long the body is.
+    /// How the end of the body is marked.
     pub framing: Framing,
-    /// The client waits for `100 Continue` before it sends its body (RFC 9110 section 10.1.1).
+    /// Whether the client waits for `100 Continue` before it sends its body (RFC 9110 section 10.1.1).
     pub expects_continue: bool,
-    /// What becomes of the connection after the reply.
+    /// Whether the connection stays open after the response.
     pub persistence: Persistence,
 }
 
 impl<'b> Head<'b> {
-    /// The head of this request, which came with this request line and these fields.
+    /// The head of `request`, from its request line and its fields.
     fn new(request: Request<'b>, line: &'b [u8], fields: &Fields) -> Result<Self, Fault> {
         Ok(Head {
             request,
@@ -48,20 +48,20 @@ pub enum Version {
     Http11,
 }
 
-/// What [`parse`] found.
+/// The result of [`parse`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Parsed<'b> {
-    /// A whole head, and how many bytes it took. The body, if any, and the next request come behind it.
+    /// A whole head, and its length in bytes. The body, if any, and the next request come behind it.
     Complete(Head<'b>, usize),
-    /// The head goes on: read more and ask again.
+    /// The head is not complete: read more, and parse again.
     Incomplete,
 }
 
 /// Takes the head of one request from the beginning of `bytes`. [`Progress::parse`] is for a head that comes in pieces.
 ///
 /// # Errors
-/// What is wrong, as soon as it can be seen: a mistake in a line when that line has ended, and what only the whole head shows
-/// (no `Host`, no end of the body) when the head has. Of two mistakes the one that can be seen first counts.
+/// A fault, as early as possible: a mistake in a line when this line has ended, and a mistake that only the whole head shows (no
+/// `Host`, no end of the body) when the head has ended. Of two mistakes the one that shows first counts.
 ///
 /// ```
 /// use hello_server::http::{Fault, Parsed, parse};
@@ -80,26 +80,25 @@ pub fn parse(bytes: &[u8]) -> Result<Parsed<'_>, Fault> {
     Progress::default().parse(bytes)
 }
 
-/// How far the head of a request has been read that comes in pieces. No byte is looked at again before its line has ended, so
-/// the work grows with the length of the head, even if it comes byte by byte.
+/// The progress of parsing a head that comes in pieces. No byte is looked at again before its line has ended, so the work grows
+/// with the length of the head, even if the head comes byte by byte.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Progress {
     /// How many bytes of the head were searched for the end of a line.
     searched: usize,
-    /// Where the line begins that has not ended. The lines before it have been read.
+    /// Where the current line begins, which has not ended. The lines before it have been read.
     line: usize,
-    /// Where the field lines begin, and what they have said so far; nothing, if the request line has not ended.
+    /// Where the field lines begin, and the fields so far; `None` if the request line has not ended.
     fields: Option<(usize, Fields)>,
 }
 
 impl Progress {
-    /// Takes the head of one request from the beginning of `bytes`: those of the last call, which were incomplete, and more
-    /// behind them.
+    /// Takes the head of one request from the beginning of `bytes`: the incomplete bytes of the last call, and more behind them.
     ///
     /// # Errors
-    /// What is wrong, as with [`parse`]. It does not depend on the pieces in which the head came.
+    /// A fault, as with [`parse`]. It does not depend on the pieces in which the head came.
     pub fn parse<'b>(&mut self, bytes: &'b [u8]) -> Result<Parsed<'b>, Fault> {
-        // RFC 9112 section 2.2: at least one empty line before a request is ignored. Exactly one is, here.
+        // RFC 9112 section 2.2: a server ignores at least one empty line before a request. This one ignores exactly one.
         let start = match bytes {
             [b'\r', b'\n', ..] => 2,
             [b'\n', ..] => 1,
@@ -107,14 +106,14 @@ impl Progress {
             _ => 0,
         };
         let head = &bytes[start..];
-        // Most heads come whole and have no mistake. Everything else is read line by line, so that the first mistake is found.
+        // Most heads come whole and have no mistake. All others are read line by line, so that the first mistake is found.
         let whole = if self.searched == 0 { read_at_once(head) } else { None };
         let read = if whole.is_some() { whole } else { self.read_lines(head)? };
         Ok(read.map_or(Parsed::Incomplete, |(head, length)| Parsed::Complete(head, start + length)))
     }
 
-    /// Reads the lines that have ended since the last call, perhaps to the end of the head, whose length it returns, too. A client
-    /// that sends a TLS handshake, a line that is too long, or a line with a mistake, is answered before the head has ended.
+    /// Reads the lines that have ended since the last call. Returns the head and its length, if the head has ended. A client that
+    /// sends a TLS handshake, a line that is too long, or a line with a mistake gets a response before the head has ended.
     fn read_lines<'b>(&mut self, head: &'b [u8]) -> Result<Option<(Head<'b>, usize)>, Fault> {
         let within = &head[..head.len().min(MAX_HEAD)];
         while let Some(length) = position(&within[self.searched..], b'\n') {
@@ -144,17 +143,17 @@ impl Progress {
     }
 }
 
-/// How many fields most requests have at the most: a browser sends 15.
+/// The most fields of a usual request: a browser sends 15.
 const FEW_FIELDS: usize = 16;
 
-/// Reads a head that has come whole and has no mistake, and says how long it is. `httparse` takes less time for all field lines
-/// together than for one after another, but it does not say which mistake is the first.
+/// Reads a whole head without a mistake, and returns its length, too. `httparse` takes less time for all field lines together
+/// than for one after another, but does not report which mistake is the first.
 fn read_at_once(head: &[u8]) -> Option<(Head<'_>, usize)> {
     let line_end = position(head, b'\n')? + 1;
     let line = without_line_end(&head[..line_end]);
     let (method, target, version) = request_line(line).ok()?;
     let lines = &head[line_end..];
-    // To clear room for all the fields that there may be would take longer than to read those that there mostly are.
+    // To clear an array for the most fields would take longer than to read the usual ones.
     let (mut few, mut many);
     few = [httparse::EMPTY_HEADER; FEW_FIELDS];
     let mut parsed = httparse::parse_headers(lines, &mut few);
@@ -173,15 +172,14 @@ fn read_at_once(head: &[u8]) -> Option<(Head<'_>, usize)> {
     (length <= MAX_HEAD).then_some((head, length))
 }
 
-/// Whether `bytes` are no request yet: nothing at all, or the one empty line before a request that is ignored, or a part
-/// of that.
+/// Whether no request has begun: `bytes` are empty, or the one empty line that is ignored, or a part of this line.
 pub fn is_silence(bytes: &[u8]) -> bool {
     matches!(bytes, b"" | b"\r" | b"\n" | b"\r\n")
 }
 
-/// What is already wrong with a request line that has not ended. The first `searched` bytes have been checked.
+/// Checks a request line that has not ended for faults. The first `searched` bytes have been checked.
 fn check_beginning(line: &[u8], searched: usize) -> Result<(), Fault> {
-    // What may be said of the last byte, if it is a carriage return, depends on the next one.
+    // Whether a carriage return at the end is a fault depends on the next byte.
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     match position(line, b' ') {
         None if line.is_empty() => {}
@@ -212,12 +210,11 @@ fn request_line(line: &[u8]) -> Result<(&str, Target<'_>, Version), Fault> {
     Ok((method, parse_target(method, target)?, version))
 }
 
-/// A request line that fits its limits has at most the longest method, the longest target and ` HTTP/1.1` with a
-/// space before each.
+/// The most bytes of a request line: the longest method, and the longest target and `HTTP/1.1` with a space before each.
 const MAX_LINE: usize = MAX_METHOD + MAX_TARGET + 10;
 
-/// Whether a request line, or as much of it as has come, is not too long, and has no carriage return from `start` on: only a
-/// line feed may follow that, and a client that ends lines without one would wait for ever. Of both mistakes the first counts.
+/// Checks that a request line, or its beginning, is not too long, and has no carriage return from `start` on: only a line feed
+/// may follow that, and a client that ends lines without a line feed would wait for ever. The first of both mistakes counts.
 fn check_line(line: &[u8], start: usize) -> Result<(), Fault> {
     let end = line.len().min(MAX_LINE);
     if line[start.min(end)..end].contains(&b'\r') {
@@ -226,7 +223,7 @@ fn check_line(line: &[u8], start: usize) -> Result<(), Fault> {
     if line.len() > MAX_LINE { Err(Fault::TargetTooLong) } else { Ok(()) }
 }
 
-/// RFC 9112 section 2.3: `HTTP/`, a digit, a dot, a digit.
+/// Parses the version (RFC 9112 section 2.3): `HTTP/`, a digit, a dot, a digit.
 fn parse_version(version: &[u8]) -> Result<Version, Fault> {
     match version {
         [b'H', b'T', b'T', b'P', b'/', major, b'.', minor] if major.is_ascii_digit() && minor.is_ascii_digit() => {
@@ -241,12 +238,12 @@ fn parse_version(version: &[u8]) -> Result<Version, Fault> {
     }
 }
 
-/// What the field lines of a head say about this message, as far as they have come: how long the body is, whether the
-/// connection stays open, whether the client waits for a word before it sends the body.
+/// The facts from the field lines so far: the end of the body, whether the connection stays open, whether the client waits for
+/// `100 Continue`.
 #[derive(Debug, Clone, Copy, Default)]
 struct Fields {
     version: Version,
-    /// How many there are.
+    /// How many fields there are.
     count: usize,
     has_host: bool,
     length: Option<u64>,
@@ -257,34 +254,34 @@ struct Fields {
 }
 
 impl Fields {
-    /// None yet, in a message of this version.
+    /// No fields yet, in a message of this version.
     fn new(version: Version) -> Self {
         Fields { version, ..Fields::default() }
     }
 
     /// Reads one line, which has ended.
     fn add_line(&mut self, line: &[u8]) -> Result<(), Fault> {
-        // A line without a mistake is the beginning of a head, and no more.
+        // For `httparse`, a line without a mistake is the beginning of a head.
         httparse::parse_headers(line, &mut [httparse::EMPTY_HEADER]).map_err(|_| field_fault(line))?;
         let (name, value) = split_field(line).ok_or(Fault::FieldName)?;
         self.add(name, value)
     }
 
-    /// Takes one more field.
+    /// Adds a field.
     fn add(&mut self, name: &str, value: &[u8]) -> Result<(), Fault> {
         self.count += 1;
         if self.count > MAX_FIELDS {
             return Err(Fault::TooManyFields);
         }
         let is = |other: &str| name.eq_ignore_ascii_case(other);
-        // By length first: most fields are none of these.
+        // Compare lengths first: most fields are none of these.
         match name.len() {
             4 if is("host") => {
                 if self.has_host {
                     return Err(Fault::HostRepeated);
                 }
                 self.has_host = true;
-                // The bytes of a malformed one need not be text. An empty one is for an address without a host.
+                // The bytes of a malformed `Host` need not be text. An empty `Host` is for an address without a host.
                 let host = std::str::from_utf8(value).map_err(|_| Fault::HostMalformed)?;
                 if !host.is_empty() && !is_authority(host) {
                     return Err(Fault::HostMalformed);
@@ -325,7 +322,7 @@ impl Fields {
         }
     }
 
-    /// How long the body is, once there are no more fields.
+    /// How the end of the body is marked, once there are no more fields.
     fn framing(&self) -> Result<Framing, Fault> {
         match (self.version, self.has_host, self.codings) {
             (Version::Http11, false, _) => Err(Fault::HostMissing),
@@ -334,7 +331,7 @@ impl Fields {
         }
     }
 
-    /// What becomes of the connection, once there are no more fields.
+    /// Whether the connection stays open, once there are no more fields.
     fn persistence(&self) -> Persistence {
         match (self.version, self.close, self.keep_alive) {
             (_, true, _) | (Version::Http10, _, false) => Persistence::Close,
@@ -344,17 +341,17 @@ impl Fields {
     }
 }
 
-/// What the `Transfer-Encoding` lines of a request say, all together (RFC 9112 section 6.1).
+/// The transfer codings of all `Transfer-Encoding` lines of a request (RFC 9112 section 6.1).
 #[derive(Debug, Clone, Copy, Default)]
 struct Codings {
-    /// The last one is `chunked`.
+    /// Whether the last coding is `chunked`.
     chunked: bool,
-    /// There are others.
+    /// Whether there are other codings.
     others: bool,
 }
 
 impl Codings {
-    /// Takes one more. RFC 9112 section 6.1: `chunked` is the last one, and there once.
+    /// Adds a coding. RFC 9112 section 6.1: `chunked` comes last, and once.
     fn add(&mut self, coding: &[u8]) -> Result<(), Fault> {
         if self.chunked {
             return Err(Fault::ChunkedNotLast);
@@ -364,7 +361,7 @@ impl Codings {
         Ok(())
     }
 
-    /// RFC 9112 section 6.3, item 4: a request that does not end in `chunked` has no end that can be known.
+    /// How the end of the body is marked. RFC 9112 section 6.3, item 4: without `chunked` as the last coding, the end is unknown.
     fn framing(self) -> Result<Framing, Fault> {
         match (self.chunked, self.others) {
             (false, _) => Err(Fault::ChunkedNotLast),
@@ -379,14 +376,14 @@ fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii).filter(|element| !element.is_empty())
 }
 
-/// RFC 9110 section 8.6: `1*DIGIT`, and nothing else: no sign, no blank, and no more than can be counted.
+/// Parses a `Content-Length` (RFC 9110 section 8.6): `1*DIGIT`, without a sign or a blank, and no more than fits.
 fn content_length(value: &[u8]) -> Result<u64, Fault> {
     let digits = value.iter().all(u8::is_ascii_digit).then_some(value);
     let length = digits.and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok());
     length.ok_or(Fault::ContentLength)
 }
 
-/// Which mistake made `httparse` refuse this field line: it tells where, the learner needs to know what.
+/// The mistake for which `httparse` refused this field line: its error names only the place.
 fn field_fault(line: &[u8]) -> Fault {
     let line = without_line_end(line);
     if line.starts_with(b" ") || line.starts_with(b"\t") {

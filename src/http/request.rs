@@ -1,5 +1,4 @@
-//! A request: what is asked, whichever way it came here (RFC 9110). How it looks on the wire is for [`head`](super::head)
-//! to know.
+//! A request (RFC 9110), from the wire or from a host. [`head`](super::head) parses its form on the wire.
 
 use std::borrow::Cow;
 use std::net::Ipv6Addr;
@@ -8,28 +7,28 @@ use percent_encoding::percent_decode_str;
 
 use super::{Fault, MAX_METHOD, MAX_TARGET, is_token};
 
-/// A request: what [`crate::hello::answer`] is asked. It borrows from the bytes that were read.
+/// A request, the argument of [`crate::hello::answer`]. It borrows from the bytes that were read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Request<'b> {
     /// The method, such as `GET`. Methods are case-sensitive (RFC 9110 section 9.1).
     pub method: &'b str,
-    /// What is asked for.
+    /// The request target.
     pub target: Target<'b>,
-    /// The whole content of the body, without the chunks that it may have come in; nothing, unless `hello.rs` wants to see
-    /// bodies ([`crate::hello::BODY_LIMIT`]).
+    /// The whole content of the body, without the framing of chunks; empty, unless `hello.rs` asks for bodies
+    /// ([`crate::hello::BODY_LIMIT`]).
     pub body: &'b [u8],
-    /// The field lines as they came, checked line by line; empty, if the request was made of pairs.
+    /// The field lines as they came, checked line by line; empty if the request came as pairs.
     lines: &'b [u8],
-    /// The fields as a host has read them; empty, if the request came as lines.
+    /// The fields as a host has read them; empty if the request came as lines.
     pairs: &'b [(&'b str, &'b [u8])],
 }
 
-/// What a request asks for: the forms of RFC 9112 section 3.2 that this server answers.
+/// The target of a request, in the forms of RFC 9112 section 3.2 that this server supports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Target<'b> {
-    /// `/romeo.txt?act=2`: a path and perhaps a query, what clients send to the server they mean.
+    /// `/romeo.txt?act=2`: a path and perhaps a query, as clients send it to the server itself.
     Origin(&'b str),
-    /// `http://127.0.0.1/romeo.txt`: a whole address, what clients send to a proxy, and the lecture's client to us.
+    /// `http://127.0.0.1/romeo.txt`: a whole address, as clients send it to a proxy, and the lecture's client to us.
     Absolute(&'b str),
     /// `*`: the server itself, with OPTIONS.
     Asterisk,
@@ -40,8 +39,7 @@ impl<'b> Request<'b> {
     /// [`fields`](Request::fields) says. It has no body yet. [`parse`](super::parse) reads one from the wire.
     ///
     /// # Errors
-    /// What is wrong with its method or its target: here, too, such a request is not answered. The host has checked
-    /// everything else.
+    /// The fault of its method or its target, as for a request from the wire. The host has checked everything else.
     ///
     /// ```
     /// use hello_server::http::{Fault, Request};
@@ -71,8 +69,8 @@ impl<'b> Request<'b> {
         Request { body, ..self }
     }
 
-    /// The path of the target, without its query: `/romeo.txt`. For `OPTIONS *` it is `*`. Nothing in it is decoded: what the
-    /// client wrote as `%C3%A9` is `%C3%A9` here, and `é` in [`decoded_path`](Request::decoded_path).
+    /// The path of the target, without its query: `/romeo.txt`. For `OPTIONS *` it is `*`. The path is not decoded: `%C3%A9` from
+    /// the client is `%C3%A9` here, and `é` in [`decoded_path`](Request::decoded_path).
     pub fn path(&self) -> &'b str {
         let (Target::Origin(target) | Target::Absolute(target)) = self.target else { return "*" };
         let path = target.split('?').next().unwrap_or(target);
@@ -85,12 +83,12 @@ impl<'b> Request<'b> {
 
     /// The path as people read it: `/hello/José`, if [`path`](Request::path) is `/hello/Jos%C3%A9` (RFC 3986 section 2.1).
     ///
-    /// A `%` without two hexadecimal digits behind it stays as it is, and bytes that are not UTF-8 become `\u{FFFD}`, so there
-    /// is always an answer. It may have any character in it, a control character or `<`, too: [`escape_html`](super::escape_html)
-    /// is for pages.
+    /// A `%` without two hexadecimal digits behind it stays as it is, and bytes that are not UTF-8 become `\u{FFFD}`, so decoding
+    /// never fails. The text may have any character in it, also a control character or `<`: use
+    /// [`escape_html`](super::escape_html) for pages.
     ///
-    /// `%2F` becomes `/`, and `%2E%2E` becomes `..`. Where a part of the path decides something, such as which file is meant or
-    /// who may read it, take [`path`](Request::path) apart first, and decode the parts.
+    /// `%2F` becomes `/`, and `%2E%2E` becomes `..`. If a part of the path names a file, or decides about access, split
+    /// [`path`](Request::path) first, and decode the parts.
     ///
     /// ```
     /// # use hello_server::http::{Fault, Request};
@@ -103,27 +101,27 @@ impl<'b> Request<'b> {
         percent_decode_str(self.path()).decode_utf8_lossy()
     }
 
-    /// The fields, in the order in which they came: each a name, in whatever case the client (or an engine that has read
-    /// it) wrote it, and a value without the blanks around it. A value is bytes: nothing promises that it is text.
+    /// The fields, in the order in which they came: each a name, in the case in which the client (or the host) wrote it, and a
+    /// value without the blanks around it. A value is bytes, and need not be text.
     pub fn fields(&self) -> impl Iterator<Item = (&'b str, &'b [u8])> + use<'b> {
         let lines = self.lines.split(|&byte| byte == b'\n').filter_map(split_field);
         lines.chain(self.pairs.iter().copied())
     }
 
-    /// The value of the first field of this name, in whatever case.
+    /// The value of the first field of this name, in any case.
     pub fn field(&self, name: &str) -> Option<&'b [u8]> {
         self.fields().find(|(other, _)| other.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
 }
 
-/// The name and the value of a field line that has no mistake; nothing, if it is empty.
+/// The name and the value of a field line without a mistake; `None` if the line is empty.
 pub(super) fn split_field(line: &[u8]) -> Option<(&str, &[u8])> {
     let colon = line.iter().position(|&byte| byte == b':')?;
     let name = std::str::from_utf8(&line[..colon]).ok()?;
     Some((name, line[colon + 1..].trim_ascii()))
 }
 
-/// Whether `method`, or as much of it as has come, is a token of a length that this server knows.
+/// Checks that `method`, or its beginning, is a token, and not too long.
 pub(super) fn check_method(method: &[u8]) -> Result<(), Fault> {
     let beginning = &method[..method.len().min(MAX_METHOD + 1)];
     match beginning {
@@ -136,7 +134,7 @@ pub(super) fn check_method(method: &[u8]) -> Result<(), Fault> {
     }
 }
 
-/// Which of the forms of RFC 9112 section 3.2 `target` has, if a request with this method may have it.
+/// Parses `target` as one of the forms of RFC 9112 section 3.2, if a request with this method may have it.
 pub(super) fn parse_target<'b>(method: &str, target: &'b [u8]) -> Result<Target<'b>, Fault> {
     if target.len() > MAX_TARGET {
         return Err(Fault::TargetTooLong);
@@ -159,7 +157,7 @@ pub(super) fn parse_target<'b>(method: &str, target: &'b [u8]) -> Result<Target<
     }
     let (scheme, rest) = target.split_once("://").ok_or(Fault::TargetForm)?;
     if !scheme.eq_ignore_ascii_case("http") {
-        // RFC 9110 section 7.4: what is asked for over https must not be answered without it. And this is no proxy.
+        // RFC 9110 section 7.4: an https target must not be served without TLS. And this server is no proxy.
         return match is_scheme(scheme) {
             true => Err(Fault::Misdirected),
             false => Err(Fault::TargetForm),
@@ -173,7 +171,7 @@ pub(super) fn parse_target<'b>(method: &str, target: &'b [u8]) -> Result<Target<
     }
 }
 
-/// RFC 3986 section 3.1: a scheme is a letter, then letters, digits and three signs.
+/// Whether `name` is a scheme (RFC 3986 section 3.1): a letter, then letters, digits and three signs.
 fn is_scheme(scheme: &str) -> bool {
     scheme.starts_with(|c: char| c.is_ascii_alphabetic())
         && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
@@ -184,7 +182,7 @@ fn is_scheme(scheme: &str) -> bool {
 pub(super) fn is_authority(authority: &str) -> bool {
     let (host_fits, port) = match authority.strip_prefix('[') {
         Some(rest) => match rest.split_once(']') {
-            // IPvFuture ("v1.x") is a form without a use, and no client sends it.
+            // IPvFuture ("v1.x") is not supported: it has no use, and no client sends it.
             Some((address, port)) => (address.parse::<Ipv6Addr>().is_ok(), port),
             None => (false, ""),
         },

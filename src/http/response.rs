@@ -1,13 +1,13 @@
-//! The reply: what it says, and what that looks like on the wire (RFC 9112 section 4).
+//! A response, and its form on the wire (RFC 9112 section 4).
 
 use std::borrow::Cow;
 
 use super::is_token;
 
-/// A reply, as [`crate::hello::answer`] gives it: a status, some fields, a body.
+/// A response, as [`crate::hello::answer`] returns it: a status, some fields, a body.
 ///
-/// What belongs to the wire and not to the answer (`Content-Length`, `Date`, `Connection`) is added by
-/// [`encode`](Response::encode), or by an engine that has the wire.
+/// The fields of the wire (`Content-Length`, `Date`, `Connection`) are added by [`encode`](Response::encode), or by a host with
+/// `wasi:http`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Response {
     status: u16,
@@ -16,19 +16,19 @@ pub struct Response {
     body: Cow<'static, [u8]>,
 }
 
-/// What becomes of the connection after a reply (RFC 9112 section 9.3).
+/// Whether the connection stays open after a response (RFC 9112 section 9.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Persistence {
-    /// It stays open: the default of HTTP/1.1.
+    /// The connection stays open: the default of HTTP/1.1.
     Keep,
-    /// It stays open, and the reply says so, because the client speaks HTTP/1.0 and asked for it.
+    /// The connection stays open, with `Connection: keep-alive`, because the client speaks HTTP/1.0 and asked for it.
     KeepAndSay,
-    /// It is closed, and the reply says so.
+    /// The connection is closed, with `Connection: close`.
     Close,
 }
 
-/// The fields that are written for every reply, as it needs them; and those that are about a connection and not about an
-/// answer (RFC 9110 section 7.6.1), which hosts with `wasi:http` take from no component.
+/// The fields that [`encode`](Response::encode) writes as needed, and those about the connection and not about the response
+/// (RFC 9110 section 7.6.1), which hosts with `wasi:http` take from no component.
 pub const OWN_FIELDS: [&str; 12] = [
     "Connection",
     "Content-Length",
@@ -45,13 +45,13 @@ pub const OWN_FIELDS: [&str; 12] = [
 ];
 
 impl Response {
-    /// A reply with `body`, which is of the media type `content_type`, such as `text/plain; charset=utf-8`. `status` is a
+    /// A response with `body`, which is of the media type `content_type`, such as `text/plain; charset=utf-8`. `status` is a
     /// final status code (200 to 599).
     pub fn new(status: u16, content_type: &'static str, body: impl Into<Cow<'static, [u8]>>) -> Self {
         Response { status, content_type, fields: Vec::new(), body: body.into() }
     }
 
-    /// A page: `body` is HTML in UTF-8. Text that came with a request belongs through [`escape_html`] first.
+    /// A page: `body` is HTML in UTF-8. Escape text from a request with [`escape_html`] first.
     pub fn html(status: u16, body: impl Into<Cow<'static, str>>) -> Self {
         Response::utf8(status, "text/html; charset=utf-8", body.into())
     }
@@ -69,16 +69,16 @@ impl Response {
         Response::new(status, content_type, body)
     }
 
-    /// A reply with nothing to show, such as the one to `OPTIONS *`.
+    /// A response without a body, such as the one to `OPTIONS *`.
     pub fn empty(status: u16) -> Self {
         Response::new(status, "", &b""[..])
     }
 
-    /// The same reply with one more field.
+    /// The same response with one more field.
     ///
-    /// A control byte in the value becomes a blank, so that nothing that came from a request can end the line and begin
-    /// another. What says where the reply ends and what becomes of the connection is not for an answer to say: a field
-    /// of such a name ([`OWN_FIELDS`]), or of a name that is none, is left out.
+    /// A control byte in the value becomes a blank, so that no byte from a request can end the line and begin another. The
+    /// fields about the end of the response and about the connection ([`OWN_FIELDS`]) are not for `hello.rs` to set: these, and
+    /// a field whose name is no token, are left out.
     #[must_use]
     pub fn with_field(mut self, name: &'static str, value: impl Into<Cow<'static, str>>) -> Self {
         let is_name = !name.is_empty() && name.bytes().all(is_token);
@@ -98,28 +98,28 @@ impl Response {
         self.status
     }
 
-    /// What it says in fields, in their order on the wire: what its body is, and what [`with_field`](Response::with_field) has
-    /// added.
+    /// The fields, in their order on the wire: the media type of the body, and the fields of
+    /// [`with_field`](Response::with_field).
     pub fn fields(&self) -> impl Iterator<Item = (&'static str, &str)> {
         let content_type = Some(("Content-Type", self.content_type)).filter(|(_, of)| !of.is_empty());
         content_type.into_iter().chain(self.fields.iter().map(|(name, value)| (*name, value.as_ref())))
     }
 
-    /// How long it says that its body is. RFC 9110 section 8.6: 204 does not say it and has none, and in 304 it would be the
-    /// length of another reply.
+    /// The value of `Content-Length`, if the response has it. RFC 9110 section 8.6: a 204 has neither the field nor a body, and
+    /// in a 304 the value would be the length of another response.
     pub fn content_length(&self) -> Option<usize> {
         (!matches!(self.status, 204 | 304)).then_some(self.body.len())
     }
 
-    /// The body, whether or not it will be sent.
+    /// The body, even if it will not be sent.
     pub fn body(&self) -> &[u8] {
         &self.body
     }
 
-    /// Writes the reply as it goes on the wire to the end of `out`.
+    /// Appends the response, in its form on the wire, to `out`.
     ///
-    /// `to_head` leaves the body out but keeps the fields, as the reply to HEAD does (RFC 9110 section 9.3.2). `date`
-    /// is the time of the reply as an HTTP date (RFC 9110 section 5.6.7). Returns how many bytes of body were written.
+    /// `to_head` leaves the body out but keeps the fields, as the response to HEAD does (RFC 9110 section 9.3.2). `date`
+    /// is the time of the response as an HTTP date (RFC 9110 section 5.6.7). Returns how many bytes of body were written.
     pub fn encode(&self, out: &mut Vec<u8>, to_head: bool, persistence: Persistence, date: &str) -> usize {
         let mut text = |text: &str| out.extend_from_slice(text.as_bytes());
         text("HTTP/1.1 ");
@@ -158,7 +158,7 @@ impl Response {
     }
 }
 
-/// `text` as it can stand in HTML, as text and as the value of an attribute: nothing in it is markup.
+/// Escapes `text` for HTML, as text or as the value of an attribute: the result has no markup.
 ///
 /// ```
 /// let name = "<script>alert('you & me')</script>";
@@ -180,10 +180,10 @@ pub fn escape_html(text: &str) -> String {
     escaped
 }
 
-/// The interim reply to `Expect: 100-continue` (RFC 9110 section 15.2.1): "go on, I am listening".
+/// The interim response to `Expect: 100-continue` (RFC 9110 section 15.2.1): the client may send the body.
 pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
-/// The reason phrase that goes with a status code, or nothing for one that is not in the list.
+/// The reason phrase of a status code; empty for a code that is not in the list.
 pub(crate) fn reason(status: u16) -> &'static str {
     match status {
         200 => "OK",

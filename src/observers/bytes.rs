@@ -1,4 +1,4 @@
-//! The bytes of each connection, in both directions: `>` is what the client sends, `<` is what it gets.
+//! Shows the bytes of each connection, in both directions: `>` marks those from the client, `<` those to the client.
 //!
 //! ```text
 //! call 1  0.000 s   127.0.0.1:50000 is on the line
@@ -8,9 +8,9 @@
 //! call 1  0.002 s < HTTP/1.1 200 OK\r\n
 //! ```
 //!
-//! The time is that since the connection was accepted. What is not visible is written as `\r`, `\n` or `\xhh`. A line is shown when it
-//! is whole, or when the other side sends something or the connection is closed. Values of fields that are secret are masked; long
-//! lines, and long messages, are cut.
+//! The time counts from the accept. Invisible bytes are written as `\r`, `\n` or `\xhh`. A line is shown when it is whole, when
+//! the other side sends something, or when the connection is closed. Values of secret fields are masked; long lines and long
+//! messages are cut.
 
 use std::cell::RefCell;
 use std::fmt::Write as _;
@@ -25,7 +25,7 @@ use crate::net::Runtime;
 /// How many bytes of a line are shown.
 const SHOWN_OF_LINE: usize = 512;
 
-/// How many bytes one side is shown to send until the other one sends something: more than the longest head.
+/// How many bytes of one side are shown until the other side sends something: more than the longest head.
 const SHOWN: usize = 16 * 1024;
 
 /// Shows the bytes of every connection.
@@ -34,43 +34,43 @@ pub struct ShowBytes<R> {
     runtime: R,
     /// Whether the terminal shows colors.
     color: bool,
-    /// Connections that are open, by number. A number is larger than those before it, so they stay in order.
+    /// The open connections, by number. Numbers grow, so the connections stay in order.
     connections: RefCell<Vec<(u64, Connection)>>,
 }
 
-/// A connection, as far as it was shown.
+/// An open connection, and how much of it was shown.
 struct Connection {
     accepted: Duration,
     client: Side,
     server: Side,
 }
 
-/// One direction of it.
+/// One direction of a connection.
 struct Side {
     /// `>` or `<`.
     mark: char,
     /// The color of the terminal behind the mark (ECMA-48 section 8.3.117, select graphic rendition: 7 is negative image). The text
     /// keeps its color, so that it can be read on any background.
     color: u8,
-    /// The line that has begun, as much of it as can be shown, and the number of bytes beyond that.
+    /// The visible part of the current line, which is not whole yet, and the number of bytes beyond that part.
     line: Vec<u8>,
     beyond: usize,
-    /// How much of the line was shown before it was whole.
+    /// How many bytes of the current line were shown already.
     shown_of_line: usize,
-    /// The line before was a secret, which a line that begins with a blank goes on with (RFC 9112 section 5.2).
+    /// Whether the last line was a secret. A line that begins with a blank continues the secret (RFC 9112 section 5.2).
     after_secret: bool,
-    /// How many bytes were shown since the other side has sent something, and how many were not.
+    /// How many bytes were shown, and how many were not, since the other side sent something.
     shown: usize,
     hidden: usize,
 }
 
 impl<R: Runtime> ShowBytes<R> {
-    /// Adds to `lines`, in colors if the terminal has some. `runtime` has the time.
+    /// An observer that adds to `lines`, with `color` if the terminal shows colors. `runtime` has the clock.
     pub fn new(lines: &Rc<Lines>, runtime: R, color: bool) -> Self {
         ShowBytes { lines: Rc::clone(lines), runtime, color, connections: RefCell::default() }
     }
 
-    /// Does something about a connection, if it is known, and shows what comes of it: each piece a line.
+    /// Calls `act` for the connection of `peer`, if it is open, and adds each text that `act` shows as a line.
     fn show(&self, peer: Peer, act: impl FnOnce(&mut Connection, Show<'_>)) {
         let mut connections = self.connections.borrow_mut();
         let Ok(index) = connections.binary_search_by_key(&peer.id, |(number, _)| *number) else {
@@ -126,7 +126,7 @@ impl<R: Runtime> Observer for ShowBytes<R> {
     }
 }
 
-/// Shows a line of one side, or a sentence about the connection.
+/// A function that shows a line of one side, or a sentence about the connection.
 type Show<'s> = &'s mut dyn FnMut(Option<(char, u8)>, &str);
 
 impl Side {
@@ -135,7 +135,7 @@ impl Side {
         Side { mark, color, line, beyond: 0, shown_of_line: 0, after_secret: false, shown: 0, hidden: 0 }
     }
 
-    /// Shows the lines that are whole with `bytes`, and keeps the rest.
+    /// Shows the lines that `bytes` complete, and keeps the rest.
     fn add(&mut self, bytes: &[u8], show: Show<'_>) {
         for piece in bytes.split_inclusive(|&byte| byte == b'\n') {
             let (kept, beyond) = piece.split_at(piece.len().min(SHOWN_OF_LINE.saturating_sub(self.line.len())));
@@ -149,8 +149,8 @@ impl Side {
         }
     }
 
-    /// Shows what there is of a line that is not whole, and what was not shown: the other side sends something now, or the connection
-    /// is closed.
+    /// Shows the part of the current line that has come, and how many bytes were not shown: the other side sends something now,
+    /// or the connection is closed.
     fn pause(&mut self, show: Show<'_>) {
         self.show_line(show);
         self.shown_of_line = self.line.len();
@@ -158,14 +158,14 @@ impl Side {
             show(Some((self.mark, self.color)), &format!("... and {} more bytes", self.hidden));
         }
         if self.line.len() == SHOWN_OF_LINE {
-            // Longer than any name of a secret: what follows is shown as a line of its own.
+            // The line is longer than any name of a secret, so the bytes that follow are shown as a line of their own.
             self.line.clear();
             self.shown_of_line = 0;
         }
         (self.beyond, self.shown, self.hidden) = (0, 0, 0);
     }
 
-    /// Shows what was not shown of the line. Returns whether it is a secret.
+    /// Shows the rest of the current line. Returns whether the line is a secret.
     fn show_line(&mut self, show: Show<'_>) -> bool {
         let rest = &self.line[self.shown_of_line..];
         let size = rest.len() + self.beyond;
@@ -173,7 +173,7 @@ impl Side {
         let secret_from = match (is_fold, secret(&self.line)) {
             (true, _) => Some(0),
             (false, Some(from)) => Some(from.saturating_sub(self.shown_of_line)),
-            // What follows a pause may be a line of its own.
+            // The bytes after a pause may be a line of their own.
             (false, None) => secret(rest),
         };
         if size > 0 && self.shown >= SHOWN {
@@ -186,7 +186,7 @@ impl Side {
     }
 }
 
-/// A line, or a part of one, in which everything can be seen but what is secret, and a note on how many bytes are `beyond` it.
+/// A line, or a part of one, with invisible bytes escaped, secrets masked, and a note if bytes are `beyond` it.
 fn visibly(line: &[u8], secret_from: Option<usize>, beyond: usize) -> String {
     let end = line.iter().rposition(|byte| !matches!(byte, b'\r' | b'\n')).map_or(0, |last| last + 1);
     let (content, end) = line.split_at(end);

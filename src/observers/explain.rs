@@ -1,4 +1,4 @@
-//! The telephone call, told as it happens: a line for what the server does, and the function of WASI that did it.
+//! Explains the telephone call as it happens: a line for each step of the server, with the function of WASI for it.
 //!
 //! The verbs are those of the lecture, and of every system that has sockets: create, bind, listen, accept, read, write,
 //! close.
@@ -17,21 +17,21 @@ const TERMINAL: usize = 80;
 /// The most bytes of a request line that are shown.
 const SHOWN: usize = 60;
 
-/// Tells what happens, a line each.
+/// Explains each event in a line.
 #[derive(Debug)]
 pub struct Explainer {
     lines: Rc<Lines>,
 }
 
 impl Explainer {
-    /// Adds to `lines`.
+    /// An observer that adds to `lines`.
     pub fn new(lines: &Rc<Lines>) -> Self {
         Explainer { lines: Rc::clone(lines) }
     }
 
     fn tell(&self, verb: &str, wasi: &str, sentence: fmt::Arguments<'_>) {
         let told = format!("{verb:<6}  {sentence}");
-        // The function of WASI stands on a line of its own where both do not fit into one.
+        // The function of WASI gets a line of its own if sentence and function do not fit into one.
         let gap = if told.len() + "  []".len() + wasi.len() > TERMINAL { "\n        " } else { "  " };
         self.lines.add(|out| writeln!(out, "{told}{gap}[{wasi}]"));
     }
@@ -74,7 +74,7 @@ impl Observer for Explainer {
                 let (number, bytes) = (peer.id, count(bytes.len() as u64, "byte"));
                 self.tell("read", "input-stream.read", format_args!("call {number}: the client says {bytes}"));
             }
-            // The reply is told as a whole; see below.
+            // The whole response gets one line; see below.
             Event::Sent(..) => {}
             Event::Responded(exchange) => {
                 let (number, status) = (exchange.peer.id, exchange.status);
@@ -94,7 +94,7 @@ impl Observer for Explainer {
     }
 }
 
-/// A request line, or what came instead, in quotes; the beginning of it if it is long.
+/// A request line, or the bytes that came instead, in quotes; only the beginning if it is long.
 struct Line<'l>(&'l [u8]);
 
 impl Display for Line<'_> {

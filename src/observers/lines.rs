@@ -11,22 +11,22 @@ use std::time::Duration;
 
 use crate::net::Runtime;
 
-/// The most bytes of lines that wait to be written, or are being written. A reader that has stopped reading loses the lines beyond
-/// this limit, and a line says how many. (That is for hosts whose standard output does not block. `wasmtime run` waits, in the
-/// call that writes, for a pipe to be read, and the component waits with it.) Default is
-/// 1 MiB: ten thousand lines, which is as many as there are connections.
+/// The most bytes of lines that wait to be written, or are being written. A reader that has stopped reading loses the lines
+/// beyond this limit, and a line gives their number. (The limit is for hosts whose standard output does not block. `wasmtime run`
+/// waits, in the call that writes, for a pipe to be read, and the component waits with it.) Default is 1 MiB: ten thousand lines,
+/// one for each connection.
 const MAX_WAITING: usize = 1024 * 1024;
 
-/// How often is looked whether the last lines have been passed on.
+/// How often [`Lines::finish`] checks whether the last lines were passed on.
 const LOOK: Duration = Duration::from_millis(10);
 
-/// Where lines go.
+/// An output for lines.
 pub trait Sink {
     /// Writes whole lines; waits while there is no room.
     ///
     /// # Errors
-    /// [`BrokenPipe`](ErrorKind::BrokenPipe): the reader has gone, as with `serve | head -1`. Any other kind: these lines are lost, as on
-    /// a full disk; the next ones may not be.
+    /// [`BrokenPipe`](ErrorKind::BrokenPipe): the reader has gone, as with `serve | head -1`. Any other kind: these lines are
+    /// lost, as on a full disk; the next lines may get through.
     fn write(&mut self, lines: &[u8]) -> impl Future<Output = io::Result<()>>;
 }
 
@@ -39,7 +39,7 @@ impl Sink for hello_runtime::io::Output {
     }
 }
 
-/// What the operator is told when the log cannot be written.
+/// The note for the operator when the log cannot be written.
 pub fn lost_note(kind: ErrorKind) -> &'static str {
     match kind {
         ErrorKind::BrokenPipe => "hello-server: note: the reader of the log has gone; serving on without it\n",
@@ -53,21 +53,21 @@ pub fn lost_note(kind: ErrorKind) -> &'static str {
 #[derive(Debug)]
 pub struct Lines {
     waiting: RefCell<String>,
-    /// How many bytes of them are being written.
+    /// How many bytes of lines are being written.
     leaving: Cell<usize>,
     lost: Cell<u64>,
-    /// The line that says how many are missing.
+    /// Makes the line that gives the number of lost lines.
     loss: fn(u64) -> String,
     closed: Cell<bool>,
     waker: RefCell<Option<Waker>>,
-    /// Nothing more will come.
+    /// Whether there will be no more lines.
     finished: Cell<bool>,
-    /// [`run`](Lines::run) is running.
+    /// Whether [`run`](Lines::run) is running.
     running: Cell<bool>,
 }
 
 impl Lines {
-    /// No lines yet. Where some had to be left out, there is one that `loss` makes of their number.
+    /// A collector without lines. `loss` makes the line that replaces lost lines, from their number.
     pub fn new(loss: fn(u64) -> String) -> Self {
         Lines {
             waiting: RefCell::default(),
@@ -81,7 +81,7 @@ impl Lines {
         }
     }
 
-    /// Adds the whole lines that `write` writes. Does not call `write` when the reader has gone.
+    /// Adds the whole lines that `write` writes. Does not call `write` if the reader has gone.
     pub fn add(&self, write: impl FnOnce(&mut String) -> fmt::Result) {
         if self.closed.get() {
             return;
@@ -96,7 +96,7 @@ impl Lines {
         self.wake();
     }
 
-    /// Adds this text: whole lines, which are never left out. For what is said once.
+    /// Adds `text`: whole lines that are never left out. It is for messages that come once.
     pub fn say(&self, text: &str) {
         if self.closed.get() {
             return;
@@ -111,14 +111,14 @@ impl Lines {
         }
     }
 
-    /// Takes the lines that wait.
+    /// Takes the waiting lines.
     pub fn take(&self) -> String {
         self.waiting.take()
     }
 
     /// Passes lines on to `sink` whenever there are some, until they are [finished](Lines::finish), or until the reader has gone:
-    /// then the server goes on without lines. `complain` gets the error when the reader has gone, and when lines could not be
-    /// written, once until a write has worked again.
+    /// then the server goes on without lines. `complain` gets the error when the reader has gone, and that of a failed write,
+    /// once until a write has worked again.
     pub async fn run(&self, sink: impl Sink, complain: &dyn Fn(ErrorKind)) {
         self.running.set(true);
         self.pass_on(sink, complain).await;
@@ -126,10 +126,9 @@ impl Lines {
     }
 
     async fn pass_on(&self, mut sink: impl Sink, complain: &dyn Fn(ErrorKind)) {
-        // How much a failed write has written is unknown.
+        // A failed write may have written a part of its lines.
         let mut torn = false;
-        // How many lines the last write was about. A host that writes behind our back says only at the next one whether
-        // they are lost.
+        // How many lines the last write had. A host that writes asynchronously reports their loss only at the next write.
         let mut unsure = 0;
         let mut failing = false;
         loop {
@@ -150,7 +149,7 @@ impl Lines {
             let written = match lost {
                 0 => sink.write(lines.as_bytes()).await,
                 _ => {
-                    // What was cut off ends here.
+                    // End a line that was cut off.
                     let end = if torn { "\n" } else { "" };
                     sink.write(format!("{end}{}{lines}", (self.loss)(lost)).as_bytes()).await
                 }
@@ -159,7 +158,7 @@ impl Lines {
             let about = lost + lines.lines().count() as u64;
             match written {
                 Ok(()) => {
-                    // Twice in a row: so the first time it has really worked.
+                    // Two writes in a row were accepted, so the first one has really worked.
                     failing &= torn;
                     unsure = about;
                 }

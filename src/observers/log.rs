@@ -1,6 +1,6 @@
-//! The access log: a line a request.
+//! The access log: a line for each request.
 //!
-//! Whatever came from the network is escaped: a request can never forge a line.
+//! All bytes from the network are escaped: a request can never forge a line.
 
 use std::fmt::Write as _;
 use std::rc::Rc;
@@ -9,21 +9,21 @@ use super::escape_line;
 use super::lines::Lines;
 use crate::events::{Event, Exchange, Observer};
 
-/// What a line of the log looks like.
+/// The format of the access log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
     /// The Common Log Format of the first web servers, which every log reader knows:
     /// `127.0.0.1 - - [23/Nov/2026:20:31:47 +0000] "GET / HTTP/1.1" 200 41`. Times are UTC.
     Common,
-    /// One JSON object a line, with the fields `time`, `peer`, `request`, `status` and `bytes`; or with the field `lost`,
-    /// how many lines are missing at the most.
+    /// One JSON object a line, with the fields `time`, `peer`, `request`, `status` and `bytes`; or with the field `lost`, the
+    /// greatest number of lines that may be missing.
     Json,
     /// No lines.
     Off,
 }
 
 impl Format {
-    /// The line that says how many are missing, in this format.
+    /// Makes the line that gives the number of lost lines, in this format.
     pub fn loss(self) -> fn(u64) -> String {
         match self {
             Format::Json => |lines| format!("{{\"lost\":{lines}}}\n"),
@@ -32,7 +32,7 @@ impl Format {
     }
 }
 
-/// Writes a line for each request that was answered.
+/// Writes a line for each response.
 #[derive(Debug)]
 pub struct AccessLog {
     format: Format,
@@ -40,7 +40,7 @@ pub struct AccessLog {
 }
 
 impl AccessLog {
-    /// Adds to `lines`.
+    /// An observer that adds to `lines`.
     pub fn new(format: Format, lines: &Rc<Lines>) -> Self {
         AccessLog { format, lines: Rc::clone(lines) }
     }
@@ -59,7 +59,7 @@ impl Observer for AccessLog {
     }
 }
 
-/// A line in the Common Log Format. `date` is `Mon, 23 Nov 2026 20:31:47 GMT`, and all its parts are where they are.
+/// A line in the Common Log Format. `date` is `Mon, 23 Nov 2026 20:31:47 GMT`, so each of its parts has a fixed place.
 fn common(out: &mut String, exchange: &Exchange<'_>) -> std::fmt::Result {
     let date = exchange.date;
     write!(out, "{} - - [", exchange.peer.address.ip())?;
@@ -76,8 +76,8 @@ fn common(out: &mut String, exchange: &Exchange<'_>) -> std::fmt::Result {
     }
 }
 
-/// A line of JSON (RFC 8259). What [`escape_line`] writes is ASCII without control characters; only its quotes and
-/// backslashes mean something in JSON.
+/// A line of JSON (RFC 8259). [`escape_line`] writes ASCII without control characters, so only its quotes and backslashes
+/// mean something in JSON.
 fn json(out: &mut String, exchange: &Exchange<'_>) -> std::fmt::Result {
     let date = exchange.date;
     let part = |range| date.get(range).unwrap_or_default();

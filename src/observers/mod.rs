@@ -1,15 +1,15 @@
-//! Observers: what is made of the events that the server reports. The server knows none of them.
+//! Observers: they turn the events that the server reports into output. The server depends on none of them.
 //!
-//! | file | what it tells |
+//! | file | its job |
 //! |---|---|
-//! | [`log`] | a line a request: the access log |
-//! | [`explain`] | the telephone call as it happens, and which function of WASI did it |
+//! | [`log`] | the access log: a line for each request |
+//! | [`explain`] | the telephone call as it happens, and the function of WASI for each step |
 //! | [`bytes`] | the bytes, in both directions |
-//! | [`notes`] | what the operator should know, on standard error; and how much was served |
-//! | `secrets` | nothing: it knows what is not to be shown |
-//! | [`lines`] | nothing: it collects the lines of all of them, and passes them on |
+//! | [`notes`] | notes for the operator, on standard error; and the numbers of requests and connections |
+//! | `secrets` | finds the values that no observer shows |
+//! | [`lines`] | collects the lines of all observers, and passes them on |
 //!
-//! A new one is a file here, and a line in `start.rs`.
+//! A new observer is a file here, and a line in `start.rs`.
 
 use std::fmt::Write as _;
 
@@ -49,7 +49,7 @@ fn escape_line(out: &mut String, line: &[u8]) {
     }
 }
 
-/// Writes `byte` as it is if that is visible ASCII or a space, and as `\xhh` if not.
+/// Writes `byte` as it is if it is visible ASCII or a space, and as `\xhh` if not.
 fn escape_invisible(out: &mut String, byte: u8) {
     match byte {
         b' '..=b'~' => out.push(char::from(byte)),
@@ -58,7 +58,7 @@ fn escape_invisible(out: &mut String, byte: u8) {
     }
 }
 
-/// Why the server does not wait for a client any longer.
+/// The reason why the server closed a connection, as the end of a sentence.
 fn why(reason: CloseReason) -> &'static str {
     match reason {
         CloseReason::IdleTimeout => "the client has said nothing for too long",

@@ -1,4 +1,4 @@
-//! What the operator is told on standard error, because a reader of the log does not expect it there; and how much was served.
+//! Notes for the operator on standard error, which a reader of the log does not expect there; and the numbers of what was served.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -10,20 +10,20 @@ use crate::events::{Event, Observer};
 use crate::http::Fault;
 use crate::net::Runtime;
 
-/// For how long no client must have sent TLS until it is noted again.
+/// How long no client must have sent TLS until the next one is noted.
 const QUIET_FOR: Duration = Duration::from_secs(60);
 
-/// Notes what the operator should know.
+/// Writes notes for the operator.
 #[derive(Debug)]
 pub struct Notes<R> {
     lines: Rc<Lines>,
     runtime: R,
-    /// When TLS is noted again.
+    /// Until when TLS is not noted.
     quiet_until: Cell<Duration>,
 }
 
 impl<R: Runtime> Notes<R> {
-    /// Adds to `lines`. `runtime` has the time.
+    /// An observer that adds to `lines`. `runtime` has the clock.
     pub fn new(lines: &Rc<Lines>, runtime: R) -> Self {
         Notes { lines: Rc::clone(lines), runtime, quiet_until: Cell::default() }
     }
@@ -49,7 +49,7 @@ impl<R: Runtime> Observer for Notes<R> {
     }
 }
 
-/// Counts what was served.
+/// Counts requests and connections.
 #[derive(Debug, Default)]
 pub struct Counter {
     connections: Cell<u64>,
@@ -57,7 +57,7 @@ pub struct Counter {
 }
 
 impl Counter {
-    /// What was served, in a sentence.
+    /// The numbers of requests and connections, in a sentence.
     pub fn summary(&self) -> String {
         format!("Served {} in {}.\n", count(self.requests.get(), "request"), count(self.connections.get(), "call"))
     }

@@ -1,14 +1,14 @@
-//! What a log does not show: the values of fields with which their owner is let in.
+//! Finds the values that a log does not show: fields that could log anyone in as their owner.
 
 use crate::http::is_token;
 
 /// The fields whose values are masked.
 const SECRETS: [&str; 4] = ["authorization", "cookie", "proxy-authorization", "set-cookie"];
 
-/// Where in a line a value begins that is not to be shown, and with it everything behind that; `None` if all of it may be shown.
+/// Where in a line the secret part begins, which goes to the end of the line; `None` if all of the line may be shown.
 ///
-/// A carriage return alone ends no line, but its sender may think that it does. What stands behind the name may be a colon, or, by
-/// mistake, anything else that does not belong to a name.
+/// A carriage return alone ends no line, but its sender may think that it does. The byte behind the name may be a colon, or, by
+/// mistake, any other byte that does not belong to a name.
 pub(super) fn secret(line: &[u8]) -> Option<usize> {
     let mut start = 0;
     for part in line.split(|&byte| byte == b'\r') {

@@ -14,8 +14,7 @@ use super::{Server, connection};
 use crate::events::{Event, Observer, Peer};
 use crate::net::{Listener, Runtime, Stream};
 
-/// How long to wait after a connection could not be accepted, before the next attempt. Such errors pass: the system has no file
-/// descriptor left until a connection is closed.
+/// How long to wait after a failed accept. Such errors pass: the system has no file descriptor left until a connection is closed.
 const ERROR_PAUSE: Duration = Duration::from_millis(50);
 
 /// For how long accepting must have worked until the next error is reported.
@@ -24,16 +23,16 @@ const QUIET_FOR: Duration = Duration::from_secs(60);
 /// Why a connection cannot be accepted. WASI has no code for the usual reason: no file descriptor is left.
 const NO_ROOM: &str = "the system has no room for another connection";
 
-/// How many connections are accepted until the other tasks have a turn. That takes 3 milliseconds; and 50 such turns a second are
-/// enough for ten thousand clients at once: the system keeps some of them in its backlog, and lets the others try again a second
-/// later.
+/// How many connections are accepted until the other tasks have a turn. 256 accepts take 3 milliseconds, and 50 such turns a
+/// second are enough for ten thousand clients at once: the system keeps some of them in its backlog, and lets the others try
+/// again a second later.
 const ACCEPTS_PER_TURN: usize = 256;
 
-/// The most connections that are accepted after the server was told to stop: as many as may have been in the backlog then.
+/// The most connections that are accepted after the server has begun to stop: the longest possible backlog.
 const LAST_ACCEPTS: usize = u16::MAX as usize;
 
-/// Accepts connections on `listener`, and serves them, until the server stops; then accepts those that are pending already, because
-/// their clients were told that they are connected.
+/// Accepts connections on `listener`, and serves them, until the server stops; then accepts the pending ones, because the system
+/// has already connected their clients.
 pub async fn serve<R: Runtime, O: Observer + 'static>(server: Rc<Server<R, O>>, mut listener: impl Listener) {
     let _open = server.stop.listener();
     race(pin!(accept_loop(&server, &mut listener)), pin!(server.stop.begun())).await;
@@ -42,15 +41,15 @@ pub async fn serve<R: Runtime, O: Observer + 'static>(server: Rc<Server<R, O>>, 
         match listener.accept() {
             Ok(Some((stream, address))) => server.spawn_connection(stream, address, permit),
             Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
-            // Between this look and the end of the listener there is as little as can be: a client that connects meanwhile is let in by
-            // the kernel, and then reset.
+            // As little as possible happens between this check and the end of the listener: the kernel accepts a client that
+            // connects meanwhile, and then resets its connection.
             Ok(None) if listener.has_pending() => {}
             Ok(None) | Err(_) => break,
         }
     }
 }
 
-/// Accepts connections, and serves them. It never ends: no error of one accept is a reason not to try the next.
+/// Accepts connections, and serves them. The loop never ends: after a failed accept it tries the next one.
 async fn accept_loop<R: Runtime, O: Observer + 'static>(
     server: &Rc<Server<R, O>>,
     listener: &mut impl Listener,

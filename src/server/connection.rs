@@ -1,4 +1,4 @@
-//! One connection, as the lecture tells it: the client must speak first; the server responds; and again, until one of both closes.
+//! Serves one connection: the client sends a request, the server responds, and so on, until one of them closes the connection.
 
 use std::mem;
 use std::rc::Rc;
@@ -15,8 +15,8 @@ use crate::http::response::CONTINUE;
 use crate::http::{Body, Fault, Head, Parsed, Persistence, Response};
 use crate::net::{Runtime, Stream};
 
-/// From how many bytes of responses on they are written although more requests have come. One response may go beyond that; a small
-/// one still fits into the 16 KiB that the buffer has by then.
+/// How many bytes of responses are collected before the server writes them, although more requests have come. One response may
+/// go beyond that; a small one still fits into the 16 KiB that the buffer has by then.
 const FULL_BUFFER: usize = 15 * 1024;
 
 /// How much of the buffer for responses is kept while a connection is idle.
@@ -28,12 +28,12 @@ const REQUESTS_PER_TURN: u32 = 16;
 /// The most bytes of a broken request line that the log shows.
 const LOGGED_LINE: usize = 1024;
 
-/// The most bytes of a TLS handshake that the log shows. They tell a reader nothing.
+/// The most bytes of a TLS handshake that the log shows. They are of no use to a reader.
 const LOGGED_TLS: usize = 8;
 
 /// Why there is no next request.
 enum Stop {
-    /// What came is no request; the peer will be told.
+    /// The bytes are no request; the server responds with this fault.
     Fault(Fault),
     /// The connection is to be closed.
     Close(CloseReason),
@@ -51,7 +51,7 @@ impl From<CloseReason> for Stop {
     }
 }
 
-/// Serves one connection until it is closed. Holds the permit until the connection is really gone.
+/// Serves one connection until it is closed, and holds the permit until the stream is dropped.
 pub async fn serve_connection<R: Runtime, O: Observer>(
     server: Rc<Server<R, O>>,
     stream: impl Stream,
@@ -70,13 +70,13 @@ struct Connection<'s, S, R, O> {
     server: &'s Server<R, O>,
     transport: Transport<'s, S, R, O>,
     peer: Peer,
-    /// Responses that were not written: they are written together, when the peer waits for them.
+    /// Responses that were not written. The server writes them together, when the peer waits for them.
     responses: Vec<u8>,
-    /// How many bytes the requests took that were responded to.
+    /// How many bytes the requests with a response had in all.
     used: usize,
     /// How many requests were served since the other connections had a turn.
     served: u32,
-    /// Since when the server waits for the head of a request, or, before its first byte, for a request.
+    /// Since when the server waits for a request to begin, or, after its first byte, for the rest of its head.
     waiting_since: Option<Duration>,
 }
 
@@ -94,7 +94,7 @@ impl<S: Stream, R: Runtime, O: Observer> Connection<'_, S, R, O> {
         }
     }
 
-    /// Reads a request, and responds to it. Returns why the connection is to be closed, if it is.
+    /// Reads a request, and responds to it. Returns the reason if the connection is to be closed.
     async fn serve_request(&mut self, input: &mut Input) -> Result<Option<CloseReason>, Stop> {
         // The client must speak first.
         let (head, length) = loop {
@@ -141,23 +141,23 @@ impl<S: Stream, R: Runtime, O: Observer> Connection<'_, S, R, O> {
         Ok(None)
     }
 
-    /// What the client asks for; but when the server stops, the response to the last request that has come is the last one.
+    /// Whether the connection stays open: as the client asks, but once the server stops, only until the last response.
     fn persistence(&self, head: &Head<'_>, is_last: bool) -> Persistence {
         if is_last && self.server.stop.has_begun() { Persistence::Close } else { head.persistence }
     }
 
-    /// Reads more of the head of a request. Returns false when the peer has finished, and not begun a request.
+    /// Reads more of the head of a request. Returns false if the peer has finished sending without beginning a request.
     async fn fill(&mut self, input: &mut Input) -> Result<bool, Stop> {
         input.shrink();
         if let Some(bytes) = self.read_available().await? {
             input.add(bytes);
             return Ok(true);
         }
-        // The peer gets what it waits for first: no time of its own passes before that.
+        // The responses go first: the timeout of the peer begins when they are written.
         if !self.responses.is_empty() {
             self.flush().await?;
             self.served = 0;
-            // When the other connections have had a turn, a busy peer has sent its next request.
+            // After a turn of the other connections, a busy peer has sent its next request.
             yield_now().await;
         }
         let since = *self.waiting_since.get_or_insert_with(|| self.server.runtime.now());
@@ -173,7 +173,7 @@ impl<S: Stream, R: Runtime, O: Observer> Connection<'_, S, R, O> {
         Ok(is_open)
     }
 
-    /// Reads more of a request that has begun, which is waited for since `since`.
+    /// Reads more of a request that has begun. `since` is when the wait for it began.
     async fn read_more(&mut self, since: Duration) -> Result<Vec<u8>, Stop> {
         match self.transport.read(since, true).await {
             Ok(bytes) if bytes.is_empty() => Err(Fault::Incomplete.into()),
@@ -183,16 +183,16 @@ impl<S: Stream, R: Runtime, O: Observer> Connection<'_, S, R, O> {
         }
     }
 
-    /// Reads what has come already, while there are responses to write: they are written together with the next ones. Of two small
-    /// writes in a row the second waits in the system until the peer has confirmed the first (RFC 9293 section 3.7.4), and a peer
-    /// that waits for its responses takes 40 milliseconds for that. WASI 0.2 has no `TCP_NODELAY`.
+    /// Reads bytes that have come already, while there are responses to write: these go into one write with the next ones.
+    /// The second of two small writes waits in the system until the peer has confirmed the first (RFC 9293 section 3.7.4), and a
+    /// peer that waits for its responses confirms after 40 milliseconds. WASI 0.2 has no `TCP_NODELAY`.
     async fn read_available(&mut self) -> Result<Option<Vec<u8>>, CloseReason> {
         if self.responses.is_empty() { Ok(None) } else { self.transport.read_available().await }
     }
 
-    /// Reads the rest of a body that has not all come. Returns the bytes behind it, which are the beginning of the next request.
+    /// Reads the rest of a body. Returns the bytes behind the body, which are the beginning of the next request.
     async fn read_rest(&mut self, body: &mut Body, is_awaited: bool) -> Result<Vec<u8>, Stop> {
-        // RFC 9110 section 10.1.1: a client that has begun to send the body does not wait for this.
+        // RFC 9110 section 10.1.1: a client that has begun to send the body does not wait for a 100.
         if is_awaited {
             self.responses.extend_from_slice(CONTINUE);
         }
@@ -222,7 +222,7 @@ impl<S: Stream, R: Runtime, O: Observer> Connection<'_, S, R, O> {
         self.flush().await.map_or_else(|reason| reason, |()| CloseReason::LastResponse)
     }
 
-    /// Adds a response to those that are to be written: to a request behind which `behind` bytes have been read.
+    /// Adds a response to the unwritten ones. `behind` is the number of bytes read behind its request.
     fn respond(
         &mut self,
         response: &Response,
@@ -250,7 +250,7 @@ impl<S: Stream, R: Runtime, O: Observer> Connection<'_, S, R, O> {
     }
 }
 
-/// As much of `bytes` as the log shows of a request that could not be read: the first line, and at most `most` bytes of it.
+/// The first line of a faulty request, as the log shows it: at most `most` of its bytes.
 fn first_line(bytes: &[u8], most: usize) -> &[u8] {
     let bytes = bytes.strip_prefix(b"\r\n").or(bytes.strip_prefix(b"\n")).unwrap_or(bytes);
     let line = bytes.split(|&byte| byte == b'\n').next().unwrap_or_default();

@@ -1,9 +1,9 @@
-//! The limit on connections, and which connection is closed for a new one.
+//! The limit on connections, and the choice of the connection to close for a new one.
 //!
 //! A permit is acquired before a connection is accepted, so a connection without a permit waits in the system's backlog. When
-//! all permits are taken, one connection is evicted: the one that has been idle longest (it has got its response, or never sent
-//! anything), or, if none is idle, the one that has been slow longest (it has begun something and makes no progress). So neither a
-//! thousand silent browsers nor a thousand clients that send a byte a minute keep the next client out.
+//! all permits are taken, the limit evicts one connection: the one that has been idle longest (its peer has got a response, or
+//! never sent anything), or, if none is idle, the one that has been slow longest (a request or response makes no progress). So
+//! neither a thousand idle browsers nor a thousand clients that send a byte a minute keep the next client out.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -23,33 +23,33 @@ pub struct ConnectionLimit(Rc<RefCell<Inner>>);
 struct Inner {
     most: usize,
     permits: Slab<PermitState>,
-    /// Connections that may be evicted, and since when; the longest time first. Some of them may not any more.
+    /// Evictable connections, and since when they are: the oldest first. Some entries may be out of date.
     idle: VecDeque<(usize, u64)>,
     slow: VecDeque<(usize, u64)>,
-    /// Connections that were evicted and still have their permit. They are few, and the last one is spared first.
+    /// Evicted connections that still have their permit. They are few, and the last eviction is the first to be undone.
     evicted: Vec<usize>,
     /// Tasks that wait for a permit.
     waiting: Vec<Waker>,
     /// How often a connection has become evictable.
     times: u64,
-    /// The server stops: idle connections are to be closed.
+    /// Whether the server is stopping, so that idle connections are to be closed.
     is_stopping: bool,
     /// The task that waits until no permit is taken.
     all_returned: Option<Waker>,
 }
 
-/// What the limit knows of a connection.
+/// The state of the permit of a connection.
 #[derive(Debug, Default)]
 struct PermitState {
-    /// Since when the connection may be evicted, as one of [`Inner::times`], so that no two are the same. `None` while it may not.
+    /// Since when the connection is evictable: a number of [`Inner::times`], so no two are the same. `None` if it is not.
     since: Option<u64>,
-    /// Whether it is slow, and not idle.
+    /// Whether the connection is slow, and not idle.
     is_slow: bool,
     is_evicted: bool,
     waker: Option<Waker>,
 }
 
-/// How many entries that are out of date may stay in a queue besides as many as there are permits taken.
+/// How many entries a queue may have beyond twice the permits taken, before those that are out of date are removed.
 const MOST_STALE: usize = 64;
 
 /// Permits one connection. Dropping it gives the permit back.
@@ -70,14 +70,14 @@ impl ConnectionLimit {
         self.0.borrow().permits.len()
     }
 
-    /// A permit, if the limit is not reached.
+    /// Acquires a permit, if the limit is not reached.
     pub fn try_acquire(&self) -> Option<Permit> {
         let mut inner = self.0.borrow_mut();
         let is_free = inner.permits.len() < inner.most;
         is_free.then(|| Permit { limit: self.clone(), key: inner.permits.insert(PermitState::default()) })
     }
 
-    /// A permit. At the limit a connection is evicted for that, and the permit is the first one that is given back.
+    /// Acquires a permit. At the limit this evicts a connection, and waits for the first permit that is given back.
     pub async fn acquire(&self) -> Permit {
         poll_fn(|context| match self.try_acquire() {
             Some(permit) => Poll::Ready(permit),
@@ -96,14 +96,14 @@ impl ConnectionLimit {
         self.0.borrow_mut().evict_one();
     }
 
-    /// Has idle connections closed, now and from now on; see [`Permit::evicted`].
+    /// Closes idle connections, now and from now on; see [`Permit::evicted`].
     pub fn close_idle(&self) {
         let mut inner = self.0.borrow_mut();
         inner.is_stopping = true;
         inner.permits.iter_mut().filter_map(|(_, state)| state.waker.take()).for_each(Waker::wake);
     }
 
-    /// Ready when no permit is taken. One task can wait for that.
+    /// Ready when no permit is taken. Only one task can wait here.
     pub fn poll_all_returned(&self, context: &mut Context<'_>) -> Poll<()> {
         let mut inner = self.0.borrow_mut();
         if inner.permits.is_empty() {
@@ -115,7 +115,7 @@ impl ConnectionLimit {
 }
 
 impl Inner {
-    /// Evicts a connection, if fewer were evicted than tasks wait for a permit.
+    /// Evicts a connection, if more tasks wait for a permit than connections are evicted.
     fn evict_if_needed(&mut self) {
         if self.waiting.len() > self.evicted.len() {
             self.evict_one();
@@ -133,7 +133,7 @@ impl Inner {
         }
     }
 
-    /// Takes back the last eviction.
+    /// Undoes the last eviction.
     fn spare_one(&mut self) {
         let Some(key) = self.evicted.pop() else {
             return;
@@ -146,7 +146,7 @@ impl Inner {
         }
     }
 
-    /// From now on the connection may be evicted.
+    /// Makes the connection evictable.
     fn make_evictable(&mut self, key: usize, is_slow: bool) {
         let state = &mut self.permits[key];
         if state.since.is_some() && state.is_slow == is_slow {
@@ -165,7 +165,7 @@ impl Inner {
         self.evict_if_needed();
     }
 
-    /// The connection with this state is not evicted any more.
+    /// Removes the connection from the evicted ones.
     fn forget(&mut self, key: usize, state: PermitState) {
         if state.is_evicted {
             self.evicted.retain(|&other| other != key);
@@ -174,18 +174,18 @@ impl Inner {
 }
 
 impl Permit {
-    /// The connection is idle: it may be evicted; at once, if a task waits for a permit.
+    /// Marks the connection as idle, so that it may be evicted: at once, if a task waits for a permit.
     pub fn set_idle(&self) {
         self.limit.0.borrow_mut().make_evictable(self.key, false);
     }
 
-    /// The connection is slow: it may be evicted if no connection is idle.
+    /// Marks the connection as slow, so that it may be evicted if no connection is idle.
     pub fn set_slow(&self) {
         self.limit.0.borrow_mut().make_evictable(self.key, true);
     }
 
-    /// The connection is busy: it will not be evicted. If it was, and had something to do before it noticed, another connection
-    /// is evicted instead.
+    /// Marks the connection as busy, so that it is not evicted. If it was evicted already, but got work before it noticed,
+    /// another connection is evicted instead.
     pub fn set_busy(&self) {
         let mut inner = self.limit.0.borrow_mut();
         let state = std::mem::take(&mut inner.permits[self.key]);
@@ -193,7 +193,7 @@ impl Permit {
         inner.evict_if_needed();
     }
 
-    /// Waits until the connection is evicted; or, if it `is_idle`, until the server has idle connections closed.
+    /// Waits until the connection is evicted; or, if it `is_idle`, until the server closes idle connections.
     pub async fn evicted(&self, is_idle: bool) -> CloseReason {
         poll_fn(|context| {
             let inner = &mut *self.limit.0.borrow_mut();
@@ -219,17 +219,17 @@ impl Drop for Permit {
         let mut inner = self.limit.0.borrow_mut();
         let state = inner.permits.remove(self.key);
         inner.forget(self.key, state);
-        // A task that waits gets this permit, so a connection that was evicted for it, and is still there, may stay.
+        // A waiting task gets this permit, so the connection that was evicted for that task may stay if it is still open.
         while inner.evicted.len() > inner.waiting.len().saturating_sub(1) {
             inner.spare_one();
         }
         if inner.permits.is_empty() {
-            // What a crowd needed is not kept.
+            // Give back the memory of a time with many connections.
             inner.permits.shrink_to_fit();
             (inner.idle, inner.slow) = Default::default();
             inner.all_returned.take().into_iter().for_each(Waker::wake);
         }
-        // All but the first of them wait again.
+        // All tasks but the first will wait again.
         inner.waiting.drain(..).for_each(Waker::wake);
     }
 }

@@ -1,21 +1,21 @@
-//! Bytes of a connection that were read and not used yet.
+//! The bytes of a connection that were read and not used yet.
 
 use std::cell::Cell;
 
 use crate::http::{Fault, Parsed, Progress, is_silence};
 
-/// Bytes as they came: the rest of one request, the beginning of another, several of them.
+/// The unused bytes of a connection: the rest of one request, the beginning of another, or several requests.
 #[derive(Debug, Default)]
 pub struct Input {
     bytes: Vec<u8>,
     /// Where the next request begins.
     start: usize,
-    /// How far its head has been read.
+    /// How far the head of the next request was parsed.
     progress: Cell<Progress>,
 }
 
 impl Input {
-    /// What has not been used.
+    /// The bytes that were not used.
     pub fn unread(&self) -> &[u8] {
         &self.bytes[self.start..]
     }
@@ -23,7 +23,7 @@ impl Input {
     /// Takes the head of the next request; see [`Progress::parse`].
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// The fault of the head.
     pub fn parse(&self) -> Result<Parsed<'_>, Fault> {
         let mut progress = self.progress.get();
         let parsed = progress.parse(self.unread());
@@ -36,20 +36,20 @@ impl Input {
         is_silence(self.unread())
     }
 
-    /// The first `length` bytes have been used.
+    /// Marks the first `length` bytes as used.
     pub fn consume(&mut self, length: usize) {
         self.start += length;
         self.progress.take();
     }
 
-    /// More has come, behind what was no whole head.
+    /// Adds bytes behind an incomplete head.
     pub fn add(&mut self, bytes: Vec<u8>) {
         match self.unread().len() {
-            // What was read for us is ours.
+            // The vector of the read becomes the buffer, without a copy.
             0 => self.bytes = bytes,
             _ => {
                 self.bytes.drain(..self.start);
-                // No more than that: ten thousand peers may be in the middle of their heads.
+                // Reserve no more than needed: ten thousand peers may be in the middle of their heads.
                 self.bytes.reserve_exact(bytes.len());
                 self.bytes.extend_from_slice(&bytes);
             }
@@ -57,7 +57,7 @@ impl Input {
         self.start = 0;
     }
 
-    /// Gives back memory that is not needed while the connection is idle, which may be for long.
+    /// Gives back memory that an idle connection, perhaps idle for long, does not need.
     pub fn shrink(&mut self) {
         if self.unread().is_empty() {
             *self = Input::default();

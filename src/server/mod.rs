@@ -7,11 +7,11 @@
 //! | [`input`] | bytes of a connection that were read and not used yet |
 //! | `transport` | the stream of a connection: deadlines, eviction, a gentle close |
 //! | [`limits`] | the limits and timeouts, with their defaults |
-//! | [`connection_limit`] | the limit on connections, and which connection is closed for a new one |
-//! | [`stop`] | the end: each accepted request gets its response |
+//! | [`connection_limit`] | the limit on connections, and the choice of the connection to close for a new one |
+//! | [`stop`] | the graceful shutdown: each accepted request gets its response |
 //!
-//! Nothing here knows WASI: the server is generic over the traits in [`crate::net`]. What happens is reported to an
-//! [`Observer`]; [`crate::observers`] has those that there are.
+//! The server does not use WASI itself: it is generic over the traits in [`crate::net`]. It reports events to an
+//! [`Observer`]; [`crate::observers`] has the observers.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -34,7 +34,7 @@ use connection_limit::ConnectionLimit;
 pub use limits::Limits;
 use stop::Stop;
 
-/// What all connections share.
+/// The server: the state that all connections share.
 #[derive(Debug)]
 pub struct Server<R, O> {
     runtime: R,
@@ -49,12 +49,12 @@ pub struct Server<R, O> {
 }
 
 impl<R: Runtime, O: Observer> Server<R, O> {
-    /// A server without connections, which answers what `hello.rs` says.
+    /// A server without connections, with the app of `hello.rs`.
     pub fn new(runtime: R, observer: O, limits: Limits) -> Rc<Self> {
         Server::with_app(App::HELLO, runtime, observer, limits)
     }
 
-    /// A server that answers something else.
+    /// A server without connections, with another app.
     pub fn with_app(app: App, runtime: R, observer: O, limits: Limits) -> Rc<Self> {
         Rc::new(Server {
             connections: ConnectionLimit::new(limits.connections),
@@ -74,8 +74,8 @@ impl<R: Runtime, O: Observer> Server<R, O> {
     }
 }
 
-/// The time of day as an HTTP date, asked for and written anew only when its second is over by the runtime's clock. So a
-/// clock that is set is noticed within a second.
+/// The time of day as an HTTP date, which is renewed only when its second is over by the runtime's clock. So the server notices
+/// within a second that the clock was set.
 #[derive(Debug, Default)]
 struct HttpDate {
     /// When the second is over.

@@ -1,9 +1,8 @@
-//! The end of a server: each request that has come by then gets its response.
+//! The graceful shutdown of a server: each request that has come by then gets its response.
 //!
-//! From the moment that it is told to stop, the server accepts only connections that are pending already, and the response to the
-//! last request that a peer has sent by then says that it is the last one (`Connection: close`). An idle peer has a moment for a
-//! request that may be under way, and then its connection is closed. The server has stopped when the last connection is closed, or
-//! when the grace period is over.
+//! Once it stops, the server accepts only connections that are pending already, and the response to the last request that a peer
+//! has sent by then has `Connection: close`. An idle peer has 250 milliseconds for a request that may be under way, and then the
+//! server closes its connection. The server has stopped when the last connection is closed, or when the grace period is over.
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
@@ -16,29 +15,29 @@ use hello_runtime::race;
 use super::Server;
 use crate::net::Runtime;
 
-/// How long idle peers may still begin a request: a busy client has sent its next request before it can learn of the end.
+/// How long idle peers may still begin a request: a busy client has sent its next request before it notices the shutdown.
 const LAST_REQUESTS: Duration = Duration::from_millis(250);
 
-/// How far the server is with stopping.
+/// The progress of the shutdown.
 #[derive(Debug, Default)]
 pub(super) struct Stop {
     has_begun: Cell<bool>,
-    /// Tasks that wait for one of both: that stopping begins, and that all listeners are closed.
+    /// Tasks that wait for the beginning of the shutdown, or for the end of all listeners.
     wakers: RefCell<Vec<Waker>>,
     /// How many listeners are open.
     listeners: Cell<usize>,
 }
 
-/// A listener that is open.
+/// An open listener, which is counted until this is dropped.
 pub(super) struct OpenListener<'s>(&'s Stop);
 
 impl Stop {
-    /// Whether the server was told to stop.
+    /// Whether the shutdown has begun.
     pub(super) fn has_begun(&self) -> bool {
         self.has_begun.get()
     }
 
-    /// Waits until the server is told to stop.
+    /// Waits until the shutdown begins.
     pub(super) async fn begun(&self) {
         self.until(Stop::has_begun).await;
     }
@@ -86,8 +85,8 @@ impl Drop for OpenListener<'_> {
 }
 
 impl<R: Runtime, O> Server<R, O> {
-    /// Tells the server to stop, and waits until it has, but no longer than `grace`. Returns how many connections are left; to cut
-    /// them off is for the program.
+    /// Stops the server, and waits until it has stopped, but no longer than `grace`. Returns the number of connections that are
+    /// left; the program has to cut them off.
     pub async fn stop(&self, grace: Duration) -> usize {
         let begin = self.runtime.now();
         let end = begin + grace;

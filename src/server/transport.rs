@@ -1,5 +1,4 @@
-//! The stream of one connection, and how long it may keep the connection waiting: each read and each write has a deadline, and ends
-//! before that when the connection is evicted.
+//! The stream of one connection, with deadlines: each read and each write has one, and ends earlier if the connection is evicted.
 
 use std::cell::Cell;
 use std::convert::Infallible;
@@ -16,14 +15,14 @@ use super::connection_limit::Permit;
 use crate::events::{CloseReason, Event, Observer, Peer};
 use crate::net::{Runtime, Stream};
 
-/// How many bytes are read at first: what a head usually needs. The host reserves, and clears, what is asked for.
+/// How many bytes are read at first: the usual size of a head. The host reserves, and clears, as much memory as a read asks for.
 const FIRST_READ: usize = 2 * 1024;
 
-/// How many bytes are read at a time from a peer that has filled a whole [`FIRST_READ`]: it pipelines, or sends a body. The server may
-/// have to keep them, behind a head that is as long as may be, while the peer does not read its responses.
+/// How many bytes are read at a time from a peer that has filled a whole [`FIRST_READ`]: this peer pipelines, or sends a body.
+/// The server may have to keep these bytes, behind a head of the greatest length, while the peer does not read its responses.
 const NEXT_READ: usize = 8 * 1024;
 
-/// After the last response the connection stays open for reading until the peer closes it too, but no longer than this.
+/// How long the connection stays open for reading after the last response, unless the peer closes it earlier.
 /// Closing at once, with bytes unread, would make the kernel send a reset, and the reset can overtake the response
 /// (RFC 9112 section 9.6). The number of bytes does not matter: many clients send all of a body before they read a refusal.
 const LINGER: Duration = Duration::from_secs(30);
@@ -31,14 +30,14 @@ const LINGER: Duration = Duration::from_secs(30);
 /// How long the connection stays open for reading without a byte from the peer.
 const LINGER_IDLE: Duration = Duration::from_secs(2);
 
-/// For how long a new connection on which nothing has come is not idle. A client that has got a response may never send another
-/// request, so its connection is idle at once.
+/// How long a new connection without a byte from the peer is not idle. A connection is idle at once after a response, because
+/// the client may never send another request.
 const NEW_FOR: Duration = Duration::from_secs(1);
 
 /// After how long a request, a body or a response that makes no progress is slow, so that its connection may be evicted.
 const SLOW_AFTER: Duration = Duration::from_secs(1);
 
-/// See [the module](self). The stream is dropped before the permit is given back.
+/// The stream of one connection, with deadlines; see [the module](self). The stream is dropped before the permit is given back.
 pub(super) struct Transport<'s, S, R, O> {
     reader: Reader<S>,
     server: &'s Server<R, O>,
@@ -46,7 +45,7 @@ pub(super) struct Transport<'s, S, R, O> {
     permit: Permit,
     /// How many bytes have been read.
     read: Cell<usize>,
-    /// From when on the connection is idle if nothing comes.
+    /// When the connection becomes idle if no byte comes.
     idle_from: Duration,
 }
 
@@ -54,7 +53,7 @@ struct Reader<S> {
     stream: S,
     /// How many bytes the next read asks for.
     size: usize,
-    /// A deadline has passed, and the one look that follows it was taken; see [`until`].
+    /// Whether the one look after a passed deadline was taken; see [`until`].
     has_looked: bool,
 }
 
@@ -71,23 +70,24 @@ impl<'s, S: Stream, R: Runtime, O: Observer> Transport<'s, S, R, O> {
         self.read.get()
     }
 
-    /// A request has come whole. However slow it was, the connection will not be evicted.
+    /// Marks the connection as busy, because a request is complete: even after a slow request it will not be evicted.
     pub(super) fn set_busy(&self) {
         self.permit.set_busy();
     }
 
-    /// The peer has got a response, or will with the next [`write_all`](Transport::write_all). It is idle if it sends nothing.
+    /// Marks the connection as idle if the peer sends nothing, because the peer has got a response, or will with the next
+    /// [`write_all`](Transport::write_all).
     pub(super) fn set_responded(&mut self) {
         self.idle_from = self.server.runtime.now();
         self.reader.has_looked = false;
     }
 
-    /// Another wait begins: its deadline may be followed by a look, too.
+    /// Begins another wait: there may be a look after its deadline, too.
     pub(super) fn begin_wait(&mut self) {
         self.reader.has_looked = false;
     }
 
-    /// Reads what is there already, if the last read was full and so it looks as if there were more. Does not wait.
+    /// Reads bytes that have come already, if the last read was full, so that more are likely. Does not wait.
     pub(super) async fn read_available(&mut self) -> Result<Option<Vec<u8>>, CloseReason> {
         let Reader { stream, size, .. } = &mut self.reader;
         if *size != NEXT_READ {
@@ -102,8 +102,8 @@ impl<'s, S: Stream, R: Runtime, O: Observer> Transport<'s, S, R, O> {
         Ok(Some(self.received(bytes)).filter(|bytes| !bytes.is_empty()))
     }
 
-    /// Reads bytes that are waited for since `since`: the first ones of a request, or more of one that `has_begun`. No bytes are the
-    /// end.
+    /// Reads the first bytes of a request, or more of a request that `has_begun`. The wait for them began at `since`. No bytes
+    /// are the end.
     pub(super) async fn read(&mut self, since: Duration, has_begun: bool) -> Result<Vec<u8>, CloseReason> {
         let Server { runtime, limits, .. } = self.server;
         let (permit, idle_from) = (&self.permit, self.idle_from);
@@ -123,7 +123,7 @@ impl<'s, S: Stream, R: Runtime, O: Observer> Transport<'s, S, R, O> {
             permit.set_busy();
         }
         let bytes = bytes.map_err(|_| CloseReason::Disconnected)?;
-        // Behind a full read there may be more of what was there at the look.
+        // After a full read there may be more bytes that were there at the look.
         *has_looked &= bytes.len() < *size;
         *size = next_read_size(*size, bytes.len());
         Ok(self.received(bytes))
@@ -151,7 +151,7 @@ impl<'s, S: Stream, R: Runtime, O: Observer> Transport<'s, S, R, O> {
         Ok(())
     }
 
-    /// Closes the connection for `reason`. After the last response it stays open until that must have arrived.
+    /// Closes the connection for `reason`, but after the last response only when the response must have arrived.
     pub(super) async fn close(mut self, reason: CloseReason) {
         let runtime = &self.server.runtime;
         let is_whole = match reason {
@@ -171,9 +171,9 @@ impl<'s, S: Stream, R: Runtime, O: Observer> Transport<'s, S, R, O> {
             let end = runtime.now() + LINGER;
             race(pin!(drain(runtime, &mut self.reader.stream, end)), pin!(self.permit.evicted(false))).await;
         }
-        // What the peer has not read by now it may never read.
+        // The peer may never read the bytes that are still unread.
         self.reader.stream.abandon_writes();
-        // A connection that has to stay all the same, because the system does not take over what is in flight, cannot be evicted.
+        // If the system does not take over the bytes in flight, the connection has to stay, and cannot be evicted.
         let stays = async {
             self.permit.set_busy();
             pending::<Infallible>().await
@@ -182,12 +182,12 @@ impl<'s, S: Stream, R: Runtime, O: Observer> Transport<'s, S, R, O> {
     }
 }
 
-/// How many bytes to ask for behind a read of `read_size` that returned `read` bytes.
+/// How many bytes to ask for after a read of `read_size` that returned `read` bytes.
 fn next_read_size(read_size: usize, read: usize) -> usize {
     if read < read_size { FIRST_READ } else { NEXT_READ }
 }
 
-/// The reason that `evicted` is ready with; `reason`, if `deadline` passes first.
+/// The output of `evicted`; or `reason`, if `deadline` passes first.
 async fn or_at<R: Runtime>(
     runtime: &R,
     deadline: Duration,
@@ -200,22 +200,22 @@ async fn or_at<R: Runtime>(
     }
 }
 
-/// Waits until a connection that makes no progress since `since` is evicted.
+/// Waits until the connection, which makes no progress since `since`, is evicted.
 async fn evicted_as_slow(runtime: &impl Runtime, permit: &Permit, since: Duration) -> CloseReason {
     runtime.sleep_until(since + SLOW_AFTER).await;
     permit.set_slow();
     permit.evicted(false).await
 }
 
-/// Waits until a peer that has responses to read since `since` has had all its time for that, or the connection is evicted.
+/// Waits until the write timeout, counted from `since`, has passed, or the connection is evicted.
 async fn evicted_while_writing<R: Runtime, O>(server: &Server<R, O>, permit: &Permit, since: Duration) -> CloseReason {
     let slow = evicted_as_slow(&server.runtime, permit, since);
     or_at(&server.runtime, since + server.limits.write_timeout, CloseReason::WriteTimeout, slow).await
 }
 
-/// The output of `attempt`; or the reason that `evicted` is ready with. In that case the host has a turn first, and `attempt` counts
-/// if it is ready then: the whole process may have stood still (a laptop slept, a container was frozen), and what the peer did
-/// meanwhile counts. `has_looked` says that this look was taken before; then there is no other.
+/// The output of `attempt`; or that of `evicted`, but only after a last look: the host has a turn, and the output of `attempt`
+/// counts if it is ready then. The whole process may have stood still (a laptop slept, a container was frozen), and the bytes
+/// that the peer sent or read meanwhile count. If `has_looked` is set, the look was taken before, and there is no other.
 async fn until<R: Runtime, T>(
     runtime: &R,
     mut evicted: Pin<&mut impl Future<Output = CloseReason>>,
@@ -240,7 +240,7 @@ async fn until<R: Runtime, T>(
     }
 }
 
-/// Reads and throws away what a peer still sends, until it has finished, or sends nothing for a while, or until `end`.
+/// Reads and throws away the bytes of a peer until it has finished sending, has sent nothing for [`LINGER_IDLE`], or until `end`.
 async fn drain(runtime: &impl Runtime, stream: &mut impl Stream, end: Duration) {
     let mut has_looked = false;
     loop {
