@@ -1,0 +1,34 @@
+//! The lecture's server, on one page: it waits for a call, reads a request, answers Hello World, and hangs up.
+//!
+//! `runner/serve --one-page` runs it. Its first argument is the port; 9000 if there is none.
+
+use anyhow::Context as _;
+use wstd::io::{AsyncRead as _, AsyncWrite as _};
+use wstd::iter::AsyncIterator as _;
+use wstd::net::TcpListener;
+
+/// The answer to every request.
+const RESPONSE: &str = "HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\n\r\n\
+    <html><body>Hello World</body></html>\r\n\r\n";
+
+/// Runs the server, until an error ends it.
+#[wstd::main]
+async fn main() -> anyhow::Result<()> {
+    let port = std::env::args().nth(1).unwrap_or_else(|| "9000".to_owned());
+    // Get a telephone, give it a number, switch it on.
+    let listener = TcpListener::bind(&format!("127.0.0.1:{port}")).await?;
+    println!("Access http://{}", listener.local_addr()?);
+    let mut calls = listener.incoming();
+    // Pick up.
+    while let Some(call) = calls.next().await {
+        let mut call = call?;
+        // The client must speak first.
+        let mut bytes = [0; 5000];
+        let length = call.read(&mut bytes).await?;
+        let request = String::from_utf8_lossy(&bytes[..length]);
+        println!("{}", request.lines().next().context("the caller hung up without a word")?);
+        call.write_all(RESPONSE.as_bytes()).await?;
+        // The end of the loop drops the call: the server hangs up.
+    }
+    Ok(())
+}
