@@ -3,7 +3,7 @@
 //!
 //! | file | contents |
 //! |---|---|
-//! | `serve`, `client`, `test`, `kit` | one subcommand each |
+//! | `serve`, `client`, `check`, `test`, `kit` | one subcommand each |
 //! | `cargo` | the programs of this project, and how cargo builds them |
 //! | `host` | the programs that run a component, their grants and their arguments |
 //! | `relay` | the messages of `wasmtime serve`, in the words of this project |
@@ -11,6 +11,7 @@
 //! | `process` | becomes another program, and turns the end of one into an exit code |
 
 mod cargo;
+mod check;
 mod client;
 mod host;
 mod kit;
@@ -32,9 +33,10 @@ use hello_failure::{Failure, report};
 /// A subcommand: its name, the label of its messages, and its function, which takes the words behind the name.
 type Subcommand = (&'static str, &'static str, fn(Vec<OsString>) -> anyhow::Result<u8>);
 
-const SUBCOMMANDS: [Subcommand; 5] = [
+const SUBCOMMANDS: [Subcommand; 6] = [
     ("serve", "runner/serve", serve::run),
     ("client", "runner/client", client::run),
+    ("check", "runner/check", check::run),
     ("test", "runner/test", test::run),
     ("kit", "runner/kit", kit::run),
     // The program that `serve --http` starts beside `wasmtime serve`.
@@ -71,7 +73,9 @@ fn main() -> ExitCode {
     let name = kit::name().filter(|_| words.front().is_none_or(|word| word != relay::NAME));
     let name = name.unwrap_or_else(|| words.pop_front().unwrap_or_default());
     let Some((_, label, run)) = SUBCOMMANDS.into_iter().find(|(known, ..)| name == *known) else {
-        print_error("hello-launcher: start it with runner/serve, runner/client, runner/test or runner/kit\n");
+        print_error(
+            "hello-launcher: start it with runner/serve, runner/client, runner/check, runner/test or runner/kit\n",
+        );
         return ExitCode::from(2);
     };
     let code = enter_project().and_then(|()| run(words.into())).unwrap_or_else(|error| {
