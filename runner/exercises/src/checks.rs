@@ -10,13 +10,13 @@ use crate::{Body, Check, Exercise, Judge, Question};
 
 /// The exercises, in the order of their numbers, from 1.
 pub const EXERCISES: [Exercise; 7] = [
-    Exercise { title: "Another text", checks: &ANOTHER_TEXT },
-    Exercise { title: "The time", checks: &THE_TIME },
-    Exercise { title: "A page for each path", checks: &PAGES },
-    Exercise { title: "A redirect", checks: &REDIRECT },
-    Exercise { title: "What the client sent", checks: &ECHO },
-    Exercise { title: "An error on purpose", checks: &ERROR },
-    Exercise { title: "A form", checks: &FORM },
+    Exercise { title: "Another text", read: "docs/exercises.md#1-another-text", checks: &ANOTHER_TEXT },
+    Exercise { title: "The time", read: "docs/exercises.md#2-the-time", checks: &THE_TIME },
+    Exercise { title: "A page for each path", read: "docs/exercises.md#3-a-page-for-each-path", checks: &PAGES },
+    Exercise { title: "A redirect", read: "docs/exercises.md#4-a-redirect", checks: &REDIRECT },
+    Exercise { title: "What the client sent", read: "docs/exercises.md#5-what-the-client-sent", checks: &ECHO },
+    Exercise { title: "An error on purpose", read: "docs/exercises.md#6-an-error-on-purpose", checks: &ERROR },
+    Exercise { title: "A form", read: "docs/exercises.md#7-a-form", checks: &FORM },
 ];
 
 /// The most by which a time in a page may differ from the time of the response.
@@ -34,7 +34,7 @@ impl Check {
         judge: fn(&Reply, &[Reply]) -> Option<&'static str>,
     ) -> Self {
         let question = Question { method: "GET", target, fields: b"", body: Body::Text("") };
-        Check { question, pause: Duration::ZERO, expected, judge: Judge::Reply(judge), read: "docs/exercises.md" }
+        Check { question, pause: Duration::ZERO, expected, judge: Judge::Reply(judge), read: "" }
     }
 
     const fn post(body: Body, expected: &'static str, judge: fn(&Reply, &[Reply]) -> Option<&'static str>) -> Self {

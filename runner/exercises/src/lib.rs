@@ -24,6 +24,8 @@ pub use server::{Ended, Outcome, Reply};
 pub struct Exercise {
     /// The title, as in `docs/exercises.md`.
     pub title: &'static str,
+    /// The place in the documentation that has the task.
+    pub read: &'static str,
     /// Its questions, in the order in which they are asked.
     pub checks: &'static [Check],
 }
@@ -37,8 +39,8 @@ pub struct Check {
     /// What has to come, in words.
     expected: &'static str,
     judge: Judge,
-    /// The place in the documentation that explains it.
-    pub read: &'static str,
+    /// The place in the documentation that explains it; empty for the task itself.
+    read: &'static str,
 }
 
 /// A request.
@@ -107,7 +109,7 @@ impl Exercise {
                 }
                 Err(ended) => Outcome::Ended(ended),
             };
-            findings.push(check.finding(&outcome, &replies));
+            findings.push(Finding { read: self.place(check).to_owned(), ..check.finding(&outcome, &replies) });
             match outcome {
                 Outcome::Reply(reply) => replies.push(reply),
                 Outcome::Ended(Ended::Silent | Ended::Flood) => break,
@@ -115,6 +117,18 @@ impl Exercise {
             }
         }
         findings
+    }
+}
+
+impl Exercise {
+    /// The place in the documentation that explains this question.
+    fn place(&self, check: &Check) -> &'static str {
+        if check.read.is_empty() { self.read } else { check.read }
+    }
+
+    /// Every place in the documentation that a finding of this exercise may name.
+    pub fn places(&self) -> impl Iterator<Item = &'static str> {
+        self.checks.iter().map(|check| self.place(check))
     }
 }
 
@@ -132,7 +146,7 @@ impl Check {
             expected: self.expected.to_owned(),
             came: outcome.to_string(),
             hint,
-            read: self.read.to_owned(),
+            read: String::new(),
         }
     }
 }

@@ -179,10 +179,10 @@ impl Copy {
     fn make() -> anyhow::Result<Self> {
         let folder = cargo::target_folder().unwrap_or_else(|| "target".into()).join("check");
         let make = || {
-            fs::create_dir_all(&folder)?;
+            let project = folder.join("project");
+            fs::create_dir_all(&project)?;
             let lock = File::create(folder.join("lock"))?;
             lock.lock()?;
-            let project = folder.join("project");
             for part in PARTS {
                 update(Path::new(part), &project.join(part))?;
             }
@@ -262,37 +262,31 @@ impl Checked {
         self.right() == self.questions
     }
 
-    /// The report for one file: the first mistake with its hint, then the others, then what is right.
+    /// The report for one file: the first mistake, then the others, then what is right.
     fn report(&self, exercise: &Exercise) -> String {
         let (right, all) = (self.right(), self.questions);
         let title = format!("Exercise {}, {}", self.number, exercise.title);
         if self.is_done() {
             return format!("{title}: done. All {all} answers are right.\n");
         }
-        let mut text = format!("{title}: {right} of {all} answers are right.\n");
-        let wrong = self.findings.iter().filter(|finding| finding.hint.is_some());
-        for (number, finding) in wrong.enumerate() {
-            text += &[
-                ["\nNot right yet:\n", "\n"][number.min(1)],
-                &entry("asked", &finding.asked),
-                &entry("expected", &finding.expected),
-                &entry("came", &finding.came),
-            ]
-            .concat();
-            if number == 0 {
-                text += &entry("hint", finding.hint.as_deref().unwrap_or_default());
-                text += &entry("read", &finding.read);
-                if !finding.command.is_empty() {
-                    text += &format!("  try       {}\n", finding.command);
-                }
+        let mut text = format!("{title}: {right} of {all} answers are right.\n\nNot right yet:\n");
+        let (is_right, is_wrong): (Vec<_>, Vec<_>) = self.findings.iter().partition(|finding| finding.hint.is_none());
+        for (index, finding) in is_wrong.iter().enumerate() {
+            text += &entry("asked", &finding.asked);
+            text += &entry("expected", &finding.expected);
+            text += &entry("came", &finding.came);
+            text += &entry("hint", finding.hint.as_deref().unwrap_or_default());
+            text += &entry("read", &finding.read);
+            if index == 0 && !finding.command.is_empty() {
+                text += &format!("  try       {}\n", finding.command);
             }
+            text += "\n";
         }
-        let asked: Vec<&str> =
-            self.findings.iter().filter(|finding| finding.hint.is_none()).map(|finding| &*finding.asked).collect();
-        if !asked.is_empty() {
-            text += &format!("\n{}", entry("right", &asked.join("; ")));
+        if !is_right.is_empty() {
+            let asked: Vec<&str> = is_right.iter().map(|finding| finding.asked.as_str()).collect();
+            text += &format!("Right:\n{}\n", entry("asked", &asked.join("; ")));
         }
-        text
+        text + &format!("Begin with the first one: {}.\n", is_wrong.first().map_or("", |finding| &finding.asked))
     }
 
     /// The line for one of several files, or one of several exercises.
