@@ -84,6 +84,8 @@ const NOT_HTML: &str = "`Response::text` sends plain text, and a browser shows e
                         a page.";
 const WANTS_404: &str =
     "There is no page for this path, so the status is 404: `_ => Response::html(404, ...)` comes last in a `match`.";
+const ONLY_IN_WORDS: &str =
+    "The page says 404, but the status is 200, and programs look at the status: `Response::html(404, ...)`.";
 const NOT_ESCAPED: &str = "Text from the client became markup of your page: a client could put a script there. Write \
                            `escape_html(&text)` where the text becomes a part of the page.";
 const ESCAPED_TWICE: &str =
@@ -126,7 +128,8 @@ fn good_morning(reply: &Reply) -> Option<&'static str> {
         (reply.has("Hello World"), "The page says Good morning, and still Hello World. Take out the old text."),
         (
             reply.has("<!--")
-                || reply.between("<title>", "</title>").is_some_and(|title| title.contains(words)) && heading.is_none(),
+                || reply.between("<title>", "</title>").is_some_and(|title| title.contains(words))
+                    && !heading.is_some_and(|heading| heading.contains(words)),
             "The words are in a comment or in the title of the tab. A page shows what is between `<h1>` and `</h1>`.",
         ),
         (
@@ -281,6 +284,7 @@ const PAGES: [Check; 8] = [
     }),
     Check::get("/hello/", "status 404: there is no name", |reply, _| {
         first([
+            (reply.status == 200 && reply.has("404"), ONLY_IN_WORDS),
             (
                 reply.status == 200,
                 "This path has no name, and there is nobody to greet. Is the name empty? `name.is_empty()` tells it.",
@@ -356,10 +360,7 @@ fn no_page(reply: &Reply) -> Option<&'static str> {
             matches!(reply.status, 400 | 403 | 405 | 410),
             "That status has another meaning. A page that is not there is 404, Not Found.",
         ),
-        (
-            reply.status != 404 && reply.has_in_any_case("404"),
-            "The page says 404, but the status is 200, and programs look at the status: `Response::html(404, ...)`.",
-        ),
+        (reply.status == 200 && reply.has("404"), ONLY_IN_WORDS),
         (reply.status != 404, WANTS_404),
         (reply.body.is_empty(), "The status is right, and there is no page for people. Write a sentence there."),
     ])
@@ -608,8 +609,8 @@ const FORM: [Check; 7] = [
                 "The server refuses this body, because `BODY_LIMIT` is less than its 8 bytes. Set it to 1000.",
             ),
             (
-                reply.has("Hello, !"),
-                "The name is empty. Is `BODY_LIMIT` still 0? Then the server throws bodies away: set it to 1000.",
+                reply.has("Hello, !") || reply.status == 400,
+                "The name did not arrive. Is `BODY_LIMIT` still 0? Then the server throws bodies away: set it to 1000.",
             ),
             (
                 reply.has_in_any_case("<form"),
