@@ -25,6 +25,9 @@ use crate::serve::{Server, Start, Stop};
 /// The time without changes before a build: to save a file is more than one event.
 const CALM: Duration = Duration::from_millis(100);
 
+/// The exit code of `wasmtime run` for a component that failed while it ran, with a panic for example: that of `abort`.
+const TRAP: u8 = if cfg!(windows) { 3 } else { 134 };
+
 /// The flag of Windows for a process that Ctrl-C does not reach.
 #[cfg(windows)]
 const CREATE_NEW_PROCESS_GROUP: u32 = 0x200;
@@ -86,7 +89,7 @@ pub(crate) fn run(server: &Server) -> anyhow::Result<u8> {
             Event::Ended(status) => {
                 watch.running = None;
                 // The next change may fix a failure; any other end was on purpose.
-                if exit_code(status) != 1 {
+                if ![1, TRAP].contains(&exit_code(status)) {
                     return Ok(exit_code(status));
                 }
                 print_error("The server has ended; it is started anew when something in src has changed.\n");
