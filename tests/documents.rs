@@ -254,7 +254,7 @@ fn every_relative_link_leads_to_a_file_and_a_heading() {
 }
 
 /// The pages, or folders of pages, whose commands a test runs.
-const RUN: [&str; 10] = [
+const RUN: [&str; 11] = [
     // tests/server/readme.rs
     "README.md",
     "docs/options.md",
@@ -263,6 +263,7 @@ const RUN: [&str; 10] = [
     // tests/lecture/
     "docs/lecture.md",
     "docs/exercises.md",
+    "docs/solutions.md",
     // tests/deploy.rs
     "docs/deploy/",
     "docs/operations.md",
@@ -271,7 +272,7 @@ const RUN: [&str; 10] = [
 ];
 
 /// The commands of other pages that no test runs: their beginnings, and the reason.
-const NOT_RUN: [(&str, &str, &str); 13] = [
+const NOT_RUN: [(&str, &str, &str); 14] = [
     ("CONTRIBUTING.md", "cargo doc --open", "opens a browser; .ci/run builds the same documentation"),
     ("CONTRIBUTING.md", "rustup target add", "changes the toolchain"),
     ("CONTRIBUTING.md", "apt-get install", "installs packages"),
@@ -283,6 +284,7 @@ const NOT_RUN: [(&str, &str, &str); 13] = [
     ("CONTRIBUTING.md", "wineboot", "needs Wine"),
     ("CONTRIBUTING.md", "mv bcryptprimitives.dll", "needs Wine"),
     ("bench/README.md", "bench/run", "takes 12 minutes; bench/ has tests of its own"),
+    ("docs/teaching.md", "runner/check 3 hand-ins/*.rs", "tests/exercises/ grades files of its own in the same way"),
     ("docs/protocol.md", "HELLO_CASES=2000000", "runner/test runs fewer cases"),
     ("runtime/README.md", "", "tests/sandbox/examples.rs runs the example in hello-runner"),
 ];

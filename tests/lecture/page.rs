@@ -4,13 +4,14 @@
 //! * ` ```console server `: the same for another terminal, in which a server runs. Lines without a command are
 //!   the output of the server since the last block, and `^C` ends the server. A server that prints nothing is ready when it
 //!   listens on port 9000.
+//! * ` ```console typed `: the lines behind the command, up to an empty one, are typed into that command.
 //! * `<!-- browser URL -->`: a browser opens that page. On a machine without a browser, curl requests the same two paths.
 //! * ` ```rust `: becomes `src/hello.rs`; if a server watches, the test waits for its restart.
 //!
 //! `...` stands for anything within a line, and, as a line, for any number of lines. Times, the ports of clients and the
 //! versions of programs may differ.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write as _};
 use std::net::TcpStream;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
@@ -107,6 +108,17 @@ impl Page {
                         let mut lines = text.lines().map(str::to_owned);
                         follow(&format!("{place}: {command}"), expected, || lines.next());
                     }
+                }
+                "console typed" => {
+                    let command = block.lines[0].strip_prefix("$ ").expect("a command");
+                    let end = block.lines.iter().position(String::is_empty).expect("an empty line");
+                    let mut child = shell(root, command).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("a shell");
+                    for line in &block.lines[1..=end] {
+                        writeln!(child.stdin.as_ref().expect("piped"), "{line}").expect("it reads what is typed");
+                    }
+                    let text = String::from_utf8_lossy(&child.wait_with_output().expect("it ends").stdout).into_owned();
+                    let mut lines = text.lines().map(str::to_owned);
+                    follow(&format!("{place}: {command}"), &block.lines[end + 1..], || lines.next());
                 }
                 "console server" => {
                     for (command, expected) in commands(&block.lines) {
