@@ -2,7 +2,6 @@
 
 use std::ffi::OsString;
 use std::fs::{self, File};
-use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread::sleep;
@@ -31,8 +30,9 @@ Exit code 0 means that the exercise is done, in every file; 1, that it is not. (
 const PARTS: [&str; 10] =
     ["Cargo.toml", "Cargo.lock", "bench", "examples", "failure", "runner", "runtime", "src", "tests", "wit"];
 
-/// The time for a build, which for a solution that compiles takes seconds.
-const MOST_BUILD: Duration = Duration::from_secs(300);
+/// The time for a build: the first one, with all libraries, and each other one, which takes about a second.
+const FIRST_BUILD: Duration = Duration::from_secs(600);
+const MOST_BUILD: Duration = Duration::from_secs(60);
 
 /// The width of a line of a finding.
 const COLUMNS: usize = 78;
@@ -85,6 +85,9 @@ pub(crate) fn run(words: Vec<OsString>) -> anyhow::Result<u8> {
     let mut all_done = true;
     for file in files {
         let component = copy.build(file)?;
+        if let (Err(message), false, 1) = (&component, options.json, files.len()) {
+            print_error(message);
+        }
         let mut some_done = false;
         for index in exercises.clone() {
             let exercise = &EXERCISES[index];
@@ -100,9 +103,6 @@ pub(crate) fn run(words: Vec<OsString>) -> anyhow::Result<u8> {
                 (_, true) => checked.line(file, exercises.len() > 1),
                 (_, false) => checked.report(exercise),
             });
-        }
-        if let (Err(message), false, 1) = (&component, options.json, files.len()) {
-            print_error(message);
         }
         all_done &= some_done;
     }
@@ -193,7 +193,8 @@ impl Copy {
 
     /// Builds the component with `file` in the place of `src/hello.rs`. Returns its path, or what the compiler says about the file.
     fn build(&self, file: &Path) -> anyhow::Result<Result<PathBuf, String>> {
-        if !self.target.exists() {
+        let is_first = !self.target.exists();
+        if is_first {
             print_error("Building what the solutions need: about 15 seconds on 2 cores, once.\n");
         }
         update(file, &self.project.join("src/hello.rs")).with_context(|| file.display().to_string())?;
@@ -213,16 +214,15 @@ impl Copy {
             "hello-server",
         ]);
         command.arg("--target-dir").arg(&self.target).current_dir(&self.project).env("CARGO_ENCODED_RUSTFLAGS", "");
-        if std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none() {
-            command.env("CARGO_TERM_COLOR", "always");
-        }
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         let mut cargo = command.spawn().map_err(|error| cannot_start(&command, &error))?;
-        let end = Instant::now() + MOST_BUILD;
+        let most = if is_first { FIRST_BUILD } else { MOST_BUILD };
+        let end = Instant::now() + most;
         let status = loop {
             match cargo.try_wait().context("cargo")? {
                 Some(status) => break Some(status),
                 None if Instant::now() > end => {
+                    end_build(cargo.id());
                     let _ = cargo.kill();
                     let _ = cargo.wait();
                     break None;
@@ -234,9 +234,23 @@ impl Copy {
         Ok(match status {
             Some(status) if status.success() => Ok(self.target.join("wasm32-wasip2/exercise/hello-server.wasm")),
             Some(_) => Err(String::from_utf8_lossy(&said).into_owned()),
-            None => Err(format!("error: the compiler has not finished after {} seconds\n", MOST_BUILD.as_secs())),
+            None => Err(format!("error: the compiler has not finished after {} seconds\n", most.as_secs())),
         })
     }
+}
+
+/// Ends the compiler that cargo, the process with this number, has started: it would go on without cargo.
+fn end_build(cargo: u32) {
+    let mut command = if cfg!(windows) { Command::new("taskkill") } else { Command::new("sh") };
+    if cfg!(windows) {
+        command.args(["/T", "/F", "/PID"]);
+    } else {
+        let children =
+            r#"ps -A -o pid= -o ppid= | while read -r pid parent; do [ "$parent" != "$0" ] || echo "$pid"; done"#;
+        command.args(["-c", &format!("kill -KILL $({children})")]);
+    }
+    // If it cannot be ended, it ends by itself at some time.
+    let _ = command.arg(cargo.to_string()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
 }
 
 /// Copies a file or a folder, as far as the copy differs: cargo takes a file that was written for a changed one.
