@@ -55,8 +55,13 @@ fn component_of_all() -> &'static Path {
             modules += &format!("mod s{index};\n");
             arms += &format!("        {index} => App {{ answer: s{index}::answer, body_limit: s{index}::BODY_LIMIT }},\n");
         }
+        // The lines of Rust that the exercises show: they compile, too.
+        let page = fs::read_to_string(component::root().join("docs/exercises.md")).expect("the page");
+        let lines = page.split_once("```rust box\n").and_then(|(_, rest)| rest.split_once("```")).expect("the lines").0;
+        assert!(lines.lines().count() == 6);
+        modules += &format!("fn lines(request: &Request<'_>) {{\n{lines}}}\n");
         let hello = format!(
-            "#![allow(warnings)]\nuse crate::app::App;\nuse crate::http::{{Request, Response}};\n{modules}\n\
+            "#![allow(warnings)]\nuse crate::app::App;\nuse crate::http::{{Request, Response, escape_html}};\n{modules}\n\
              pub const BODY_LIMIT: usize = 0;\npub fn answer(_: &Request<'_>) -> Response {{ Response::empty(200) }}\n\
              pub fn chosen() -> App {{\n    let number = std::env::args().skip_while(|word| word != \"--backlog\").nth(1);\n    \
              match number.unwrap().parse::<usize>().unwrap() - {FIRST} {{\n{arms}        _ => unreachable!(),\n    }}\n}}\n"
