@@ -112,7 +112,7 @@ impl Page {
                 "console typed" => {
                     let command = block.lines[0].strip_prefix("$ ").expect("a command");
                     let end = block.lines.iter().position(String::is_empty).expect("an empty line");
-                    let mut child =
+                    let child =
                         shell(root, command).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("a shell");
                     for line in &block.lines[1..=end] {
                         writeln!(child.stdin.as_ref().expect("piped"), "{line}").expect("it reads what is typed");
