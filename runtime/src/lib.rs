@@ -1,9 +1,9 @@
 //! An async runtime for WASI 0.2 that does not collapse under load: tasks, timers, and TCP over `wasi:io/poll`.
 //!
 //! [`block_on`] runs a future, [`spawn`] adds tasks, [`net`] has sockets, [`time`] has timers, [`io`] has the standard streams.
-//! All of them exist in a component only (`wasm32-wasip2`). Their parts, [`Runtime`], [`Stream`] and [`Listener`], also run
-//! natively, on a model of the host, and are tested there. With the feature `futures-io`, a stream has the traits of that crate,
-//! so that the protocols of other libraries run on it.
+//! All of them work in a component only (`wasm32-wasip2`): elsewhere they compile, and panic. Their parts, [`Runtime`],
+//! [`Stream`] and [`Listener`], also run natively, on a model of the host, and are tested there. With the feature `futures-io`,
+//! a stream has the traits of that crate, so that the protocols of other libraries run on it.
 //!
 //! # The behaviour of a host, and how this runtime handles it
 //!
@@ -34,7 +34,6 @@
 //! * After the last response, read until the peer has finished, and close the connection then: a system that closes with bytes
 //!   unread sends a reset, and the reset may overtake the response.
 //! * Give each read and each write a [timeout](time::timeout). A stream whose write has timed out may just be dropped.
-#![cfg_attr(not(target_family = "wasm"), allow(rustdoc::broken_intra_doc_links))]
 
 mod executor;
 #[cfg(feature = "futures-io")]
@@ -55,20 +54,13 @@ mod schedules;
 #[cfg(test)]
 mod tests;
 
-#[cfg(target_family = "wasm")]
 mod component;
-#[cfg(target_family = "wasm")]
 pub mod io;
-#[cfg(target_family = "wasm")]
 pub mod net;
-#[cfg(target_family = "wasm")]
 pub mod time;
-#[cfg(target_family = "wasm")]
 mod wasi;
 
-#[cfg(target_family = "wasm")]
 pub use crate::wasi::Wasi;
-#[cfg(target_family = "wasm")]
 pub use component::{block_on, spawn};
 pub use host::Host;
 pub use listener::{Listener, ListeningSocket};

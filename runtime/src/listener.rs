@@ -47,7 +47,6 @@ pub struct Listener<L: ListeningSocket> {
 
 impl<L: ListeningSocket> Listener<L> {
     /// A listener over `socket`, whose tasks run in `runtime`.
-    #[cfg(any(test, feature = "model", target_family = "wasm"))]
     pub(crate) fn new(runtime: &Runtime<HostOf<L>>, socket: L) -> Self {
         let acceptable = Source::new(runtime.reactor(), socket.acceptable());
         Listener { acceptable, socket, runtime: runtime.clone() }
