@@ -1,19 +1,21 @@
-//! The lecture's server, on one page: it waits for a call, reads a request, answers Hello World, and hangs up.
-//!
-//! `runner/serve --one-page` runs it. Its first argument is the port; 9000 if there is none.
+//! The lecture's server, on one page: it answers each call with Hello World. Its argument is the port, 9000 by default.
 
 use anyhow::Context as _;
-use wstd::io::{AsyncRead as _, AsyncWrite as _};
 use wstd::iter::AsyncIterator as _;
 use wstd::net::TcpListener;
+use wstd::prelude::*;
+use wstd::runtime::block_on;
 
 /// The answer to every request.
 const RESPONSE: &str = "HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\n\r\n\
     <html><body>Hello World</body></html>\r\n\r\n";
 
+fn main() -> anyhow::Result<()> {
+    block_on(listen())
+}
+
 /// Runs the server, until an error ends it.
-#[wstd::main]
-async fn main() -> anyhow::Result<()> {
+async fn listen() -> anyhow::Result<()> {
     let port = std::env::args().nth(1).unwrap_or_else(|| "9000".to_owned());
     // Get a telephone, give it a number, switch it on.
     let listener = TcpListener::bind(&format!("127.0.0.1:{port}")).await?;
@@ -26,7 +28,7 @@ async fn main() -> anyhow::Result<()> {
         let mut bytes = [0; 5000];
         let length = call.read(&mut bytes).await?;
         let request = String::from_utf8_lossy(&bytes[..length]);
-        println!("{}", request.lines().next().context("the caller hung up without a word")?);
+        println!("{}", request.lines().next().context("the client hung up without a word")?);
         call.write_all(RESPONSE.as_bytes()).await?;
         // The end of the loop drops the call: the server hangs up.
     }
