@@ -93,36 +93,55 @@ pub(crate) const RELEASE_SANDBOX: Product = Product {
     ..SANDBOX
 };
 
-/// The common part of the clients, which are examples: each names itself in its options.
+/// The common part of the clients.
 const CLIENT: Product = Product {
     title: "the client",
     announcement: || "Building the client: about 20 seconds on 2 cores, the first time.".into(),
     ..SERVER
 };
 
+/// An example of cargo that is a component, with its name.
+macro_rules! example {
+    ($name:literal, $common:expr) => {
+        Product {
+            name: $name,
+            options: &["--release", "--example", $name],
+            path: concat!("wasm32-wasip2/release/examples/", $name),
+            ..$common
+        }
+    };
+}
+
 /// The client that speaks HTTP by hand.
-pub(crate) const SOCKET_CLIENT: Product = Product {
-    name: "socket_client",
-    options: &["--release", "--example", "socket_client"],
-    path: "wasm32-wasip2/release/examples/socket_client",
-    ..CLIENT
-};
+pub(crate) const SOCKET_CLIENT: Product = example!("socket_client", CLIENT);
 
 /// The client with the HTTP client of WASI.
-pub(crate) const URL_CLIENT: Product = Product {
-    name: "url_client",
-    options: &["--release", "--example", "url_client"],
-    path: "wasm32-wasip2/release/examples/url_client",
-    ..CLIENT
-};
+pub(crate) const URL_CLIENT: Product = example!("url_client", CLIENT);
 
 /// The intruder, which tries what a sandbox forbids.
-pub(crate) const INTRUDER: Product = Product {
-    name: "intruder",
-    options: &["--release", "--example", "intruder"],
-    path: "wasm32-wasip2/release/examples/intruder",
-    ..CLIENT
+pub(crate) const INTRUDER: Product = example!("intruder", CLIENT);
+
+/// The common part of the programs of `docs/steps.md`.
+const STEP: Product = Product {
+    title: "the example",
+    announcement: || "Building the example: about 20 seconds on 2 cores, the first time.".into(),
+    ..SERVER
 };
+
+/// The programs of `docs/steps.md`: the lecture's server on one page, and each step by its number.
+pub(crate) static STEPS: [Product; 11] = [
+    example!("one_page", STEP),
+    example!("step_1", STEP),
+    example!("step_2", STEP),
+    example!("step_3", STEP),
+    example!("step_4", STEP),
+    example!("step_5", STEP),
+    example!("step_6", STEP),
+    example!("step_7", STEP),
+    example!("step_8", STEP),
+    example!("step_9", STEP),
+    example!("step_10", STEP),
+];
 
 /// Builds `product`, unless it is up to date or belongs to a [kit], and returns its path. Prints the announcement and then the
 /// output of cargo, or nothing if there is nothing to do. If this machine cannot build, an earlier build will do, up to date or

@@ -75,6 +75,11 @@ fn version_on_path(program: &str) -> Option<String> {
     String::from_utf8(output.stdout).ok()?.split_whitespace().nth(1).map(str::to_owned)
 }
 
+/// What these flags grant; the command itself follows.
+pub(crate) const SOCKET_GRANTS: &str = "\
+The sandbox grants TCP sockets on any address, the clock, standard output and standard error.
+It does not grant files, environment variables, UDP or name lookup. The command is:\n  ";
+
 /// The flags of `wasmtime run` for a component with sockets: the words behind the program in `.cargo/config.toml`.
 pub(crate) fn socket_flags() -> impl Iterator<Item = &'static str> {
     let list = CARGO_CONFIG.split_once("runner = [").and_then(|(_, rest)| rest.split_once(']'));

@@ -4,6 +4,7 @@
 //! | file | contents |
 //! |---|---|
 //! | `serve`, `client`, `check`, `test`, `kit` | one subcommand each |
+//! | `example` | `serve --one-page` and `serve --step N` |
 //! | `cargo` | the programs of this project, and how cargo builds them |
 //! | `host` | the programs that run a component, their grants and their arguments |
 //! | `relay` | the messages of `wasmtime serve`, in the words of this project |
@@ -13,6 +14,7 @@
 mod cargo;
 mod check;
 mod client;
+mod example;
 mod host;
 mod kit;
 mod process;

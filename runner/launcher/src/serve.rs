@@ -11,7 +11,7 @@ use crate::cargo::{self, Product};
 use crate::host::{self, Host};
 use crate::process::become_program;
 use crate::relay::{self, Address};
-use crate::{kit, print, print_error, watch};
+use crate::{example, kit, print, print_error, watch};
 
 /// The part of `--help` about options that the server does not have.
 const HELP: &str = "\
@@ -25,6 +25,9 @@ Of this program
   --http             run hello-http in `wasmtime serve`: the same answers behind `wasi:http`, on every core; takes --watch,
                      --quiet, and one --port N or --listen ADDR:PORT
   --quiet            do not print the grants at the start
+  --one-page         run examples/one_page.rs, the lecture's server on one page, and not the server of this project
+  --step N           run examples/steps/step_N.rs, a step from that page to a server (docs/steps.md); N is 1 to 10
+                     (these two take --port, --quiet, --wasmtime, --max-memory and --max-turn)
 ";
 
 /// The part of `--help` about the sandbox, if that is the host. The help of the server follows.
@@ -47,6 +50,8 @@ struct Options {
     quiet: bool,
     release: bool,
     verbose: bool,
+    /// The number of the program to run in place of the server: `--one-page` or `--step`.
+    step: Option<usize>,
     /// `--max-memory` and `--max-turn`, each with its value: for the sandbox.
     limits: Vec<OsString>,
     /// All other words, in their order: for the server.
@@ -66,6 +71,9 @@ pub(crate) fn run(words: Vec<OsString>) -> anyhow::Result<u8> {
     if let Some(option) = options.of_building().first().filter(|_| kit::folder().is_some()) {
         let cause = format!("{option} builds the project, and a kit has no source");
         return Err(Failure::usage(cause, kit::WHOLE_PROJECT).into());
+    }
+    if let Some(step) = options.step {
+        return options.run_step(step);
     }
     let address = (options.host == Host::Http).then(|| Address::parse(&options.server)).transpose()?;
     // The server sees no environment, so NO_COLOR becomes an option. An option that was typed comes behind it, and wins.
@@ -146,11 +154,7 @@ impl Server {
         let mut command = wasmtime();
         command.arg(component).args(self.options.watch.then_some("--stop-when-stdin-closes")).args(server);
         if speaks {
-            print_error(&format!(
-                "The sandbox grants TCP sockets on any address, the clock, standard output and standard error.\n\
-                 It does not grant files, environment variables, UDP or name lookup. The command is:\n  {}\n",
-                host::typed(&command)
-            ));
+            print_error(&format!("{}{}\n", host::SOCKET_GRANTS, host::typed(&command)));
         }
         let grace = needs.lines().find_map(|need| need.strip_prefix("grace ")?.parse().ok());
         let patience = PATIENCE + grace.map_or(Duration::ZERO, Duration::from_secs);
@@ -202,6 +206,8 @@ fn parse(words: Vec<OsString>) -> Result<Options, Failure> {
             Long("quiet") => options.quiet = true,
             Long("release") => options.release = true,
             Long("verbose") => options.verbose = true,
+            Long("one-page") => options.choose_step(example::ONE_PAGE)?,
+            Long("step") => options.choose_step(example::step(parser.value().ok())?)?,
             Long("wasmtime") => options.choose(Host::Wasmtime)?,
             Long("http") => options.choose(Host::Http)?,
             Long(name @ ("max-memory" | "max-turn")) => {
@@ -221,6 +227,9 @@ fn parse(words: Vec<OsString>) -> Result<Options, Failure> {
             Short(_) => options.server.extend(word),
             Value(word) => options.server.push(word),
         }
+    }
+    if let Some(option) = options.step.and_then(|_| options.not_of_steps()) {
+        return Err(example::has_no(option));
     }
     let refused = match (options.host, options.of_sandbox().first()) {
         (Host::Sandbox, _) | (_, None) => None,
@@ -247,6 +256,28 @@ impl Options {
         Ok(())
     }
 
+    /// Takes the program that an option names, in place of the server.
+    fn choose_step(&mut self, step: usize) -> Result<(), Failure> {
+        if self.step.replace(step).is_some() {
+            return Err(Failure::see_help("--one-page and --step are one program each: give one of them, once"));
+        }
+        Ok(())
+    }
+
+    /// An option that was given, and that no step has.
+    fn not_of_steps(&self) -> Option<&'static str> {
+        let flags = [("--watch", self.watch), ("--release", self.release), ("--verbose", self.verbose)];
+        flags.into_iter().chain([("--http", self.host == Host::Http)]).find_map(given)
+    }
+
+    /// Builds a step, and becomes the host that runs it.
+    fn run_step(&self, step: usize) -> anyhow::Result<u8> {
+        let port = example::port(&self.server)?;
+        cargo::add_target()?;
+        let component = cargo::build(&cargo::STEPS[step])?;
+        become_program(example::start(&component, port, self.host, self.quiet, &self.limits)?)
+    }
+
     /// The names of the options that only the sandbox has.
     fn of_sandbox(&self) -> Vec<&str> {
         let limits = self.limits.iter().step_by(2).filter_map(|name| name.to_str());
@@ -256,7 +287,7 @@ impl Options {
     /// The names of the options that need a build, which a kit cannot do.
     fn of_building(&self) -> Vec<&str> {
         let flags = [("--watch", self.watch), ("--release", self.release), ("--verbose", self.verbose)];
-        flags.into_iter().filter_map(given).collect()
+        self.step.map(example::option).into_iter().chain(flags.into_iter().filter_map(given)).collect()
     }
 
     /// The text of `--help`, with the options of each part.
@@ -311,6 +342,15 @@ mod tests {
     }
 
     #[test]
+    fn a_step_takes_the_place_of_the_server() {
+        let of = |words: &[&str]| options(words).expect("options");
+        let step = of(&["--step", "4", "--max-memory", "16", "--port", "0", "--quiet"]);
+        assert_eq!((step.step, step.server), (Some(4), ["--port", "0"].map(OsString::from).to_vec()));
+        assert_eq!(of(&["--one-page", "--wasmtime"]).step, Some(0));
+        assert_eq!(of(&["--step=1"]).of_building(), ["--step"]);
+    }
+
+    #[test]
     fn words_for_the_server_are_passed_on_once_and_as_they_were_typed() {
         for words in [&["-hV"][..], &["--log="], &["--log=a=b"], &["--explain=yes"], &["-"], &[""], &["--port"]] {
             assert_eq!(options(words).expect("options").server, words);
@@ -346,6 +386,13 @@ mod tests {
             (&["--wasmtime", "--verbose"], "wasmtime does not know --verbose"),
             (&["--http", "--max-turn", "3"], "--max-turn does not go with --http"),
             (&["--http", "--release"], "--release does not go with --http"),
+            (&["--one-page=1"], "--one-page takes no value"),
+            (&["--step"], "--step"),
+            (&["--step", "11"], "--step"),
+            (&["--step", "1", "--one-page"], "give one of them, once"),
+            (&["--step", "1", "--watch"], "--watch does not go with --one-page or --step"),
+            (&["--one-page", "--http"], "--http does not go with --one-page or --step"),
+            (&["--wasmtime", "--step=1", "--max-memory", "16"], "wasmtime does not know --max-memory"),
         ] {
             let error = options(words).expect_err(cause).to_string();
             assert!(error.contains(cause) && error.ends_with("; see --help"), "{words:?}: {error}");
