@@ -254,7 +254,7 @@ fn every_relative_link_leads_to_a_file_and_a_heading() {
 }
 
 /// The pages, or folders of pages, whose commands a test runs.
-const RUN: [&str; 11] = [
+const RUN: [&str; 12] = [
     // tests/server/readme.rs
     "README.md",
     "docs/options.md",
@@ -264,6 +264,7 @@ const RUN: [&str; 11] = [
     "docs/lecture.md",
     "docs/exercises.md",
     "docs/solutions.md",
+    "docs/steps.md",
     // tests/deploy.rs
     "docs/deploy/",
     "docs/operations.md",

@@ -15,6 +15,9 @@ use page::Page;
 /// Set for the tests that run in a network of their own.
 const ALONE: &str = "HELLO_LECTURE_ALONE";
 
+/// How many steps lead from one page to a server.
+const STEPS: usize = 10;
+
 /// Runs `lesson` in a network of its own, as another process that runs only the test `name`; or in this process, if the
 /// system allows no such network.
 fn alone(name: &str, lesson: impl FnOnce()) {
@@ -30,9 +33,9 @@ fn alone(name: &str, lesson: impl FnOnce()) {
     // All builds are done before: the scripts then print nothing about them, and the network of the tests has no internet.
     component::path();
     runner();
-    for client in ["socket_client", "url_client", "intruder"] {
-        component::example(client);
-    }
+    let steps = (1..=STEPS).map(|step| format!("step_{step}"));
+    let others = ["socket_client", "url_client", "intruder", "one_page"].map(str::to_owned);
+    steps.chain(others).for_each(|example| drop(component::example(&example)));
     let check = Command::new(component::root().join("runner/check")).arg("1").output();
     assert_eq!(check.expect("a script").status.code(), Some(1), "nothing is done yet");
     let wasmtime = Command::new(component::root().join("runner/wasmtime")).arg("--version").output();
@@ -72,4 +75,53 @@ fn every_exercise_has_a_solution_that_works() {
     alone("every_exercise_has_a_solution_that_works", || {
         Page::open("docs/solutions.md").run(&component::copy("lecture"));
     });
+}
+
+#[test]
+fn each_step_goes_as_the_page_says() {
+    alone("each_step_goes_as_the_page_says", || {
+        Page::open("docs/steps.md").run(component::root());
+    });
+}
+
+/// The lines of a program, without its title.
+fn program(step: usize) -> (Vec<String>, usize) {
+    let name = if step == 0 { "one_page.rs".to_owned() } else { format!("steps/step_{step}.rs") };
+    let text = std::fs::read_to_string(component::root().join("examples").join(name)).expect("a program");
+    let (title, lines) = text.split_once('\n').expect("a title");
+    assert!(title.starts_with("//! ") && !lines.starts_with("//!"), "{title}");
+    (lines.lines().map(str::to_owned).collect(), text.lines().count())
+}
+
+/// The lines that `diff` prints for two programs, without the places of the changes.
+fn difference(before: &[String], after: &[String]) -> Vec<String> {
+    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let [from, to] = [("before", before), ("after", after)].map(|(name, lines)| {
+        let file = folder.join(format!("step-{name}.rs"));
+        std::fs::write(&file, lines.join("\n") + "\n").expect("write a program");
+        file
+    });
+    let output = Command::new("diff").arg("-U0").args([from, to]).output().expect("there is a diff");
+    let text = String::from_utf8(output.stdout).expect("text");
+    // Two lines name the files, and the next one is the first place.
+    let lines = text.lines().skip(3);
+    lines.map(|line| if line.starts_with("@@") { "@@" } else { line }.to_owned()).collect()
+}
+
+#[test]
+fn each_change_of_a_step_is_small_and_on_the_page() {
+    let page = Page::open("docs/steps.md");
+    let changes: Vec<_> = page.changes().collect();
+    assert_eq!(changes.len(), STEPS);
+    let (mut before, length) = program(0);
+    assert!(length <= 40, "one_page.rs has {length} lines");
+    for (step, on_page) in (1..).zip(changes) {
+        let (after, _) = program(step);
+        let change = difference(&before, &after);
+        assert_eq!(on_page, change, "step {step}");
+        // The titles differ, too.
+        let lines = change.iter().filter(|line| *line != "@@").count() + 2;
+        assert!(lines <= 25, "step {step} changes {lines} lines");
+        before = after;
+    }
 }

@@ -1,10 +1,12 @@
 //! A page of documentation, as a script: its blocks are run in order.
 //!
-//! * ` ```console `: lines that begin with `$ ` are typed into a terminal; the others are the expected output.
+//! * ` ```console `: lines that begin with `$ ` are typed into a terminal; the others are the expected output. A command that
+//!   ends with `&` goes on in the background, without output, and ends with the page.
 //! * ` ```console server `: the same for another terminal, in which a server runs. Lines without a command are
 //!   the output of the server since the last block, and `^C` ends the server. A server that prints nothing is ready when it
-//!   listens on port 9000.
+//!   listens on port 9000. The next command there waits for a server that ends by itself.
 //! * ` ```console typed `: the lines behind the command, up to an empty one, are typed into that command.
+//! * ` ```diff `: the change between two files, as [`Page::changes`] returns it.
 //! * `<!-- browser URL -->`: a browser opens that page. On a machine without a browser, curl requests the same two paths.
 //! * ` ```rust `: becomes `src/hello.rs`; if a server watches, the test waits for its restart.
 //!
@@ -23,6 +25,9 @@ use std::time::{Duration, Instant};
 use hello_test_support::chromium::{self, Browser};
 use hello_test_support::{PATIENCE, Process, component, is_about_building};
 use regex_lite::Regex;
+
+/// The time between two commands, after one that goes on in the background.
+const TYPING: Duration = Duration::from_secs(1);
 
 /// A page with its blocks.
 pub(crate) struct Page {
@@ -88,10 +93,16 @@ impl Page {
         Page { name, blocks }
     }
 
+    /// The changes that the page shows: the lines of each block.
+    pub(crate) fn changes(&self) -> impl Iterator<Item = &[String]> {
+        self.blocks.iter().filter(|block| block.kind == "diff").map(|block| block.lines.as_slice())
+    }
+
     /// Runs the blocks of the page, in the folder `root`.
     pub(crate) fn run(&self, root: &Path) {
         let mut browser: Option<Browser> = None;
-        let mut server = None;
+        let mut server: Option<Server> = None;
+        let mut background = Vec::new();
         let mut status = 0;
         for block in &self.blocks {
             let place = format!("{}:{}", self.name, block.line);
@@ -100,6 +111,13 @@ impl Page {
                 "console" => {
                     for (command, expected) in commands(&block.lines) {
                         let command = command.expect("a command");
+                        if let Some(command) = command.strip_suffix(" &") {
+                            let mut shell = shell(root, command);
+                            background.push(Process::start_unread(shell.stdout(Stdio::null()).stderr(Stdio::null())));
+                            // It begins before the next command, as it does for a person who types.
+                            sleep(TYPING);
+                            continue;
+                        }
                         // In a terminal, too, `echo $?` is about the command before.
                         let script = format!("(exit {status}); {command}");
                         let output = shell(root, &script).output().expect("a shell");
@@ -124,13 +142,21 @@ impl Page {
                 "console server" => {
                     for (command, expected) in commands(&block.lines) {
                         if let Some(command) = command {
-                            assert!(server.is_none(), "{place}: the other one still runs");
+                            if let Some(mut other) = server.take() {
+                                let mut next = || other.printed();
+                                let end = std::iter::from_fn(|| match next() {
+                                    Err(RecvTimeoutError::Timeout) => panic!("{place}: the other one still runs"),
+                                    printed => printed.ok(),
+                                });
+                                let rest: Vec<_> = end.collect();
+                                assert!(rest.is_empty(), "{place}: the other one printed more: {rest:?}");
+                            }
                             server = Some(Server::start(root, command));
                             if expected.is_empty() {
                                 wait_until_it_listens();
                             }
                         }
-                        let running: &mut Server = server.as_mut().expect("a server");
+                        let running = server.as_mut().expect("a server");
                         let (before, after) = match expected.iter().position(|line| line == "^C") {
                             Some(end) => (&expected[..end], Some(&expected[end + 1..])),
                             None => (expected, None),
