@@ -49,8 +49,9 @@ fn a_kit_serves_and_calls_without_rust_and_says_what_it_cannot_do() {
     assert!(output.stderr.starts_with("This is a kit: "), "{output:?}");
     assert!(output.status.success(), "{output:?}");
 
-    for option in ["--watch", "--verbose", "--release"] {
-        let output = run(command("serve").arg(option));
+    for words in ["--watch", "--verbose", "--release", "--one-page", "--step 1"] {
+        let output = run(command("serve").args(words.split(' ')));
+        let option = words.split(' ').next().expect("an option");
         let cause = format!("runner/serve: {option} builds the project, and a kit has no source\n  for that, ");
         assert!(output.stderr.starts_with(&cause), "{output:?}");
         assert_eq!(output.status.code(), Some(2), "{output:?}");

@@ -118,7 +118,7 @@ const STEPS: [Step; 19] = [
     ),
     test_in_wasmtime(
         "The same clients and peers, under plain wasmtime run",
-        "test --test server --test clients --test soak",
+        "test --test server --test clients --test soak --test steps",
         "--skip readme:: --skip script",
     ),
     test(EVERY, "The examples in the documentation", "test --doc", ""),
