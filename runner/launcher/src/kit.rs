@@ -33,8 +33,18 @@ pub(crate) const GREETING: &str =
 pub(crate) const WHOLE_PROJECT: &str = "for that, take the whole project, and Rust from https://rustup.rs";
 
 /// The texts in a kit. The rest of the source is of use only on a machine that can build it.
-const TEXTS: [&str; 7] =
-    ["LICENSE", "docs/lecture.md", "docs/exercises.md", "docs/sandbox.md", "bench/python", "examples", "src"];
+const TEXTS: [&str; 10] = [
+    "LICENSE",
+    "docs/lecture.md",
+    "docs/steps.md",
+    "docs/exercises.md",
+    "docs/solutions.md",
+    "docs/sheet.html",
+    "docs/sandbox.md",
+    "bench/python",
+    "examples",
+    "src",
+];
 
 /// The components of a kit.
 const COMPONENTS: [&Product; 5] =
