@@ -34,6 +34,7 @@
 //! * After the last response, read until the peer has finished, and close the connection then: a system that closes with bytes
 //!   unread sends a reset, and the reset may overtake the response.
 //! * Give each read and each write a [timeout](time::timeout). A stream whose write has timed out may just be dropped.
+#![cfg_attr(not(feature = "model"), allow(rustdoc::broken_intra_doc_links))]
 
 mod executor;
 #[cfg(feature = "futures-io")]
