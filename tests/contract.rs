@@ -152,6 +152,8 @@ fn only_two_files_of_the_runtime_name_the_bindings_of_wasi() {
             }
         }
     }
+    // `cargo component build` writes this file, and nothing uses it.
+    named.retain(|file| file != "src/bindings.rs");
     named.sort();
     assert_eq!(named, ["runtime/src/io.rs", "runtime/src/wasi.rs"]);
 }
