@@ -42,6 +42,27 @@
 //!     Response::text(200, format!("You say: {}", String::from_utf8_lossy(request.body)))
 //! }
 //! ```
+//!
+//! A body can also be made while it is sent. This clock ticks in the browser, once a second, until the browser goes away:
+//!
+//! ```
+//! use std::time::{Duration, SystemTime};
+//!
+//! use hello_server::http::{Request, Response};
+//!
+//! /// Bodies of requests are thrown away.
+//! pub const BODY_LIMIT: usize = 0;
+//!
+//! /// The answer to `request`.
+//! pub fn answer(_request: &Request<'_>) -> Response {
+//!     Response::stream(200, "text/plain; charset=utf-8", async |mut body| {
+//!         loop {
+//!             body.send(format!("{}\n", httpdate::fmt_http_date(SystemTime::now()))).await;
+//!             body.pause(Duration::from_secs(1)).await;
+//!         }
+//!     })
+//! }
+//! ```
 
 use crate::http::{Request, Response};
 

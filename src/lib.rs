@@ -13,6 +13,7 @@
 //! | [`events`] | the events, and the trait [`Observer`](events::Observer) |
 //! | [`server`] | accepts connections, reads requests, sends responses, closes |
 //! | [`observers`] | the access log, `--explain` and `--show-bytes`: lines made of events |
+//! | [`stream`] | bodies that are made while they are sent |
 //! | [`options`] | the command line |
 //! | [`advice`] | the cause and the advice for each error that keeps the server from listening |
 //!
@@ -32,3 +33,4 @@ pub mod net;
 pub mod observers;
 pub mod options;
 pub mod server;
+pub mod stream;

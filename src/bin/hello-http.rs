@@ -5,9 +5,21 @@
 use hello_server::{
     app::App,
     http::{Content, Fault, Request, Response},
+    stream::{Step, StreamBody},
 };
 #[cfg(target_family = "wasm")]
-use wstd::http::{self, Body, Error, body::util::BodyExt as _};
+use std::{
+    future::Future as _,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+#[cfg(target_family = "wasm")]
+use wstd::{
+    http::body::{Bytes, Frame, HttpBody, util::BodyExt as _},
+    http::{self, Body, Error},
+    task::sleep,
+    time::Wait,
+};
 
 /// Responds to one request.
 ///
@@ -55,11 +67,42 @@ fn respond(response: Response) -> Result<http::Response<Body>, Error> {
     for (name, value) in response.fields() {
         head = head.header(name, value.as_bytes());
     }
+    if let Some(body) = response.body_stream() {
+        return Ok(head.body(Body::from_http_body(Pieces { body: body.clone(), pause: None }))?);
+    }
     let Some(length) = response.content_length() else {
         return Ok(head.body(Body::empty())?);
     };
     // Without `Content-Length`, the host would send chunks.
     Ok(head.header("Content-Length", length).body(response.body().into())?)
+}
+
+/// A body that is made while it is sent, for the host.
+#[cfg(target_family = "wasm")]
+struct Pieces {
+    body: StreamBody,
+    /// The pause that its producer waits for.
+    pause: Option<Pin<Box<Wait>>>,
+}
+
+#[cfg(target_family = "wasm")]
+impl HttpBody for Pieces {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        loop {
+            if let Some(pause) = &mut self.pause {
+                ready!(pause.as_mut().poll(context));
+                self.pause = None;
+            }
+            match ready!(self.body.poll_step(context)) {
+                Some(Step::Piece(piece)) => return Poll::Ready(Some(Ok(Frame::data(piece.into())))),
+                Some(Step::Pause(time)) => self.pause = Some(Box::pin(sleep(time.into()))),
+                None => return Poll::Ready(None),
+            }
+        }
+    }
 }
 
 /// Outside a component there is no host that sends requests.

@@ -1,8 +1,11 @@
 //! A response, and its form on the wire (RFC 9112 section 4).
 
 use std::borrow::Cow;
+use std::future::Future;
+use std::io::Write as _;
 
-use super::is_token;
+use super::{Version, is_token};
+use crate::stream::{BodyWriter, StreamBody};
 
 /// A response, as [`crate::hello::answer`] returns it: a status, some fields, a body.
 ///
@@ -14,6 +17,8 @@ pub struct Response {
     content_type: &'static str,
     fields: Vec<(&'static str, Cow<'static, str>)>,
     body: Cow<'static, [u8]>,
+    /// The body that is made while it is sent, in the place of `body`.
+    stream: Option<StreamBody>,
 }
 
 /// Whether the connection stays open after a response (RFC 9112 section 9.3).
@@ -48,7 +53,7 @@ impl Response {
     /// A response with `body`, which is of the media type `content_type`, such as `text/plain; charset=utf-8`. `status` is a
     /// final status code (200 to 599).
     pub fn new(status: u16, content_type: &'static str, body: impl Into<Cow<'static, [u8]>>) -> Self {
-        Response { status, content_type, fields: Vec::new(), body: body.into() }
+        Response { status, content_type, fields: Vec::new(), body: body.into(), stream: None }
     }
 
     /// A page: `body` is HTML in UTF-8. Escape text from a request with [`escape_html`] first.
@@ -72,6 +77,33 @@ impl Response {
     /// A response without a body, such as the one to `OPTIONS *`.
     pub fn empty(status: u16) -> Self {
         Response::new(status, "", &b""[..])
+    }
+
+    /// A response whose body is made while it is sent: `make` gets the writer of the body, and returns the producer, which sends
+    /// pieces until the body is whole. The client sees each piece as soon as it is sent. A client that does not read makes the
+    /// producer wait, for the write timeout at most; and when the client has gone, the producer is dropped.
+    ///
+    /// The length is not known, so the body comes in chunks (RFC 9112 section 7.1), or, for a client that speaks HTTP/1.0, ends
+    /// with the connection.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use hello_server::http::Response;
+    ///
+    /// let countdown = Response::stream(200, "text/plain; charset=utf-8", async |mut body| {
+    ///     for number in (1..=3).rev() {
+    ///         body.send(format!("{number}\n")).await;
+    ///         body.pause(Duration::from_secs(1)).await;
+    ///     }
+    /// });
+    /// assert_eq!(countdown.content_length(), None);
+    /// ```
+    pub fn stream<F>(status: u16, content_type: &'static str, make: impl FnOnce(BodyWriter) -> F) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        Response { stream: Some(StreamBody::new(make)), ..Response::new(status, content_type, &b""[..]) }
     }
 
     /// The same response with one more field.
@@ -106,9 +138,14 @@ impl Response {
     }
 
     /// The value of `Content-Length`, if the response has it. RFC 9110 section 8.6: a 204 has neither the field nor a body, and
-    /// in a 304 the value would be the length of another response.
+    /// in a 304 the value would be the length of another response. The length of a body that is made while it is sent is not known.
     pub fn content_length(&self) -> Option<usize> {
-        (!matches!(self.status, 204 | 304)).then_some(self.body.len())
+        (!matches!(self.status, 204 | 304) && self.stream.is_none()).then_some(self.body.len())
+    }
+
+    /// The body that is made while it is sent, if this response has one.
+    pub fn body_stream(&self) -> Option<&StreamBody> {
+        self.stream.as_ref().filter(|_| !matches!(self.status, 204 | 304))
     }
 
     /// The body, even if it will not be sent.
@@ -119,8 +156,16 @@ impl Response {
     /// Appends the response, in its form on the wire, to `out`.
     ///
     /// `to_head` leaves the body out but keeps the fields, as the response to HEAD does (RFC 9110 section 9.3.2). `date`
-    /// is the time of the response as an HTTP date (RFC 9110 section 5.6.7). Returns how many bytes of body were written.
-    pub fn encode(&self, out: &mut Vec<u8>, to_head: bool, persistence: Persistence, date: &str) -> usize {
+    /// is the time of the response as an HTTP date (RFC 9110 section 5.6.7). A [stream](Response::body_stream) is left out, too, and
+    /// its pieces follow in chunks unless the version of the request is 1.0. Returns how many bytes of body were written.
+    pub fn encode(
+        &self,
+        out: &mut Vec<u8>,
+        to_head: bool,
+        persistence: Persistence,
+        version: Version,
+        date: &str,
+    ) -> usize {
         let mut text = |text: &str| out.extend_from_slice(text.as_bytes());
         text("HTTP/1.1 ");
         text(itoa::Buffer::new().format(self.status));
@@ -140,6 +185,9 @@ impl Response {
         if let Some(length) = length {
             field("Content-Length", itoa::Buffer::new().format(length));
         }
+        if self.body_stream().is_some() && version == Version::Http11 {
+            field("Transfer-Encoding", "chunked");
+        }
         field("Date", date);
         match persistence {
             Persistence::Keep => {}
@@ -156,6 +204,14 @@ impl Response {
         out.extend_from_slice(&self.body);
         self.body.len()
     }
+}
+
+/// Appends a chunk with this piece of a body to `out` (RFC 9112 section 7.1). An empty piece is the last chunk, with no trailer.
+pub(crate) fn encode_chunk(out: &mut Vec<u8>, piece: &[u8]) {
+    // Writing to a vector does not fail.
+    let _ = write!(out, "{:x}\r\n", piece.len());
+    out.extend_from_slice(piece);
+    out.extend_from_slice(b"\r\n");
 }
 
 /// Escapes `text` for HTML, as text or as the value of an attribute: the result has no markup.

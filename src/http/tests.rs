@@ -371,7 +371,7 @@ fn a_path_is_decoded_once_and_whatever_is_in_it() {
 /// A reply on the wire, as text.
 fn encoded(response: &Response, to_head: bool) -> String {
     let mut bytes = Vec::new();
-    response.encode(&mut bytes, to_head, Persistence::Keep, "now");
+    response.encode(&mut bytes, to_head, Persistence::Keep, crate::http::Version::Http11, "now");
     String::from_utf8(bytes).expect("text")
 }
 

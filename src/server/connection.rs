@@ -11,9 +11,10 @@ use super::connection_limit::Permit;
 use super::input::Input;
 use super::transport::Transport;
 use crate::events::{CloseReason, Event, Exchange, Observer, Peer};
-use crate::http::response::CONTINUE;
-use crate::http::{Body, Fault, Head, Parsed, Persistence, Response};
+use crate::http::response::{CONTINUE, encode_chunk};
+use crate::http::{Body, Fault, Head, Parsed, Persistence, Response, Version};
 use crate::net::{Runtime, Stream};
+use crate::stream::{Step, StreamBody};
 
 /// How many bytes of responses are collected before the server writes them, although more requests have come. One response may
 /// go beyond that; a small one still fits into the 16 KiB that the buffer has by then.
@@ -115,11 +116,16 @@ impl<S: Stream, R: Runtime, O: Observer> Connection<'_, S, R, O> {
         self.transport.set_busy();
 
         let behind = rest.as_ref().map_or(input.unread().len() - length, Vec::len);
-        let persistence = self.persistence(&head, behind == 0);
         let content = body.into_content();
         let request = head.request.with_body(&content);
         let response = self.server.app.answer(&request);
-        self.respond(&response, head.line, behind, None, request.method == "HEAD", persistence);
+        let persistence = self.persistence(&head, &response, behind == 0);
+        let to_head = request.method == "HEAD";
+        let mut bytes = self.encode(&response, to_head, persistence, head.version);
+        if let Some(body) = response.body_stream().filter(|_| !to_head) {
+            bytes = self.send_stream(body, head.version).await?;
+        }
+        self.report(head.line, behind, None, response.status(), bytes);
         if persistence == Persistence::Close {
             self.flush().await?;
             return Ok(Some(CloseReason::LastResponse));
@@ -141,9 +147,36 @@ impl<S: Stream, R: Runtime, O: Observer> Connection<'_, S, R, O> {
         Ok(None)
     }
 
-    /// Whether the connection stays open: as the client asks, but once the server stops, only until the last response.
-    fn persistence(&self, head: &Head<'_>, is_last: bool) -> Persistence {
-        if is_last && self.server.stop.has_begun() { Persistence::Close } else { head.persistence }
+    /// Whether the connection stays open: as the client asks, but once the server stops, only until the last response. For a client
+    /// that speaks HTTP/1.0 a body of unknown length ends with the connection.
+    fn persistence(&self, head: &Head<'_>, response: &Response, is_last: bool) -> Persistence {
+        let ends_body = head.version == Version::Http10 && response.body_stream().is_some();
+        if ends_body || is_last && self.server.stop.has_begun() { Persistence::Close } else { head.persistence }
+    }
+
+    /// Sends a body that is made while it is sent, behind the head of its response. Returns how many bytes it had.
+    async fn send_stream(&mut self, body: &StreamBody, version: Version) -> Result<usize, CloseReason> {
+        let mut sent = 0;
+        loop {
+            self.flush().await?;
+            // A producer that is never done has one turn at a time, like every connection.
+            yield_now().await;
+            match self.transport.next_step(body).await? {
+                Some(Step::Pause(time)) => self.transport.pause(time).await?,
+                Some(Step::Piece(piece)) => {
+                    sent += piece.len();
+                    match version {
+                        Version::Http10 => self.responses = piece,
+                        Version::Http11 => encode_chunk(&mut self.responses, &piece),
+                    }
+                }
+                None => break,
+            }
+        }
+        if version == Version::Http11 {
+            encode_chunk(&mut self.responses, b"");
+        }
+        Ok(sent)
     }
 
     /// Reads more of the head of a request. Returns false if the peer has finished sending without beginning a request.
@@ -218,26 +251,24 @@ impl<S: Stream, R: Runtime, O: Observer> Connection<'_, S, R, O> {
     /// Responds to bytes that are no request.
     async fn refuse(&mut self, fault: Fault, input: &Input) -> CloseReason {
         let line = first_line(input.unread(), if fault == Fault::Tls { LOGGED_TLS } else { LOGGED_LINE });
-        self.respond(&fault.response(), line, 0, Some(fault), line.starts_with(b"HEAD "), Persistence::Close);
+        let (response, to_head) = (fault.response(), line.starts_with(b"HEAD "));
+        let bytes = self.encode(&response, to_head, Persistence::Close, Version::Http11);
+        self.report(line, 0, Some(fault), response.status(), bytes);
         self.flush().await.map_or_else(|reason| reason, |()| CloseReason::LastResponse)
     }
 
-    /// Adds a response to the unwritten ones. `behind` is the number of bytes read behind its request.
-    fn respond(
-        &mut self,
-        response: &Response,
-        line: &[u8],
-        behind: usize,
-        fault: Option<Fault>,
-        to_head: bool,
-        persistence: Persistence,
-    ) {
+    /// Adds a response to the unwritten ones, without a body that is made while it is sent. Returns how many bytes its body has.
+    fn encode(&mut self, response: &Response, to_head: bool, persistence: Persistence, version: Version) -> usize {
         let date = self.server.date.now(&self.server.runtime);
-        let bytes = response.encode(&mut self.responses, to_head, persistence, &date);
+        response.encode(&mut self.responses, to_head, persistence, version, &date)
+    }
+
+    /// Reports a response. `behind` is the number of bytes read behind its request.
+    fn report(&mut self, line: &[u8], behind: usize, fault: Option<Fault>, status: u16, bytes: usize) {
+        let date = &self.server.date.now(&self.server.runtime);
         let end = self.transport.bytes_read() - behind;
         let request_bytes = end - mem::replace(&mut self.used, end);
-        let exchange =
-            Exchange { peer: self.peer, date: &date, line, request_bytes, fault, status: response.status(), bytes };
+        let exchange = Exchange { peer: self.peer, date, line, request_bytes, fault, status, bytes };
         self.server.observer.observe(Event::Responded(exchange));
     }
 

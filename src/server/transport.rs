@@ -14,6 +14,7 @@ use super::Server;
 use super::connection_limit::Permit;
 use crate::events::{CloseReason, Event, Observer, Peer};
 use crate::net::{Runtime, Stream};
+use crate::stream::{Step, StreamBody};
 
 /// How many bytes are read at first: the usual size of a head. The host reserves, and clears, as much memory as a read asks for.
 const FIRST_READ: usize = 2 * 1024;
@@ -149,6 +150,35 @@ impl<'s, S: Stream, R: Runtime, O: Observer> Transport<'s, S, R, O> {
             bytes = rest;
         }
         Ok(())
+    }
+
+    /// Waits for the next step of a body that is made while it is sent. Meanwhile the connection is idle, and may be evicted.
+    pub(super) async fn next_step(&self, body: &StreamBody) -> Result<Option<Step>, CloseReason> {
+        let evicted = async {
+            // The producer comes first, so this waits only if the producer does.
+            self.permit.set_idle();
+            self.permit.evicted(false).await
+        };
+        let step = match race(pin!(body.step()), pin!(evicted)).await {
+            Either::First(step) => step,
+            Either::Second(reason) => return Err(reason),
+        };
+        self.permit.set_busy();
+        Ok(step)
+    }
+
+    /// Waits until the producer of a body may go on. Meanwhile the connection is idle, and may be evicted.
+    pub(super) async fn pause(&self, time: Duration) -> Result<(), CloseReason> {
+        let runtime = &self.server.runtime;
+        self.permit.set_idle();
+        let over = runtime.now().saturating_add(time);
+        match race(pin!(runtime.sleep_until(over)), pin!(self.permit.evicted(false))).await {
+            Either::First(()) => {
+                self.permit.set_busy();
+                Ok(())
+            }
+            Either::Second(reason) => Err(reason),
+        }
     }
 
     /// Closes the connection for `reason`, but after the last response only when the response must have arrived.

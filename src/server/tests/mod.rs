@@ -15,6 +15,7 @@ use hello_runtime::model::{Client, Model, Network, NetworkListener, ROOM};
 mod clocks;
 mod schedules;
 mod stop;
+mod streams;
 
 pub(crate) const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
 pub(crate) const LAST_GET: &[u8] = b"GET /last HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
