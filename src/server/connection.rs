@@ -161,8 +161,11 @@ impl<S: Stream, R: Runtime, O: Observer> Connection<'_, S, R, O> {
             self.flush().await?;
             // A producer that is never done has one turn at a time, like every connection.
             yield_now().await;
-            match self.transport.next_step(body).await? {
-                Some(Step::Pause(time)) => self.transport.pause(time).await?,
+            match self.transport.wait_for(body.step()).await? {
+                Some(Step::Pause(time)) => {
+                    let runtime = &self.server.runtime;
+                    self.transport.wait_for(runtime.sleep_until(runtime.now().saturating_add(time))).await?;
+                }
                 Some(Step::Piece(piece)) => {
                     sent += piece.len();
                     match version {

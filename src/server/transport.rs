@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::convert::Infallible;
 use std::future::{Future, pending, poll_fn, ready};
+use std::io;
 use std::mem;
 use std::pin::{Pin, pin};
 use std::task::Poll;
@@ -14,7 +15,6 @@ use super::Server;
 use super::connection_limit::Permit;
 use crate::events::{CloseReason, Event, Observer, Peer};
 use crate::net::{Runtime, Stream};
-use crate::stream::{Step, StreamBody};
 
 /// How many bytes are read at first: the usual size of a head. The host reserves, and clears, as much memory as a read asks for.
 const FIRST_READ: usize = 2 * 1024;
@@ -52,6 +52,8 @@ pub(super) struct Transport<'s, S, R, O> {
 
 struct Reader<S> {
     stream: S,
+    /// Bytes that came while a body was being made.
+    early: Vec<u8>,
     /// How many bytes the next read asks for.
     size: usize,
     /// Whether the one look after a passed deadline was taken; see [`until`].
@@ -62,7 +64,7 @@ impl<'s, S: Stream, R: Runtime, O: Observer> Transport<'s, S, R, O> {
     /// The transport of a connection that has just been accepted.
     pub(super) fn new(server: &'s Server<R, O>, stream: S, peer: Peer, permit: Permit) -> Self {
         let idle_from = server.runtime.now() + NEW_FOR;
-        let reader = Reader { stream, size: FIRST_READ, has_looked: false };
+        let reader = Reader { stream, early: Vec::new(), size: FIRST_READ, has_looked: false };
         Transport { reader, server, peer, permit, read: Cell::new(0), idle_from }
     }
 
@@ -90,16 +92,15 @@ impl<'s, S: Stream, R: Runtime, O: Observer> Transport<'s, S, R, O> {
 
     /// Reads bytes that have come already, if the last read was full, so that more are likely. Does not wait.
     pub(super) async fn read_available(&mut self) -> Result<Option<Vec<u8>>, CloseReason> {
-        let Reader { stream, size, .. } = &mut self.reader;
-        if *size != NEXT_READ {
+        if self.reader.size != NEXT_READ {
             return Ok(None);
         }
-        let bytes = match race(pin!(stream.read(*size)), pin!(ready(()))).await {
+        let bytes = match race(pin!(self.reader.read()), pin!(ready(()))).await {
             Either::First(Ok(bytes)) => bytes,
             Either::First(Err(_)) => return Err(CloseReason::Disconnected),
             Either::Second(()) => Vec::new(),
         };
-        *size = next_read_size(*size, bytes.len());
+        self.reader.size = next_read_size(self.reader.size, bytes.len());
         Ok(Some(self.received(bytes)).filter(|bytes| !bytes.is_empty()))
     }
 
@@ -118,15 +119,17 @@ impl<'s, S: Stream, R: Runtime, O: Observer> Transport<'s, S, R, O> {
             permit.evicted(true).await
         };
         let evicted = pin!(or_at(runtime, since + timeout, CloseReason::IdleTimeout, evicted));
-        let Reader { stream, size, has_looked } = &mut self.reader;
-        let bytes = until(runtime, evicted, has_looked, async || stream.read(*size).await).await?;
+        let mut has_looked = self.reader.has_looked;
+        let outcome = until(runtime, evicted, &mut has_looked, async || self.reader.read().await).await;
+        self.reader.has_looked = has_looked;
+        let bytes = outcome?;
         if !has_begun {
             permit.set_busy();
         }
         let bytes = bytes.map_err(|_| CloseReason::Disconnected)?;
         // After a full read there may be more bytes that were there at the look.
-        *has_looked &= bytes.len() < *size;
-        *size = next_read_size(*size, bytes.len());
+        self.reader.has_looked &= bytes.len() < self.reader.size;
+        self.reader.size = next_read_size(self.reader.size, bytes.len());
         Ok(self.received(bytes))
     }
 
@@ -152,33 +155,34 @@ impl<'s, S: Stream, R: Runtime, O: Observer> Transport<'s, S, R, O> {
         Ok(())
     }
 
-    /// Waits for the next step of a body that is made while it is sent. Meanwhile the connection is idle, and may be evicted.
-    pub(super) async fn next_step(&self, body: &StreamBody) -> Result<Option<Step>, CloseReason> {
-        let evicted = async {
-            // The producer comes first, so this waits only if the producer does.
-            self.permit.set_idle();
-            self.permit.evicted(false).await
+    /// Waits for `next`, which a body that is made while it is sent needs. Meanwhile the connection is idle, and may be evicted. A
+    /// client that finishes sending meanwhile is gone: its system says the same when the client has closed the connection, and without
+    /// this look a body that waits would notice that only when it is sent. Bytes that come are kept for the next [read](Self::read).
+    pub(super) async fn wait_for<T>(&mut self, next: impl Future<Output = T>) -> Result<T, CloseReason> {
+        let Reader { stream, early, .. } = &mut self.reader;
+        let permit = &self.permit;
+        let other = async {
+            // `next` comes first, so this is a wait.
+            permit.set_idle();
+            let gone = async {
+                if early.is_empty() {
+                    match stream.read(NEXT_READ).await {
+                        Ok(bytes) if !bytes.is_empty() => *early = bytes,
+                        _ => return CloseReason::Disconnected,
+                    }
+                }
+                pending().await
+            };
+            match race(pin!(permit.evicted(false)), pin!(gone)).await {
+                Either::First(reason) | Either::Second(reason) => reason,
+            }
         };
-        let step = match race(pin!(body.step()), pin!(evicted)).await {
-            Either::First(step) => step,
+        let next = match race(pin!(next), pin!(other)).await {
+            Either::First(next) => next,
             Either::Second(reason) => return Err(reason),
         };
-        self.permit.set_busy();
-        Ok(step)
-    }
-
-    /// Waits until the producer of a body may go on. Meanwhile the connection is idle, and may be evicted.
-    pub(super) async fn pause(&self, time: Duration) -> Result<(), CloseReason> {
-        let runtime = &self.server.runtime;
-        self.permit.set_idle();
-        let over = runtime.now().saturating_add(time);
-        match race(pin!(runtime.sleep_until(over)), pin!(self.permit.evicted(false))).await {
-            Either::First(()) => {
-                self.permit.set_busy();
-                Ok(())
-            }
-            Either::Second(reason) => Err(reason),
-        }
+        permit.set_busy();
+        Ok(next)
     }
 
     /// Closes the connection for `reason`, but after the last response only when the response must have arrived.
@@ -209,6 +213,13 @@ impl<'s, S: Stream, R: Runtime, O: Observer> Transport<'s, S, R, O> {
             pending::<Infallible>().await
         };
         race(pin!(self.reader.stream.flushed()), pin!(stays)).await;
+    }
+}
+
+impl<S: Stream> Reader<S> {
+    /// Reads bytes; those that came early are the first.
+    async fn read(&mut self) -> io::Result<Vec<u8>> {
+        if self.early.is_empty() { self.stream.read(self.size).await } else { Ok(mem::take(&mut self.early)) }
     }
 }
 

@@ -198,3 +198,33 @@ fn a_graceful_stop_waits_for_a_body_that_ends_and_cuts_off_one_that_does_not() {
         scene.sleep(Duration::from_millis(1)).await;
     });
 }
+
+#[test]
+fn a_client_that_leaves_while_nothing_is_sent_is_noticed_at_once() {
+    play_with(APP, Limits::default(), |scene| async move {
+        let [closes, resets] = [scene.call(), scene.call()];
+        for peer in [&closes, &resets] {
+            peer.send(SILENT);
+        }
+        scene.pause().await;
+        assert_eq!((LEFT.get(), scene.server.connections()), (2, 2));
+        closes.shutdown_write();
+        resets.reset();
+        scene.pause().await;
+        assert_eq!((LEFT.get(), scene.server.connections()), (0, 0));
+    });
+}
+
+#[test]
+fn a_request_that_comes_while_a_body_is_sent_has_its_turn_behind_it() {
+    play_with(APP, Limits::default(), |scene| async move {
+        let peer = scene.call();
+        peer.send(THREE);
+        peer.receive().await;
+        peer.send(&LAST_GET[..20]);
+        scene.sleep(seconds(1)).await;
+        peer.send(&LAST_GET[20..]);
+        let rest = peer.receive_all().await;
+        assert!(rest.contains("0\r\n\r\nHTTP/1.1 200 OK\r\n") && rest.ends_with(HELLO), "{rest}");
+    });
+}
