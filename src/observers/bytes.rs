@@ -18,11 +18,12 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::lines::Lines;
-use super::{escape_invisible, secret, why};
+use super::secrets::{Masker, Part};
+use super::{escape_invisible, why};
 use crate::events::{CloseReason, Event, Observer, Peer};
 use crate::net::Runtime;
 
-/// How many bytes of a line are shown.
+/// How many bytes of a line are shown, of which a secret is one.
 const SHOWN_OF_LINE: usize = 512;
 
 /// How many bytes of one side are shown until the other side sends something: more than the longest head.
@@ -52,13 +53,11 @@ struct Side {
     /// The color of the terminal behind the mark (ECMA-48 section 8.3.117, select graphic rendition: 7 is negative image). The text
     /// keeps its color, so that it can be read on any background.
     color: u8,
-    /// The visible part of the current line, which is not whole yet, and the number of bytes beyond that part.
-    line: Vec<u8>,
+    masker: Masker,
+    /// The text of the current line, since its beginning or the last pause; how many bytes it shows, and how many are beyond it.
+    text: String,
+    size: usize,
     beyond: usize,
-    /// How many bytes of the current line were shown already.
-    shown_of_line: usize,
-    /// Whether the last line was a secret. A line that begins with a blank continues the secret (RFC 9112 section 5.2).
-    after_secret: bool,
     /// How many bytes were shown, and how many were not, since the other side sent something.
     shown: usize,
     hidden: usize,
@@ -131,20 +130,23 @@ type Show<'s> = &'s mut dyn FnMut(Option<(char, u8)>, &str);
 
 impl Side {
     fn new(mark: char, color: u8) -> Self {
-        let line = Vec::new();
-        Side { mark, color, line, beyond: 0, shown_of_line: 0, after_secret: false, shown: 0, hidden: 0 }
+        let (masker, text) = (Masker::default(), String::new());
+        Side { mark, color, masker, text, size: 0, beyond: 0, shown: 0, hidden: 0 }
     }
 
     /// Shows the lines that `bytes` complete, and keeps the rest.
     fn add(&mut self, bytes: &[u8], show: Show<'_>) {
-        for piece in bytes.split_inclusive(|&byte| byte == b'\n') {
-            let (kept, beyond) = piece.split_at(piece.len().min(SHOWN_OF_LINE.saturating_sub(self.line.len())));
-            self.line.extend_from_slice(kept);
-            self.beyond += beyond.len();
-            if piece.ends_with(b"\n") {
-                self.after_secret = self.show_line(show);
-                (self.beyond, self.shown_of_line) = (0, 0);
-                self.line.clear();
+        for &byte in bytes {
+            match self.masker.next(byte) {
+                Part::Masked => {}
+                part if self.size < SHOWN_OF_LINE => {
+                    self.size += 1;
+                    add_visibly(&mut self.text, byte, part);
+                }
+                _ => self.beyond += 1,
+            }
+            if byte == b'\n' {
+                self.show_line(show);
             }
         }
     }
@@ -153,67 +155,40 @@ impl Side {
     /// or the connection is closed.
     fn pause(&mut self, show: Show<'_>) {
         self.show_line(show);
-        self.shown_of_line = self.line.len();
+        self.masker.pause();
         if self.hidden > 0 {
             show(Some((self.mark, self.color)), &format!("... and {} more bytes", self.hidden));
         }
-        if self.line.len() == SHOWN_OF_LINE {
-            // The line is longer than any name of a secret, so the bytes that follow are shown as a line of their own.
-            self.line.clear();
-            self.shown_of_line = 0;
-        }
-        (self.beyond, self.shown, self.hidden) = (0, 0, 0);
+        (self.shown, self.hidden) = (0, 0);
     }
 
-    /// Shows the rest of the current line. Returns whether the line is a secret.
-    fn show_line(&mut self, show: Show<'_>) -> bool {
-        let rest = &self.line[self.shown_of_line..];
-        let size = rest.len() + self.beyond;
-        let is_fold = self.after_secret && matches!(self.line.first(), Some(b' ' | b'\t'));
-        let secret_from = match (is_fold, secret(&self.line)) {
-            (true, _) => Some(0),
-            (false, Some(from)) => Some(from.saturating_sub(self.shown_of_line)),
-            // The bytes after a pause may be a line of their own.
-            (false, None) => secret(rest),
-        };
-        if size > 0 && self.shown >= SHOWN {
+    /// Shows the text of the current line, or counts its bytes if enough was shown.
+    fn show_line(&mut self, show: Show<'_>) {
+        let size = self.size + self.beyond;
+        if self.shown >= SHOWN {
             self.hidden += size;
         } else if size > 0 {
             self.shown += size;
-            show(Some((self.mark, self.color)), &visibly(rest, secret_from, self.beyond));
+            if self.beyond > 0 {
+                // Writing to a string does not fail.
+                let _ = write!(self.text, " ... and {} more bytes", self.beyond);
+            }
+            show(Some((self.mark, self.color)), &self.text);
         }
-        secret_from.is_some()
+        (self.size, self.beyond) = (0, 0);
+        self.text.clear();
     }
 }
 
-/// A line, or a part of one, with invisible bytes escaped, secrets masked, and a note if bytes are `beyond` it.
-fn visibly(line: &[u8], secret_from: Option<usize>, beyond: usize) -> String {
-    let end = line.iter().rposition(|byte| !matches!(byte, b'\r' | b'\n')).map_or(0, |last| last + 1);
-    let (content, end) = line.split_at(end);
-    let mut text = String::new();
-    let mut add = |bytes: &[u8]| {
-        for &byte in bytes {
-            match byte {
-                b'\r' => text.push_str("\\r"),
-                b'\n' => text.push_str("\\n"),
-                b'\t' => text.push_str("\\t"),
-                b'\\' => text.push_str("\\\\"),
-                _ => escape_invisible(&mut text, byte),
-            }
-        }
-    };
-    match secret_from.map(|from| from.min(content.len())) {
-        None => add(content),
-        Some(0) => add(b"***"),
-        Some(from) => {
-            add(&content[..from]);
-            add(b" ***");
-        }
+/// Adds `byte` to `text`, escaped if it is invisible; or the mask, if a secret begins with it.
+pub(super) fn add_visibly(text: &mut String, byte: u8, part: Part) {
+    match (part, byte) {
+        (Part::Masked, _) => {}
+        (Part::Mask, _) => text.push_str(if text.is_empty() { "***" } else { " ***" }),
+        (Part::Shown, b'\r') => text.push_str("\\r"),
+        (Part::Shown, b'\n') => text.push_str("\\n"),
+        (Part::Shown, b'\t') => text.push_str("\\t"),
+        (Part::Shown, b'\\') => text.push_str("\\\\"),
+        (Part::Shown, _) => escape_invisible(text, byte),
     }
-    add(end);
-    if beyond > 0 && secret_from.is_none() {
-        // Writing to a string does not fail.
-        let _ = write!(text, " ... and {beyond} more bytes");
-    }
-    text
 }

@@ -6,14 +6,14 @@
 //! | [`explain`] | the telephone call as it happens, and the function of WASI for each step |
 //! | [`bytes`] | the bytes, in both directions |
 //! | [`notes`] | notes for the operator, on standard error; and the numbers of requests and connections |
-//! | `secrets` | finds the values that no observer shows |
+//! | `secrets` | masks the values that no observer shows |
 //! | [`lines`] | collects the lines of all observers, and passes them on |
 //!
 //! A new observer is a file here, and a line in `start.rs`.
 
 use std::fmt::Write as _;
 
-use secrets::secret;
+use secrets::{Masker, Part};
 
 use crate::events::CloseReason;
 
@@ -26,26 +26,21 @@ mod secrets;
 #[cfg(test)]
 mod tests;
 
-/// Writes `bytes` so that they stay within one line, one field and ASCII, and can be read back: quotes and backslashes
-/// get a backslash, everything that is not visible ASCII or a space becomes `\xhh`, as in the logs of other servers.
-fn escape(out: &mut String, bytes: &[u8]) {
-    for &byte in bytes {
-        match byte {
-            b'"' | b'\\' => {
+/// Writes the line of a request, without secrets, so that it stays within one line, one field and ASCII, and can be read back:
+/// quotes and backslashes get a backslash, everything that is not visible ASCII or a space becomes `\xhh`, as in the logs of
+/// other servers.
+fn escape_line(out: &mut String, line: &[u8]) {
+    let mut masker = Masker::default();
+    for &byte in line {
+        match (masker.next(byte), byte) {
+            (Part::Masked, _) => {}
+            (Part::Mask, _) => out.push_str(" ***"),
+            (Part::Shown, b'"' | b'\\') => {
                 out.push('\\');
                 out.push(char::from(byte));
             }
-            _ => escape_invisible(out, byte),
+            (Part::Shown, _) => escape_invisible(out, byte),
         }
-    }
-}
-
-/// Writes the line of a request in the same way, without secrets.
-fn escape_line(out: &mut String, line: &[u8]) {
-    let secret = secret(line);
-    escape(out, &line[..secret.unwrap_or(line.len())]);
-    if secret.is_some() {
-        out.push_str(" ***");
     }
 }
 

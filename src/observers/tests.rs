@@ -528,6 +528,28 @@ fn a_line_that_goes_on_after_a_response_is_masked_like_a_whole_one() {
 }
 
 #[test]
+fn a_secret_longer_than_what_is_shown_of_a_line_stays_masked_after_a_response() {
+    static COOKIE: [u8; 600] = [b'x'; 600];
+    static GET: [&[u8]; 4] =
+        [b"GET / HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\nCookie: ", &COOKIE, b"c2Vj", b"cmV0\r\n\r\n"];
+    // All but the last piece come before the response to the first request, and at once.
+    let told = told_of(
+        App::HELLO,
+        Limits::default(),
+        |lines, runtime| ShowBytes::new(lines, runtime.clone(), false),
+        |network, clock| async move {
+            let peer = network.connect();
+            peer.send(&GET[..3].concat());
+            clock.sleep_until(clock.now() + seconds(1)).await;
+            peer.send(GET[3]);
+            peer.shutdown_write();
+            peer.receive_all().await;
+        },
+    );
+    assert_eq!(said(&told, " s > ")[3..], ["GET / HTTP/1.1\\r\\n", "Cookie: ***", "***\\r\\n", "\\r\\n"], "{told}");
+}
+
+#[test]
 fn a_body_is_shown_once_whatever_becomes_of_it() {
     let short = shown(&[b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nBODYONCE"]);
     assert_eq!(short.matches("BODYONCE").count(), 1, "{short}");
