@@ -12,7 +12,7 @@
 //! | [`net`] | the traits that the server needs: a listener, a stream, a runtime |
 //! | [`events`] | the events, and the trait [`Observer`](events::Observer) |
 //! | [`server`] | accepts connections, reads requests, sends responses, closes |
-//! | [`observers`] | the access log, `--explain` and `--show-bytes`: lines made of events |
+//! | [`observers`] | the access log, `--explain`, `--show-bytes` and `--events`: lines made of events |
 //! | [`stream`] | bodies that are made while they are sent |
 //! | [`options`] | the command line |
 //! | [`advice`] | the cause and the advice for each error that keeps the server from listening |

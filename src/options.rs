@@ -37,8 +37,10 @@ pub struct Options {
     pub backlog: u32,
     /// The limits and timeouts.
     pub limits: Limits,
-    /// The format of the access log. Default is [`Format::Common`].
+    /// The format of the access log. Default is [`Format::Common`], and [`Format::Off`] with `events`.
     pub log: Format,
+    /// Whether to write each event as a line of JSON.
+    pub events: bool,
     /// Whether to explain each step of the server.
     pub explain: bool,
     /// Whether to show the bytes of the connections.
@@ -108,6 +110,7 @@ impl Default for Options {
             backlog: 1024,
             limits: Limits::default(),
             log: Format::Common,
+            events: false,
             explain: false,
             show_bytes: false,
             color: Color::Auto,
@@ -129,7 +132,7 @@ pub fn parse(arguments: impl IntoIterator<Item: Into<OsString>>) -> Result<Comma
 fn read(mut parser: Parser) -> Result<Command, lexopt::Error> {
     use lexopt::prelude::*;
 
-    let (mut listen, mut port, mut check) = (Vec::new(), None, false);
+    let (mut listen, mut port, mut log, mut check) = (Vec::new(), None, None, false);
     let mut options = Options::default();
     let limits = &mut options.limits;
     while let Some(argument) = parser.next()? {
@@ -155,15 +158,20 @@ fn read(mut parser: Parser) -> Result<Command, lexopt::Error> {
             Long("write-timeout") => limits.write_timeout = seconds(&mut parser, "--write-timeout")?,
             Long("stop-when-stdin-closes") => options.stop_when_stdin_closes = true,
             Long("grace") => options.grace = seconds(&mut parser, "--grace")?,
-            Long("log") => options.log = parser.value()?.parse_with(format)?,
+            Long("log") => log = Some(parser.value()?.parse_with(format)?),
+            Long("events") => options.events = true,
             Long("explain") => options.explain = true,
             Long("show-bytes") => options.show_bytes = true,
             Long("color") => options.color = parser.value()?.parse_with(color)?,
             other => return Err(other.unexpected()),
         }
     }
+    options.log = log.unwrap_or(if options.events { Format::Off } else { Format::Common });
     if options.log == Format::Json && (options.explain || options.show_bytes) {
         return Err("--explain and --show-bytes are for people, and go with --log common or off".into());
+    }
+    if options.log == Format::Json && options.events {
+        return Err("--events has JSON of its own, and goes with --log common or off".into());
     }
     options.listen_on = listen_on(listen, port)?;
     Ok(if check { Command::CheckOptions(Some(options)) } else { Command::Serve(options) })
@@ -223,6 +231,24 @@ mod tests {
     fn a_server_that_was_given_a_port_only_is_called_by_port_and_any_other_by_its_address() {
         assert!(ListenOn::DEFAULT.by_port());
         assert!(!ListenOn::Addresses(vec![address("127.0.0.1:9000")]).by_port());
+    }
+
+    #[test]
+    fn with_events_there_is_an_access_log_only_if_it_is_asked_for_and_it_is_no_json() {
+        for (words, log) in [
+            (&["--events"][..], Some(Format::Off)),
+            (&["--events", "--log", "common"], Some(Format::Common)),
+            (&["--log=common", "--events"], Some(Format::Common)),
+            (&["--events", "--log", "json"], None),
+            (&["--log", "json"], Some(Format::Json)),
+            (&[], Some(Format::Common)),
+        ] {
+            let options = match parse(words) {
+                Ok(Command::Serve(options)) => Some((options.log, options.events)),
+                _ => None,
+            };
+            assert_eq!(options, log.map(|log| (log, words.contains(&"--events"))), "{words:?}");
+        }
     }
 
     #[test]

@@ -15,6 +15,7 @@ use hello_server::advice::ListenError;
 use hello_server::events::{Event, Observer};
 use hello_server::observers::bytes::ShowBytes;
 use hello_server::observers::count;
+use hello_server::observers::events::{self, EventLog};
 use hello_server::observers::explain::Explainer;
 use hello_server::observers::lines::{Lines, lost_note};
 use hello_server::observers::log::{AccessLog, Format};
@@ -71,7 +72,10 @@ fn run() -> anyhow::Result<()> {
 /// Listens as the options say, prints the URL, and serves until the end.
 fn serve(options: &Options) -> anyhow::Result<()> {
     let runtime = Runtime::current();
-    let lines = Rc::new(Lines::new(options.log.loss()));
+    let lines = Rc::new(match options.events {
+        true => Lines::new(events::loss(runtime.clone())),
+        false => Lines::new(options.log.loss()),
+    });
     let notes = Rc::new(Lines::new(Format::Common.loss()));
     let counter = Rc::new(Counter::default());
     let mut observers = observers(&runtime, options, &lines);
@@ -135,7 +139,8 @@ fn is_open(stdin: &mut Input) -> bool {
     stdin.try_read(IGNORED).is_ok_and(|bytes| bytes.is_none_or(|bytes| !bytes.is_empty()))
 }
 
-/// The observers that the options ask for. For each event the explanation comes first, then its bytes, then the line of the log.
+/// The observers that the options ask for. For each event the explanation comes first, then its bytes, then the line of
+/// JSON, then the line of the log.
 fn observers(runtime: &Runtime<Wasi>, options: &Options, lines: &Rc<Lines>) -> Vec<Box<dyn Observer>> {
     let mut observers: Vec<Box<dyn Observer>> = Vec::new();
     if options.explain {
@@ -148,6 +153,9 @@ fn observers(runtime: &Runtime<Wasi>, options: &Options, lines: &Rc<Lines>) -> V
             Color::Never => false,
         };
         observers.push(Box::new(ShowBytes::new(lines, runtime.clone(), color)));
+    }
+    if options.events {
+        observers.push(Box::new(EventLog::new(lines, runtime.clone())));
     }
     if options.log != Format::Off {
         observers.push(Box::new(AccessLog::new(options.log, lines)));

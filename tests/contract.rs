@@ -30,7 +30,7 @@ const CONTRACTS: [Contract; 2] = [
         world: "hello-server",
         file: "wit/world.wit",
         component: component::path,
-        budget: 268 * 1024,
+        budget: 273 * 1024,
         needs: "start-listen",
         shuts: &["filesystem", "random", "udp", "ip-name-lookup", "start-connect", "wasi:http"],
     },

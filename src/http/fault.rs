@@ -25,8 +25,9 @@ macro_rules! faults {
                 }
             }
 
-            /// The mistake and its remedy, and the section of the rule.
-            fn explain(self) -> (&'static str, &'static str) {
+            /// The mistake and its remedy, with `<code>` as the only markup; and the section of the rule.
+            #[inline(never)]
+            pub fn explain(self) -> (&'static str, &'static str) {
                 match self {
                     $(Fault::$fault => ($sentence, $section),)*
                 }
@@ -74,7 +75,7 @@ faults! {
     /// The target has a blank, a control byte or a byte beyond ASCII.
     TargetByte, 400, "RFC 9112 section 3.2",
         "A target is written in visible ASCII characters; any other byte is percent-encoded, as in \
-         <code>%C3%A9</code> for &eacute;.";
+         <code>%C3%A9</code> for \u{e9}.";
     /// The target carries a fragment (`#`), which is never sent.
     TargetFragment, 400, "RFC 9110 section 7.1",
         "The part of an address from <code>#</code> on stays with the browser and is never sent. Leave it out, \

@@ -182,13 +182,14 @@ impl Side {
 
 /// Adds `byte` to `text`, escaped if it is invisible; or the mask, if a secret begins with it.
 pub(super) fn add_visibly(text: &mut String, byte: u8, part: Part) {
-    match (part, byte) {
-        (Part::Masked, _) => {}
-        (Part::Mask, _) => text.push_str(if text.is_empty() { "***" } else { " ***" }),
-        (Part::Shown, b'\r') => text.push_str("\\r"),
-        (Part::Shown, b'\n') => text.push_str("\\n"),
-        (Part::Shown, b'\t') => text.push_str("\\t"),
-        (Part::Shown, b'\\') => text.push_str("\\\\"),
-        (Part::Shown, _) => escape_invisible(text, byte),
-    }
+    text.push_str(match (part, byte) {
+        (Part::Masked, _) => "",
+        (Part::Mask, _) if text.is_empty() => "***",
+        (Part::Mask, _) => " ***",
+        (Part::Shown, b'\r') => "\\r",
+        (Part::Shown, b'\n') => "\\n",
+        (Part::Shown, b'\t') => "\\t",
+        (Part::Shown, b'\\') => "\\\\",
+        (Part::Shown, _) => return escape_invisible(text, byte),
+    });
 }

@@ -7,7 +7,7 @@ use std::fmt::{self, Display, Write as _};
 use std::rc::Rc;
 
 use super::lines::Lines;
-use super::{count, escape_line, why};
+use super::{count, escape_beginning, wasi, why};
 use crate::events::{CloseReason, Event, Observer};
 use crate::http::response::reason;
 
@@ -18,7 +18,6 @@ const TERMINAL: usize = 80;
 const SHOWN: usize = 60;
 
 /// Explains each event in a line.
-#[derive(Debug)]
 pub struct Explainer {
     lines: Rc<Lines>,
 }
@@ -36,15 +35,15 @@ impl Explainer {
         self.lines.add(|out| writeln!(out, "{told}{gap}[{wasi}]"));
     }
 
-    fn closed(&self, number: u64, reason: CloseReason) {
-        let (wasi, sentence) = match reason {
-            CloseReason::LastResponse => ("shutdown", "that was the last answer, and the server hangs up".into()),
+    fn closed(&self, number: u64, reason: CloseReason, wasi: &str) {
+        let sentence = match reason {
+            CloseReason::LastResponse => "that was the last answer, and the server hangs up".into(),
             CloseReason::PeerFinished => {
                 self.tell("read", "input-stream.read: closed", format_args!("call {number}: the client has hung up"));
-                ("shutdown", "and so does the server".into())
+                "and so does the server".into()
             }
-            CloseReason::Disconnected => ("the socket is dropped", "the client is gone without a word".into()),
-            _ => ("the socket is dropped", format!("{}, so the server hangs up", why(reason))),
+            CloseReason::Disconnected => "the client is gone without a word".into(),
+            _ => format!("{}, so the server hangs up", why(reason)),
         };
         self.tell("close", wasi, format_args!("call {number}: {sentence}"));
     }
@@ -52,27 +51,24 @@ impl Explainer {
 
 impl Observer for Explainer {
     fn observe(&self, event: Event<'_>) {
+        let wasi = wasi(&event).unwrap_or("the socket is dropped");
         match event {
             Event::SocketCreated(address) => {
                 let family = if address.is_ipv4() { "IPv4" } else { "IPv6" };
-                self.tell("create", "create-tcp-socket", format_args!("a socket, which is a telephone, for {family}"));
+                self.tell("create", wasi, format_args!("a socket, which is a telephone, for {family}"));
             }
-            Event::Bound(address) => {
-                self.tell("bind", "start-bind, finish-bind", format_args!("its number is {address}"));
+            Event::Bound(address) => self.tell("bind", wasi, format_args!("its number is {address}")),
+            Event::Listening { backlog, .. } => {
+                self.tell("listen", wasi, format_args!("it may ring; up to {backlog} callers are held in line"));
             }
-            Event::Listening { backlog, .. } => self.tell(
-                "listen",
-                "set-listen-backlog-size, start-listen, finish-listen",
-                format_args!("it may ring; up to {backlog} callers are held in line"),
-            ),
             Event::Accepted(peer) => self.tell(
                 "accept",
-                "accept",
+                wasi,
                 format_args!("call {}: picked up {}; the client must speak first", peer.id, peer.address),
             ),
             Event::Received(peer, bytes) => {
                 let (number, bytes) = (peer.id, count(bytes.len() as u64, "byte"));
-                self.tell("read", "input-stream.read", format_args!("call {number}: the client says {bytes}"));
+                self.tell("read", wasi, format_args!("call {number}: the client says {bytes}"));
             }
             // The whole response gets one line; see below.
             Event::Sent(..) => {}
@@ -86,7 +82,7 @@ impl Observer for Explainer {
                     format_args!("call {number}: to {question} the answer is {status} {reason}, with {bytes} of body"),
                 );
             }
-            Event::Closed(peer, reason) => self.closed(peer.id, reason),
+            Event::Closed(peer, reason) => self.closed(peer.id, reason, wasi),
             Event::AcceptFailed { cause } => {
                 self.tell("accept", "accept: failed", format_args!("no call can be picked up: {cause}"));
             }
@@ -100,8 +96,7 @@ struct Line<'l>(&'l [u8]);
 impl Display for Line<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut text = String::new();
-        escape_line(&mut text, &self.0[..self.0.len().min(SHOWN)]);
-        let more = if self.0.len() > SHOWN { "..." } else { "" };
-        write!(f, "\"{text}{more}\"")
+        escape_beginning(&mut text, self.0, SHOWN);
+        write!(f, "\"{text}\"")
     }
 }

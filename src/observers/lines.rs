@@ -50,14 +50,13 @@ pub fn lost_note(kind: ErrorKind) -> &'static str {
 }
 
 /// Collects lines ([`add`](Lines::add)) and passes them on ([`run`](Lines::run)).
-#[derive(Debug)]
 pub struct Lines {
     waiting: RefCell<String>,
     /// How many bytes of lines are being written.
     leaving: Cell<usize>,
     lost: Cell<u64>,
     /// Makes the line that gives the number of lost lines.
-    loss: fn(u64) -> String,
+    loss: Box<dyn Fn(u64) -> String>,
     closed: Cell<bool>,
     waker: RefCell<Option<Waker>>,
     /// Whether there will be no more lines.
@@ -68,12 +67,12 @@ pub struct Lines {
 
 impl Lines {
     /// A collector without lines. `loss` makes the line that replaces lost lines, from their number.
-    pub fn new(loss: fn(u64) -> String) -> Self {
+    pub fn new(loss: impl Fn(u64) -> String + 'static) -> Self {
         Lines {
             waiting: RefCell::default(),
             leaving: Cell::new(0),
             lost: Cell::new(0),
-            loss,
+            loss: Box::new(loss),
             closed: Cell::new(false),
             waker: RefCell::default(),
             finished: Cell::new(false),

@@ -5,8 +5,8 @@
 use std::fmt::Write as _;
 use std::rc::Rc;
 
-use super::escape_line;
 use super::lines::Lines;
+use super::{escape_json, escape_line};
 use crate::events::{Event, Exchange, Observer};
 
 /// The format of the access log.
@@ -33,7 +33,6 @@ impl Format {
 }
 
 /// Writes a line for each response.
-#[derive(Debug)]
 pub struct AccessLog {
     format: Format,
     lines: Rc<Lines>,
@@ -76,8 +75,7 @@ fn common(out: &mut String, exchange: &Exchange<'_>) -> std::fmt::Result {
     }
 }
 
-/// A line of JSON (RFC 8259). [`escape_line`] writes ASCII without control characters, so only its quotes and backslashes
-/// mean something in JSON.
+/// A line of JSON (RFC 8259).
 fn json(out: &mut String, exchange: &Exchange<'_>) -> std::fmt::Result {
     let date = exchange.date;
     let part = |range| date.get(range).unwrap_or_default();
@@ -93,12 +91,7 @@ fn json(out: &mut String, exchange: &Exchange<'_>) -> std::fmt::Result {
     )?;
     let mut line = String::new();
     escape_line(&mut line, exchange.line);
-    for c in line.chars() {
-        if matches!(c, '"' | '\\') {
-            out.push('\\');
-        }
-        out.push(c);
-    }
+    escape_json(out, &line);
     let Exchange { status, bytes, .. } = exchange;
     writeln!(out, "\",\"status\":{status},\"bytes\":{bytes}}}")
 }

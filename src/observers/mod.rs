@@ -5,6 +5,7 @@
 //! | [`log`] | the access log: a line for each request |
 //! | [`explain`] | the telephone call as it happens, and the function of WASI for each step |
 //! | [`bytes`] | the bytes, in both directions |
+//! | [`events`] | a line of JSON for each event, for programs |
 //! | [`notes`] | notes for the operator, on standard error; and the numbers of requests and connections |
 //! | `secrets` | masks the values that no observer shows |
 //! | [`lines`] | collects the lines of all observers, and passes them on |
@@ -15,9 +16,10 @@ use std::fmt::Write as _;
 
 use secrets::{Masker, Part};
 
-use crate::events::CloseReason;
+use crate::events::{CloseReason, Event};
 
 pub mod bytes;
+pub mod events;
 pub mod explain;
 pub mod lines;
 pub mod log;
@@ -44,12 +46,50 @@ fn escape_line(out: &mut String, line: &[u8]) {
     }
 }
 
+/// Writes the line of a request in the same way, but not more than this many bytes of it.
+fn escape_beginning(out: &mut String, line: &[u8], most: usize) {
+    escape_line(out, &line[..line.len().min(most)]);
+    if line.len() > most {
+        out.push_str("...");
+    }
+}
+
 /// Writes `byte` as it is if it is visible ASCII or a space, and as `\xhh` if not.
 fn escape_invisible(out: &mut String, byte: u8) {
     match byte {
         b' '..=b'~' => out.push(char::from(byte)),
         // Writing to a string does not fail.
         _ => _ = write!(out, "\\x{byte:02x}"),
+    }
+}
+
+/// Writes `text` as the content of a string of JSON (RFC 8259 section 7).
+fn escape_json(out: &mut String, text: &str) {
+    for c in text.chars() {
+        if c.is_control() {
+            // Writing to a string does not fail.
+            let _ = write!(out, "\\u{:04x}", u32::from(c));
+            continue;
+        }
+        if matches!(c, '"' | '\\') {
+            out.push('\\');
+        }
+        out.push(c);
+    }
+}
+
+/// The functions of WASI that make `event` happen. A response is made without them, and so is the end of a connection whose socket
+/// is dropped.
+fn wasi(event: &Event<'_>) -> Option<&'static str> {
+    match event {
+        Event::SocketCreated(_) => Some("create-tcp-socket"),
+        Event::Bound(_) => Some("start-bind, finish-bind"),
+        Event::Listening { .. } => Some("set-listen-backlog-size, start-listen, finish-listen"),
+        Event::Accepted(_) | Event::AcceptFailed { .. } => Some("accept"),
+        Event::Received(..) => Some("input-stream.read"),
+        Event::Sent(..) => Some("output-stream.write"),
+        Event::Closed(_, CloseReason::LastResponse | CloseReason::PeerFinished) => Some("shutdown"),
+        Event::Closed(..) | Event::Responded(_) => None,
     }
 }
 

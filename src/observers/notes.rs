@@ -14,7 +14,6 @@ use crate::net::Runtime;
 const QUIET_FOR: Duration = Duration::from_secs(60);
 
 /// Writes notes for the operator.
-#[derive(Debug)]
 pub struct Notes<R> {
     lines: Rc<Lines>,
     runtime: R,

@@ -6,12 +6,13 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::bytes::ShowBytes;
+use super::events::{self, EventLog};
 use super::explain::Explainer;
 use super::lines::{Lines, Sink};
 use super::log::{AccessLog, Format};
 use super::notes::{Counter, Notes};
 use crate::app::App;
-use crate::events::{Event, Exchange, Observer, Peer};
+use crate::events::{CloseReason, Event, Exchange, Observer, Peer};
 use crate::http::Fault;
 use crate::server::accept::serve;
 use crate::server::tests::{GET, HELLO, LAST_GET, play, seconds};
@@ -507,7 +508,8 @@ fn secrets_are_masked_also_in_the_wrong_place() {
             let everything = told(
                 |lines, runtime| {
                     let wire = ShowBytes::new(lines, runtime.clone(), false);
-                    (Explainer::new(lines), (wire, AccessLog::new(Format::Common, lines)))
+                    let events = EventLog::new(lines, runtime.clone());
+                    (Explainer::new(lines), (wire, (events, AccessLog::new(Format::Common, lines))))
                 },
                 pieces,
             );
@@ -617,4 +619,157 @@ fn requests_and_connections_are_counted() {
     counter.observe(answered());
     counter.observe(answered());
     assert_eq!(counter.summary(), "Served 2 requests in 1 call.\n");
+}
+
+/// The lines of the events of a call like that of [`told`]. They are checked by their schema, except inside the sandbox, where the
+/// validator is not.
+fn events_of(pieces: &'static [&'static [u8]]) -> Vec<String> {
+    checked(&told(|lines, runtime| EventLog::new(lines, runtime.clone()), pieces))
+}
+
+/// The lines of `text`, each an event of the schema.
+fn checked(text: &str) -> Vec<String> {
+    #[cfg(not(target_family = "wasm"))]
+    text.lines().for_each(|line| drop(hello_test_support::events::event(line)));
+    text.lines().map(str::to_owned).collect()
+}
+
+/// The member `"text"` of events, as it stands in their lines.
+fn texts(events: &[String]) -> Vec<&str> {
+    let behind = events.iter().filter_map(|line| line.split_once(",\"text\":\""));
+    behind.filter_map(|(_, text)| text.split('"').next()).collect()
+}
+
+#[test]
+fn each_event_of_a_connection_is_a_line_of_json() {
+    let events = events_of(&[b"GET /a\\ HTTP/1.1\r\nHost: local", b"host\r\n\r\n"]);
+    let peer = r#""connection":1,"peer":"127.0.0.1:50000""#;
+    let response = r"HTTP/1.1 200 OK\\r\\nContent-Type: text/html; charset=utf-8\\r\\nContent-Length: 41\\r\\nDate: Sun, 06 Nov 1994 08:49:39 GMT\\r\\n\\r\\n<html><body>Hello World</body></html>\\r\\n\\r\\n";
+    let lines = [
+        format!(r#""time":0.000000,"event":"accepted",{peer},"wasi":"accept"}}"#),
+        format!(
+            r#""time":1.000000,"event":"received",{peer},"wasi":"input-stream.read","bytes":29,"text":"GET /a\\\\ HTTP/1.1\\r\\nHost: local"}}"#
+        ),
+        format!(
+            r#""time":2.000000,"event":"received",{peer},"wasi":"input-stream.read","bytes":8,"text":"host\\r\\n\\r\\n"}}"#
+        ),
+        format!(
+            r#""time":2.000000,"event":"responded",{peer},"line":"GET /a\\\\ HTTP/1.1","request_bytes":37,"status":200,"reason":"OK","body_bytes":41}}"#
+        ),
+        format!(
+            r#""time":2.000000,"event":"sent",{peer},"wasi":"output-stream.write","bytes":157,"text":"{response}"}}"#
+        ),
+        format!(r#""time":2.000000,"event":"closed",{peer},"wasi":"shutdown","reason":"peer-finished"}}"#),
+    ];
+    assert_eq!(events, lines.map(|line| format!(r#"{{"v":1,{line}"#)));
+}
+
+#[test]
+fn each_kind_of_event_is_a_line_of_the_schema() {
+    let runtime = Runtime::new(Model::new());
+    let lines = Rc::new(Lines::new(events::loss(runtime.clone())));
+    let log = EventLog::new(&lines, runtime.clone());
+    let lines_of = |event| {
+        log.observe(event);
+        checked(&lines.take()).concat()
+    };
+    runtime.block_on(runtime.sleep_until(runtime.now() + Duration::from_micros(61_000_002)));
+    let begin = r#"{"v":1,"time":61.000002,"event":"#;
+    let address = "[::1]:9000".parse().expect("an address");
+    for (event, rest) in [
+        (Event::SocketCreated(address), r#""socket-created","address":"[::1]:9000","wasi":"create-tcp-socket"}"#),
+        (Event::Bound(address), r#""bound","address":"[::1]:9000","wasi":"start-bind, finish-bind"}"#),
+        (
+            Event::Listening { address, backlog: 7 },
+            r#""listening","address":"[::1]:9000","backlog":7,"wasi":"set-listen-backlog-size, start-listen, finish-listen"}"#,
+        ),
+        (
+            Event::AcceptFailed { cause: "no \"room\"\n" },
+            r#""accept-failed","wasi":"accept","cause":"no \"room\"\u000a"}"#,
+        ),
+    ] {
+        assert_eq!(lines_of(event), [begin, rest].concat());
+    }
+
+    let Event::Responded(exchange) = answered() else { unreachable!("that is what it is") };
+    let peer = exchange.peer;
+    for (reason, rest) in [
+        (CloseReason::LastResponse, r#""wasi":"shutdown","reason":"last-response"}"#),
+        (CloseReason::PeerFinished, r#""wasi":"shutdown","reason":"peer-finished"}"#),
+        (CloseReason::IdleTimeout, r#""reason":"idle-timeout"}"#),
+        (CloseReason::WriteTimeout, r#""reason":"write-timeout"}"#),
+        (CloseReason::Evicted, r#""reason":"evicted"}"#),
+        (CloseReason::Stopping, r#""reason":"stopping"}"#),
+        (CloseReason::Disconnected, r#""reason":"disconnected"}"#),
+    ] {
+        let closed = format!(r#"{begin}"closed","connection":1,"peer":"127.0.0.1:50000",{rest}"#);
+        assert_eq!(lines_of(Event::Closed(peer, reason)), closed);
+    }
+    for &fault in Fault::ALL {
+        let line = lines_of(Event::Responded(Exchange { fault: Some(fault), status: fault.status(), ..exchange }));
+        let (_, section) = fault.explain();
+        assert!(line.contains(r#","fault":""#) && line.ends_with(&format!(r#"","section":"{section}"}}"#)), "{line}");
+        assert!(!line.contains(['<', '>']) && line.matches('`').count() % 2 == 0, "{line}");
+    }
+    let line = lines_of(Event::Responded(Exchange { fault: Some(Fault::TargetByte), ..exchange }));
+    assert!(line.contains("percent-encoded, as in `%C3%A9` for \u{e9}.\",\"section\""), "{line}");
+    let line = lines_of(Event::Responded(Exchange { line: &[b'x'; 3000], ..exchange }));
+    assert!(line.contains(&format!(r#","line":"{}...","request_bytes":18,"#, "x".repeat(2048))), "{line}");
+}
+
+#[test]
+fn events_that_the_reader_does_not_take_are_dropped_and_counted() {
+    let runtime = Runtime::new(Model::new());
+    let lines = Rc::new(Lines::new(events::loss(runtime.clone())));
+    let log = EventLog::new(&lines, runtime.clone());
+    runtime.block_on(runtime.sleep_until(runtime.now() + seconds(3)));
+    let events = 20_000;
+    (0..events).for_each(|_| log.observe(answered()));
+    let page = Page::default();
+    let (sink, clock) = (page.clone(), runtime.clone());
+    runtime.spawn({
+        let lines = Rc::clone(&lines);
+        async move { lines.run(sink, &|error| panic!("{error:?}")).await }
+    });
+    runtime.block_on(async move { lines.finish(&clock, clock.now() + seconds(9)).await });
+    let written = checked(&page.0.take().concat());
+    let dropped = events - (written.len() - 1);
+    assert!(dropped > 0);
+    assert_eq!(written[0], format!(r#"{{"v":1,"time":3.000000,"event":"dropped","count":{dropped}}}"#));
+}
+
+#[test]
+fn events_have_masks_across_reads_and_also_while_lines_are_dropped() {
+    let events = events_of(&[
+        b"GET / HTTP/1.1\r\nHost: a\r\nAuth",
+        b"orization",
+        b": Basic c2Vj",
+        b"cmV0\r\nCOOKIE: c2Vj=cmV0\r\n c2Vj\r\nAccept: a",
+    ]);
+    assert_eq!(
+        texts(&events)[..4],
+        [
+            r"GET / HTTP/1.1\\r\\nHost: a\\r\\nAuth",
+            "orization",
+            ": ***",
+            r"***\\r\\nCOOKIE: ***\\r\\n ***\\r\\nAccept: a",
+        ]
+    );
+
+    // A value that is longer than what a line shows, and one whose beginning is in a line that is dropped.
+    let lines = Rc::new(Lines::new(Format::Common.loss()));
+    let log = EventLog::new(&lines, Runtime::new(Model::new()));
+    let Event::Responded(Exchange { peer, .. }) = answered() else { unreachable!("that is what it is") };
+    log.observe(Event::Accepted(peer));
+    log.observe(Event::Received(peer, &[b"x".repeat(2040), b"\r\nCookie: c2VjcmV0".to_vec()].concat()));
+    log.observe(Event::Received(peer, b"c2VjcmV0"));
+    let long = checked(&lines.take());
+    assert!(long[1].ends_with(r#"\\r\\nCookie","cut":10}"#), "{}", long[1]);
+    assert!(long[2].ends_with(r#""bytes":8,"text":"***"}"#), "{}", long[2]);
+    log.observe(Event::Received(peer, b"\r\n"));
+    (0..20_000).for_each(|_| log.observe(answered()));
+    log.observe(Event::Received(peer, b"Set-Cookie: "));
+    lines.take();
+    log.observe(Event::Received(peer, b"c2VjcmV0"));
+    assert_eq!(texts(&checked(&lines.take())), ["***"]);
 }

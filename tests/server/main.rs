@@ -4,6 +4,7 @@
 
 mod beginnings;
 mod clients;
+mod events;
 mod killed;
 mod log;
 mod output;

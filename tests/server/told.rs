@@ -152,12 +152,17 @@ fn https_typed_by_mistake_is_noted_once_and_in_a_sentence() {
 
 /// A server that was started by this command, its output, of which only the URL is read, and a client that has sent this
 /// many requests of 8 kilobytes each, which are in the log.
-fn unread(command: &mut Command, requests: usize) -> (Process, BufReader<ChildStdout>, TcpStream) {
+pub(super) fn unread(command: &mut Command, requests: usize) -> (Process, BufReader<ChildStdout>, TcpStream) {
     let mut server = Process::start_unread(command.stdout(Stdio::piped()));
     let mut stdout = BufReader::new(server.child.stdout.take().expect("piped"));
     let mut line = String::new();
-    stdout.read_line(&mut line).expect("text");
-    let address = address_in(&line).expect("an address");
+    let address = loop {
+        stdout.read_line(&mut line).expect("text");
+        match address_in(&line) {
+            Some(address) if line.starts_with("Access ") => break address,
+            _ => line.clear(),
+        }
+    };
     let mut stream = connect(address);
     let request = format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "x".repeat(8000));
     for _ in 0..requests {

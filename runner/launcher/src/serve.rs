@@ -352,7 +352,16 @@ mod tests {
 
     #[test]
     fn words_for_the_server_are_passed_on_once_and_as_they_were_typed() {
-        for words in [&["-hV"][..], &["--log="], &["--log=a=b"], &["--explain=yes"], &["-"], &[""], &["--port"]] {
+        for words in [
+            &["-hV"][..],
+            &["--log="],
+            &["--log=a=b"],
+            &["--explain=yes"],
+            &["--events", "x"],
+            &["-"],
+            &[""],
+            &["--port"],
+        ] {
             assert_eq!(options(words).expect("options").server, words);
         }
     }

@@ -3,6 +3,7 @@
 
 pub mod chromium;
 pub mod component;
+pub mod events;
 pub mod leftovers;
 pub mod memory;
 pub mod process;

@@ -9,11 +9,13 @@ use hello_server::http::{
     is_silence, parse,
 };
 use hello_server::observers::bytes::ShowBytes;
+use hello_server::observers::events::EventLog;
 use hello_server::observers::explain::Explainer;
 use hello_server::observers::lines::Lines;
 use hello_server::observers::log::{AccessLog, Format};
 
 use super::notation;
+use crate::events;
 use crate::memory::Handle;
 
 /// A head in pieces is the same as at once; and is accepted if, and only if, a simple reader agrees.
@@ -324,6 +326,25 @@ fn lines_stay_lines(pieces: &[Vec<u8>], line: &[u8]) {
     }
     shown.observe(Event::Closed(peer, CloseReason::Disconnected));
     assert!(told().lines().all(|line| line.starts_with("call 1  0.000 s ")));
+
+    let log = EventLog::new(&lines, Handle::default());
+    log.observe(Event::Accepted(peer));
+    pieces.iter().for_each(|piece| log.observe(Event::Received(peer, piece)));
+    log.observe(answered);
+    told().lines().for_each(|line| drop(events::event(line)));
+    // A secret is masked behind any bytes, and wherever the reads are cut.
+    let field = b"\nCookie: 53cr37\n";
+    let (begin, end) = field.split_at(line.len() % field.len());
+    let reads = [begin, end].into_iter().filter(|read| !read.is_empty());
+    reads.for_each(|read| log.observe(Event::Received(peer, read)));
+    log.observe(Event::Closed(peer, CloseReason::Disconnected));
+    let told_of_secret = told();
+    assert!(!["53", "cr", "37"].iter().any(|part| texts(&told_of_secret).contains(part)), "{told_of_secret}");
+}
+
+/// The texts of the events in `lines`.
+fn texts(lines: &str) -> String {
+    lines.lines().filter_map(|line| Some(events::event(line).get("text")?.to_string())).collect()
 }
 
 /// The number of quotes that begin or end a string: those without a backslash before them.
