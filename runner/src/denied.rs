@@ -9,6 +9,7 @@ use wasmtime_wasi::p2::bindings::sockets::network::{self, ErrorCode, IpAddress, 
 use wasmtime_wasi::p2::bindings::sockets::udp_create_socket;
 use wasmtime_wasi::p2::{DynPollable, SocketError, SocketResult, UdpSocket};
 
+use crate::audit::What;
 use crate::grants::{Guard, Refusal};
 
 /// The denied interfaces, which report each use to the guard.
@@ -33,8 +34,9 @@ pub(crate) fn add_to_linker<T: Send + AsRef<Guard> + 'static>(linker: &mut Linke
 }
 
 impl udp_create_socket::Host for Denied<'_> {
-    async fn create_udp_socket(&mut self, _family: IpAddressFamily) -> SocketResult<Resource<UdpSocket>> {
-        self.0.refuse(Refusal::udp());
+    async fn create_udp_socket(&mut self, family: IpAddressFamily) -> SocketResult<Resource<UdpSocket>> {
+        let version = if family == IpAddressFamily::Ipv4 { "IPv4" } else { "IPv6" };
+        self.0.refuse(What::Udp, version, Refusal::udp());
         Err(ErrorCode::AccessDenied.into())
     }
 }
@@ -45,7 +47,7 @@ impl ip_name_lookup::Host for Denied<'_> {
         _network: Resource<Network>,
         name: String,
     ) -> SocketResult<Resource<ResolveAddressStream>> {
-        self.0.refuse(Refusal::name(&name));
+        self.0.refuse(What::Name, &name, Refusal::name(&name));
         Err(ErrorCode::PermanentResolverFailure.into())
     }
 }

@@ -9,6 +9,7 @@ use wasmtime::{Error, Result};
 use wasmtime_wasi::p2::bindings::filesystem::{preopens, types};
 use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, FsError, FsResult};
 
+use crate::audit::What;
 use crate::denied::Denied;
 use crate::grants::Refusal;
 
@@ -29,7 +30,7 @@ impl preopens::Host for Denied<'_> {
 impl Denied<'_> {
     /// Refuses and reports a use of `path`.
     fn path<T>(&self, path: &str) -> FsResult<T> {
-        self.0.refuse(Refusal::file(path));
+        self.0.refuse(What::File, path, Refusal::file(path));
         Err(ErrorCode::Access.into())
     }
 }

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use wasmtime_wasi::sockets::SocketAddrUse;
 
+use crate::audit::{Audit, What};
 use crate::stdio::{NAME, Output};
 
 /// The most refusals that the sandbox reports: a component that tries every port of a network must not fill the disk.
@@ -36,7 +37,7 @@ impl Grants {
         match usage {
             // The system binds a socket that connects without a bind to any address and port. Without a grant to connect,
             // or to listen there, the component cannot use such a socket.
-            SocketAddrUse::TcpBind if address.ip().is_unspecified() && address.port() == 0 => Ok(()),
+            SocketAddrUse::TcpBind if is_any(address) => Ok(()),
             SocketAddrUse::TcpBind | SocketAddrUse::TcpListen => listen(),
             // Connections to a listener whose address was granted.
             SocketAddrUse::TcpAccept => Ok(()),
@@ -49,6 +50,20 @@ impl Grants {
             }
             SocketAddrUse::UdpBind | SocketAddrUse::UdpSend | SocketAddrUse::UdpReceive => Err(Refusal::udp()),
         }
+    }
+
+    /// Those of `addresses` to which the component may connect; all are of one host. If none is left, the refusal of the first.
+    pub(crate) fn callable(&self, addresses: &[SocketAddr]) -> Result<Vec<SocketAddr>, Refusal> {
+        let mut first = None;
+        let mut granted = addresses.to_vec();
+        granted.retain(|&address| match self.check(address, SocketAddrUse::TcpConnect) {
+            Ok(()) => true,
+            Err(refusal) => {
+                first.get_or_insert(refusal);
+                false
+            }
+        });
+        first.filter(|_| granted.is_empty()).map_or(Ok(granted), Err)
     }
 
     /// The URLs of the server for a browser on another machine, if the grants have every address of this one.
@@ -65,6 +80,11 @@ impl Grants {
         let places = places.into_iter().filter(|(_, addresses)| !addresses.is_empty());
         places.map(|(verb, addresses)| format!("{verb} {}", join(addresses))).collect()
     }
+}
+
+/// Whether this is any address and any port.
+fn is_any(address: SocketAddr) -> bool {
+    address.ip().is_unspecified() && address.port() == 0
 }
 
 /// Whether both are the same address, whatever their ports are. The scope of an address such as `fe80::1` is its network
@@ -134,43 +154,51 @@ pub(crate) fn join(items: &[impl Display]) -> String {
 pub(crate) struct Refusal {
     /// The action, as words behind "it may not".
     tried: String,
-    /// The option that would allow the action, if there is one.
-    advice: String,
+    /// The option that would allow the action, or why there is none.
+    option: Result<String, &'static str>,
 }
 
-/// The advice if no option helps.
+/// Why there is no option, if there is nothing to add.
 const NO_OPTION: &str = "there is no option that would allow it";
 
 impl Refusal {
     fn of(verb: &str, address: SocketAddr, option: &str) -> Self {
-        let advice = match address {
-            _ if lacks_scope(&address) => NAME_SCOPE.into(),
-            _ if !can_be_used(address.ip(), option) => NO_OPTION.into(),
-            _ => format!("{option} {address} would allow it"),
+        let option = match address {
+            _ if lacks_scope(&address) => Err(NAME_SCOPE),
+            _ if !can_be_used(address.ip(), option) => Err(NO_OPTION),
+            _ => Ok(format!("{option} {address}")),
         };
-        Refusal { tried: format!("{verb} {address}"), advice }
+        Refusal { tried: format!("{verb} {address}"), option }
+    }
+
+    /// The advice for the user of the component.
+    fn advice(&self) -> String {
+        match &self.option {
+            Ok(option) => format!("{option} would allow it"),
+            Err(reason) => (*reason).into(),
+        }
     }
 
     /// The component may not use UDP.
     pub(crate) fn udp() -> Self {
-        Refusal { tried: "use UDP".into(), advice: NO_OPTION.into() }
+        Refusal { tried: "use UDP".into(), option: Err(NO_OPTION) }
     }
 
     /// The component may not look up `name`.
     pub(crate) fn name(name: &str) -> Self {
-        Refusal { tried: format!("look up the name {}", quoted(name)), advice: NO_OPTION.into() }
+        Refusal { tried: format!("look up the name {}", quoted(name)), option: Err(NO_OPTION) }
     }
 
     /// The component may not use the file or folder `path`.
     pub(crate) fn file(path: &str) -> Self {
-        Refusal { tried: format!("use the file {}", quoted(path)), advice: NO_OPTION.into() }
+        Refusal { tried: format!("use the file {}", quoted(path)), option: Err(NO_OPTION) }
     }
 
     /// The component may not send a request to `authority` by `https://`.
     pub(crate) fn tls(authority: &str) -> Self {
         Refusal {
             tried: format!("send a request to {}", quoted(&format!("https://{authority}"))),
-            advice: "this sandbox does not speak TLS: http:// is all that it can send".into(),
+            option: Err("this sandbox does not speak TLS: http:// is all that it can send"),
         }
     }
 }
@@ -180,45 +208,65 @@ fn quoted(text: &str) -> String {
     format!("{:?}", text.chars().take(100).collect::<String>())
 }
 
-/// Checks every use against the grants, and reports every refusal once. Clones share the set of reported refusals.
+/// The question behind this use of `address`. `None` for a use that gives the component nothing that it has not asked for
+/// before, or asks for next: see [`Grants::check`].
+fn question(address: SocketAddr, usage: SocketAddrUse) -> Option<What> {
+    match usage {
+        SocketAddrUse::TcpBind if is_any(address) => None,
+        SocketAddrUse::TcpAccept => None,
+        SocketAddrUse::TcpBind | SocketAddrUse::TcpListen => Some(What::Listen),
+        SocketAddrUse::TcpConnect => Some(What::Connect),
+        SocketAddrUse::UdpBind | SocketAddrUse::UdpSend | SocketAddrUse::UdpReceive => Some(What::Udp),
+    }
+}
+
+/// Checks every use against the grants, lists it in the audit, and reports every refusal once. Clones share the set of
+/// reported refusals.
 #[derive(Clone)]
 pub(crate) struct Guard {
     /// The name of the component.
     name: String,
     told: Arc<Mutex<HashSet<Refusal>>>,
     stderr: Arc<Output>,
+    audit: Audit,
 }
 
 impl Guard {
-    /// A guard that reports refusals of the component `name` on `stderr`.
-    pub(crate) fn new(name: &str, stderr: &Arc<Output>) -> Self {
-        Guard { name: name.into(), told: Arc::default(), stderr: Arc::clone(stderr) }
+    /// A guard that reports refusals of the component `name` on `stderr`, and lists all questions in `audit`.
+    pub(crate) fn new(name: &str, stderr: &Arc<Output>, audit: &Audit) -> Self {
+        Guard { name: name.into(), told: Arc::default(), stderr: Arc::clone(stderr), audit: audit.clone() }
     }
 
-    /// Whether `grants` allow this use of `address`. Reports a refusal.
+    /// Whether `grants` allow this use of `address`.
     pub(crate) fn allows(&self, grants: &Grants, address: SocketAddr, usage: SocketAddrUse) -> bool {
-        match grants.check(address, usage) {
-            Ok(()) => true,
-            Err(refusal) => {
-                self.refuse(refusal);
-                false
-            }
+        let answer = grants.check(address, usage);
+        let allowed = answer.is_ok();
+        if let Some(what) = question(address, usage) {
+            self.answer(what, &address, answer.map_err(Some));
         }
+        allowed
     }
 
-    /// Those of `addresses` to which `grants` allow a connection; all are of one host. If none is left, reports the first.
-    pub(crate) fn callable(&self, grants: &Grants, addresses: &[SocketAddr]) -> Vec<SocketAddr> {
-        let checked =
-            addresses.iter().map(|&address| grants.check(address, SocketAddrUse::TcpConnect).map(|()| address));
-        let (granted, refused): (Vec<_>, Vec<_>) = checked.partition(Result::is_ok);
-        if let (true, Some(Err(refusal))) = (granted.is_empty(), refused.into_iter().next()) {
-            self.refuse(refusal);
+    /// Refuses a question of the component.
+    pub(crate) fn refuse(&self, what: What, detail: &str, refusal: Refusal) {
+        self.answer(what, &detail, Err(Some(refusal)));
+    }
+
+    /// Lists a question of the component with its answer, and reports a refusal. (`Err(None)` refuses what no grant could
+    /// allow, such as a request to no address.)
+    pub(crate) fn answer(&self, what: What, detail: &dyn Display, answer: Result<(), Option<Refusal>>) {
+        let listed = match &answer {
+            Ok(()) => Ok(()),
+            Err(refusal) => Err(refusal.as_ref().and_then(|refusal| refusal.option.as_deref().ok())),
+        };
+        self.audit.asked(what, detail, listed);
+        if let Err(Some(refusal)) = answer {
+            self.report(refusal);
         }
-        granted.into_iter().flatten().collect()
     }
 
     /// Reports a refusal, once, and at most [`MOST_REFUSALS`] in all.
-    pub(crate) fn refuse(&self, refusal: Refusal) {
+    fn report(&self, refusal: Refusal) {
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         if told.len() > MOST_REFUSALS || told.contains(&refusal) {
             return;
@@ -227,9 +275,8 @@ impl Guard {
             let more = format!("{NAME}: it is refused more than that, which is not told any more");
             self.stderr.say([more.as_str()]);
         } else {
-            let Refusal { tried, advice } = &refusal;
-            let cause = format!("{NAME}: refused: {} may not {tried}", self.name);
-            self.stderr.say([cause.as_str(), &format!("  {advice}")]);
+            let cause = format!("{NAME}: refused: {} may not {}", self.name, refusal.tried);
+            self.stderr.say([cause.as_str(), &format!("  {}", refusal.advice())]);
         }
         told.insert(refusal);
     }
@@ -256,7 +303,7 @@ mod tests {
             assert_eq!(check(&grants, "[::1]:9000", usage), Ok(()));
             for other in ["127.0.0.1:9001", "127.0.0.2:9000", "0.0.0.0:9000", "[::]:9000", "127.0.0.1:0"] {
                 let refusal = check(&grants, other, usage).expect_err(other);
-                assert_eq!(refusal.advice, format!("--allow-listen {other} would allow it"));
+                assert_eq!(refusal.advice(), format!("--allow-listen {other} would allow it"));
             }
         }
         // A socket that connects is bound to any address first; that does not grant it to listen there.
@@ -279,7 +326,7 @@ mod tests {
         assert!(check(&grants, "192.0.2.1:80", SocketAddrUse::TcpListen).is_err());
         for other in ["127.0.0.1:9000", "192.0.2.1:81", "192.0.2.2:80"] {
             let refusal = check(&grants, other, SocketAddrUse::TcpConnect).expect_err(other);
-            assert_eq!(refusal.advice, format!("--allow-connect {other} would allow it"));
+            assert_eq!(refusal.advice(), format!("--allow-connect {other} would allow it"));
         }
     }
 
@@ -292,9 +339,9 @@ mod tests {
         {
             assert_eq!(check(&grants, "[fe80::1%2]:9000", usage), Ok(()));
             let refusal = check(&grants, "[fe80::1%3]:9000", usage).expect_err("another network");
-            assert_eq!(refusal.advice, format!("{option} [fe80::1%3]:9000 would allow it"));
+            assert_eq!(refusal.advice(), format!("{option} [fe80::1%3]:9000 would allow it"));
             let refusal = check(&grants, "[fe80::1]:9000", usage).expect_err("no network");
-            assert!(refusal.advice.ends_with(NAME_SCOPE), "to grant it would not help: {}", refusal.advice);
+            assert!(refusal.advice().ends_with(NAME_SCOPE), "to grant it would not help: {}", refusal.advice());
             let flow = std::net::SocketAddrV6::new("fe80::1".parse().expect("an address"), 9000, 7, 2);
             assert_eq!(grants.check(flow.into(), usage), Ok(()));
         }
@@ -328,11 +375,7 @@ mod tests {
         for usage in [SocketAddrUse::TcpListen, SocketAddrUse::TcpConnect] {
             for address in addresses {
                 let refusal = check(&Grants::default(), address, usage).expect_err(address);
-                let Some(advised) =
-                    refusal.advice.strip_suffix(" would allow it").filter(|_| refusal.advice != NO_OPTION)
-                else {
-                    continue;
-                };
+                let Ok(advised) = refusal.option else { continue };
                 let typed = parse(advised.split(' ').chain(["a.wasm"]));
                 let Ok(Command::Run(options)) = typed else { panic!("{advised}: {typed:?}") };
                 assert_eq!(check(&options.grants, address, usage), Ok(()), "{advised}");

@@ -28,6 +28,7 @@ use wasmtime_wasi_http::io::TokioIo;
 use wasmtime_wasi_http::p2::bindings::http::types::{ErrorCode, HostOutgoingRequest as _, Method, OutgoingRequest};
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks, WasiHttpView};
 
+use crate::audit::What;
 use crate::grants::{Grants, Guard, Refusal};
 
 /// The timeout for the connection, for the first byte and for the next ones, if the component has not set one.
@@ -122,19 +123,49 @@ type Reply = (Response<WasiBody>, Box<dyn Future<Output = Result<(), Error>> + S
 impl OutgoingHttp {
     /// The addresses to try for a request for `uri`, in order. Reports an address that is not granted.
     fn addresses(&self, uri: &Uri) -> Result<Vec<SocketAddr>, Error> {
+        let (answer, addresses) = match self.check(uri) {
+            Ok(addresses) => (Ok(()), Ok(addresses)),
+            Err(Denial { refusal, error }) => (Err(refusal), Err(error)),
+        };
+        self.guard.answer(What::Http, &destination(uri), answer);
+        addresses
+    }
+
+    /// The addresses to try for a request for `uri`, in order.
+    fn check(&self, uri: &Uri) -> Result<Vec<SocketAddr>, Denial> {
+        let denied = |refusal| Denial { refusal: Some(refusal), error: Error::HttpRequestDenied };
         let authority = uri.authority().ok_or(Error::HttpRequestUriInvalid)?;
         if uri.scheme() != Some(&Scheme::HTTP) {
-            self.guard.refuse(Refusal::tls(authority.as_str()));
-            return Err(Error::HttpRequestDenied);
+            return Err(denied(Refusal::tls(authority.as_str())));
         }
         let port = port(authority)?;
         let Some(ips) = ips(authority.host())? else {
-            self.guard.refuse(Refusal::name(authority.host()));
-            return Err(Error::DnsError { rcode: Some("no names are looked up".into()), info_code: None });
+            let error = Error::DnsError { rcode: Some("no names are looked up".into()), info_code: None };
+            return Err(Denial { refusal: Some(Refusal::name(authority.host())), error });
         };
         let addresses: Vec<_> = ips.into_iter().map(|ip| SocketAddr::new(ip, port)).collect();
-        let granted = self.guard.callable(&self.grants, &addresses);
-        if granted.is_empty() { Err(Error::HttpRequestDenied) } else { Ok(granted) }
+        self.grants.callable(&addresses).map_err(denied)
+    }
+}
+
+/// The end of a request before it was sent: the error for the component, and the refusal for its user, unless the URI is wrong.
+struct Denial {
+    error: Error,
+    refusal: Option<Refusal>,
+}
+
+impl From<Error> for Denial {
+    fn from(error: Error) -> Self {
+        Denial { error, refusal: None }
+    }
+}
+
+/// The address or name in `uri`, with the scheme if that is not `http`.
+fn destination(uri: &Uri) -> String {
+    let authority = uri.authority().map_or("", Authority::as_str);
+    match uri.scheme() {
+        Some(scheme) if *scheme != Scheme::HTTP => format!("{scheme}://{authority}"),
+        _ => authority.to_owned(),
     }
 }
 
@@ -292,12 +323,13 @@ impl Body for Pieces {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::audit::Audit;
     use crate::stdio::Output;
 
     /// A sender to which these addresses are granted.
     fn outgoing(connect: &[&str]) -> OutgoingHttp {
         let connect = connect.iter().map(|text| text.parse().expect("an address")).collect();
-        let guard = Guard::new("test.wasm", &Output::stderr().expect("a thread"));
+        let guard = Guard::new("test.wasm", &Output::stderr().expect("a thread"), &Audit::default());
         Http::new(&Grants { listen: vec![], connect }, &guard, 1).outgoing
     }
 

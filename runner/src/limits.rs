@@ -3,6 +3,8 @@
 use wasmtime::component::ResourceTable;
 use wasmtime::{ResourceLimiter, Result};
 
+use crate::audit::{Audit, What};
+
 /// Bytes of a MiB.
 pub(crate) const MIB: usize = 1024 * 1024;
 
@@ -79,11 +81,11 @@ impl Handles {
 }
 
 /// Counts the memory of a component, and ends a component that wants more than its limit.
-#[derive(Debug)]
 pub(crate) struct Limits {
     max_memory: usize,
     /// The sum over all memories and tables of the component, in bytes.
     memory: usize,
+    audit: Audit,
 }
 
 /// The component wanted more memory than it may have.
@@ -94,13 +96,17 @@ pub(crate) struct OutOfMemory {
 }
 
 impl OutOfMemory {
+    /// The option that would allow the component as much, and more; `None` if no component can have as much.
+    fn option(self) -> Option<String> {
+        let wanted = self.wanted.div_ceil(MIB);
+        (wanted <= MOST_MEMORY).then(|| format!("--max-memory {}", (2 * wanted).min(MOST_MEMORY)))
+    }
+
     /// Advice for a component that wants more memory.
     pub(crate) fn advice(self) -> String {
-        match self.wanted.div_ceil(MIB) {
-            wanted @ 0..=MOST_MEMORY => {
-                format!("allow it more, such as --max-memory {}", (2 * wanted).min(MOST_MEMORY))
-            }
-            _ => "no component can have more than that: it probably keeps what it does not need any more".into(),
+        match self.option() {
+            Some(option) => format!("allow it more, such as {option}"),
+            None => "no component can have more than that: it probably keeps what it does not need any more".into(),
         }
     }
 }
@@ -114,38 +120,41 @@ impl std::fmt::Display for OutOfMemory {
 impl std::error::Error for OutOfMemory {}
 
 impl Limits {
-    /// A limit of `max_memory` bytes.
-    pub(crate) fn new(max_memory: usize) -> Self {
-        Limits { max_memory, memory: 0 }
+    /// A limit of `max_memory` bytes. Lists the memory of the component in `audit`.
+    pub(crate) fn new(max_memory: usize, audit: &Audit) -> Self {
+        Limits { max_memory, memory: 0, audit: audit.clone() }
     }
 
-    /// Counts `bytes` more.
-    fn grow(&mut self, bytes: usize) -> Result<()> {
-        let wanted = self.memory + bytes;
+    /// Counts `bytes` more, unless the memory or table `is_too_large` by itself. Returns whether it may grow. The audit lists
+    /// each refusal, and each growth to another number of MiB.
+    fn grow(&mut self, bytes: usize, is_too_large: bool) -> Result<bool> {
+        let wanted = self.memory.saturating_add(bytes);
+        let mib = wanted.div_ceil(MIB);
+        if is_too_large {
+            self.audit.asked(What::Memory, &mib, Err(None));
+            return Ok(false);
+        }
         if wanted > self.max_memory {
+            let error = OutOfMemory { wanted };
+            self.audit.asked(What::Memory, &mib, Err(error.option().as_deref()));
             // A program whose allocation fails exits without a reason. This error reports the reason.
-            return Err(OutOfMemory { wanted }.into());
+            return Err(error.into());
+        }
+        if mib != self.memory.div_ceil(MIB) {
+            self.audit.asked(What::Memory, &mib, Ok(()));
         }
         self.memory = wanted;
-        Ok(())
+        Ok(true)
     }
 }
 
 impl ResourceLimiter for Limits {
     fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> Result<bool> {
-        if maximum.is_some_and(|maximum| desired > maximum) {
-            return Ok(false);
-        }
-        self.grow(desired - current)?;
-        Ok(true)
+        self.grow(desired - current, maximum.is_some_and(|maximum| desired > maximum))
     }
 
     fn table_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> Result<bool> {
-        if desired > MOST_ELEMENTS {
-            return Ok(false);
-        }
-        self.grow((desired - current) * BYTES_OF_AN_ELEMENT)?;
-        Ok(true)
+        self.grow((desired - current).saturating_mul(BYTES_OF_AN_ELEMENT), desired > MOST_ELEMENTS)
     }
 
     /// The system has no memory, although the limit allows it. The component ends, as in [`Limits::grow`].
@@ -220,7 +229,7 @@ mod tests {
 
     #[test]
     fn all_memories_together_count() {
-        let mut limits = Limits::new(3 * MIB);
+        let mut limits = Limits::new(3 * MIB, &Audit::default());
         assert!(limits.memory_growing(0, MIB, None).expect("enough"));
         assert!(limits.memory_growing(0, MIB, None).expect("enough"));
         assert!(limits.memory_growing(MIB, 2 * MIB, None).expect("just enough"));
@@ -255,7 +264,7 @@ mod tests {
 
     #[test]
     fn tables_are_memory_too() {
-        let mut limits = Limits::new(MIB);
+        let mut limits = Limits::new(MIB, &Audit::default());
         assert!(limits.table_growing(0, MIB / 32, None).expect("enough"));
         assert!(!limits.table_growing(0, MOST_ELEMENTS + 1, None).expect("it is for the component to see"));
         let error = limits.table_growing(0, MIB / 32 + 1, None).expect_err("too much");
@@ -264,7 +273,7 @@ mod tests {
 
     #[test]
     fn the_maximum_that_a_memory_declares_is_reported() {
-        let mut limits = Limits::new(3 * MIB);
+        let mut limits = Limits::new(3 * MIB, &Audit::default());
         assert!(!limits.memory_growing(0, 2 * MIB, Some(MIB)).expect("it is for the component to see"));
         assert!(limits.memory_growing(0, 3 * MIB, None).expect("nothing was counted"));
     }

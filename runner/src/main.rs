@@ -10,6 +10,7 @@
 //! | `files` | the one folder of a component, in which every use is refused |
 //! | `cache` | compiled code, kept for the next start |
 //! | `limits` | memory, handles, descriptors |
+//! | `audit` | `--audit`: the list of what the component asks of the sandbox |
 //! | `stdio` | the standard streams; the end of standard input asks the component to stop |
 //! | `system` | errors of the system, and the limits of this process behind them |
 //! | `watch` | signals, and code that never pauses |
@@ -18,6 +19,7 @@
 //! | `outcome` | the exit code of a component, or cause and advice |
 //! | `sandbox` | runs all of these in order, from the options to the exit code |
 
+mod audit;
 mod cache;
 mod component;
 mod denied;
@@ -35,6 +37,7 @@ mod watch;
 
 use std::io::Write;
 use std::process::ExitCode;
+use std::time::Instant;
 
 use hello_failure::report;
 
@@ -53,7 +56,8 @@ fn print(mut stream: impl Write, text: &str) {
 /// Runs the command line. Exit codes: that of the component; 1 when it failed or was ended, 2 for a mistake in the command
 /// line, 128 plus the number of the signal when a signal ended it.
 fn main() -> ExitCode {
-    let code = run().unwrap_or_else(|error| {
+    let started = Instant::now();
+    let code = run(started).unwrap_or_else(|error| {
         let report = report(NAME, &error);
         print(std::io::stderr(), &report.text);
         report.code
@@ -61,13 +65,13 @@ fn main() -> ExitCode {
     ExitCode::from(code)
 }
 
-/// Runs the command of the command line. Returns the exit code.
+/// Runs the command of the command line; this process has `started` then. Returns the exit code.
 ///
 /// # Errors
 /// The command line is wrong, or the process has too little address space, or no thread that could print an error.
-fn run() -> anyhow::Result<u8> {
+fn run(started: Instant) -> anyhow::Result<u8> {
     match options::parse(std::env::args_os().skip(1))? {
-        Command::Run(options) => return sandbox::run(&options),
+        Command::Run(options) => return sandbox::run(&options, started),
         Command::Help => print(std::io::stdout(), HELP),
         Command::Version => print(std::io::stdout(), concat!("hello-runner ", env!("CARGO_PKG_VERSION"), "\n")),
     }

@@ -35,6 +35,8 @@ Limits
 What it prints
   --quiet                     do not print the grants at the start, and what the machine has too little of
   --verbose                   print where in its code the component failed (costs about 5 % of the speed)
+  --audit FILE                list what the component asks of the sandbox, and the answers, a line of JSON each; FILE is
+                              created or emptied, - is standard error
   --help, --version
 ";
 
@@ -84,6 +86,8 @@ pub(crate) struct Options {
     pub(crate) quiet: bool,
     /// Whether the sandbox reports a failure with the functions in which it happened.
     pub(crate) verbose: bool,
+    /// The file for the list of what the component asks of the sandbox; `-` is standard error.
+    pub(crate) audit: Option<PathBuf>,
 }
 
 /// The limits that the command line sets.
@@ -137,6 +141,7 @@ impl Default for Options {
             needs: None,
             quiet: false,
             verbose: false,
+            audit: None,
         }
     }
 }
@@ -189,6 +194,10 @@ where
             Long("stop-when-stdin-closes") => options.stops_with_input = true,
             Long("quiet") => options.quiet = true,
             Long("verbose") => options.verbose = true,
+            Long("audit") => match parser.value()? {
+                file if file.is_empty() => return Err(Failure::see_help("--audit takes a file, or -")),
+                file => options.audit = Some(file.into()),
+            },
             Value(component) if component.is_empty() => return Err(Failure::see_help(WHICH)),
             Value(component) => {
                 options.component = component.into();
@@ -353,6 +362,7 @@ mod tests {
             (&["--max-memory", "0", "a"], "--max-memory takes a whole number from 1 to 4096"),
             (&["--max-turn", "soon", "a"], "--max-turn takes a whole number from 0 to 86400, not \"soon\""),
             (&["--allow-files", "a"], "--allow-files"),
+            (&["--audit", "", "a"], "--audit takes a file, or -"),
             (&["--quiet"], "which component?"),
             (&["--quiet", ""], "which component?"),
         ] {

@@ -9,7 +9,7 @@ use wasmtime_wasi::I32Exit;
 use crate::limits::{Handles, MIB, MOST_ELEMENTS, MOST_PARTS, OutOfMemory};
 use crate::options::Options;
 use crate::system;
-use crate::watch::{End, exit_code};
+use crate::watch::{End, NO_TURN_LIMIT, exit_code};
 
 /// The exit code of a component that has returned, or has exited with a code of its own.
 ///
@@ -48,7 +48,10 @@ pub(crate) fn ended(end: End, name: &str, verbose: bool) -> Result<u8, Failure> 
         ),
         End::Turn(most) => (
             format!("{name} has been busy for {} without a pause, so it was ended", seconds(most)),
-            format!("--max-turn allows more, but it is probably in a loop without an end{}", says_where(verbose)),
+            format!(
+                "{NO_TURN_LIMIT} would allow it, but it is probably in a loop without an end{}",
+                says_where(verbose)
+            ),
         ),
         End::Grace(grace) => (
             format!("{name} was asked to stop and did not within {}, so it was ended", seconds(grace)),

@@ -12,6 +12,7 @@ use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
 use wasmtime_wasi::{HostWallClock, WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtxView, WasiHttpView};
 
+use crate::audit::Audit;
 use crate::component::{BUG, OFFER, OptionalImports};
 use crate::denied;
 use crate::grants::{Grants, Guard, join};
@@ -78,6 +79,7 @@ pub(crate) struct Program<'p> {
     command: CommandPre<Host>,
     stderr: &'p Arc<Output>,
     watch: &'p Watch,
+    audit: &'p Audit,
 }
 
 impl<'p> Program<'p> {
@@ -88,6 +90,7 @@ impl<'p> Program<'p> {
         name: &'p str,
         stderr: &'p Arc<Output>,
         watch: &'p Watch,
+        audit: &'p Audit,
     ) -> Result<Self, Failure> {
         let imports = OptionalImports::of(engine, component, name)?;
         let internal = |error: wasmtime::Error| Failure::new(format!("the sandbox cannot be set up: {error:#}"), BUG);
@@ -103,7 +106,7 @@ impl<'p> Program<'p> {
         };
         let command = linker.instantiate_pre(component).map_err(lacking)?;
         let command = CommandPre::new(command).map_err(nothing_to_start)?;
-        Ok(Program { engine, name, imports, command, stderr, watch })
+        Ok(Program { engine, name, imports, command, stderr, watch, audit })
     }
 
     /// Asks the component for its needs with these arguments, with nothing granted. Returns its exit code and its output.
@@ -111,7 +114,9 @@ impl<'p> Program<'p> {
         let mut asking = Options { grants: Grants::default(), quiet: true, ..options.clone() };
         asking.arguments.insert(0, "--check-options".into());
         let said = MemoryOutputPipe::new(MOST_NEEDS);
+        self.audit.mark_check(true);
         let code = self.run(&asking, said.clone())?;
+        self.audit.mark_check(false);
         Ok((code, String::from_utf8_lossy(&said.contents()).into_owned()))
     }
 
@@ -159,7 +164,7 @@ impl<'p> Program<'p> {
 
     /// The state of one run of the component.
     fn store(&self, options: &Options, stdout: impl StdoutStream + 'static, handles: Handles) -> Store<Host> {
-        let guard = Guard::new(self.name, self.stderr);
+        let guard = Guard::new(self.name, self.stderr, self.audit);
         let mut wasi = WasiCtx::builder();
         wasi.arg(self.name).args(&options.arguments);
         wasi.stdin(self.watch.stdin()).stdout(stdout).stderr(Stdout(Arc::clone(self.stderr)));
@@ -173,7 +178,7 @@ impl<'p> Program<'p> {
         let host = Host {
             wasi: wasi.build(),
             table: handles.table(),
-            limits: Limits::new(options.max_memory),
+            limits: Limits::new(options.max_memory, self.audit),
             http: Http::new(&options.grants, &guard, handles.connections),
             guard,
         };

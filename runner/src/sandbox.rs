@@ -2,12 +2,13 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hello_failure::report;
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
+use crate::audit::Audit;
 use crate::component::load;
 use crate::limits;
 use crate::options::Options;
@@ -41,18 +42,21 @@ impl Streams {
     }
 }
 
-/// Runs a component with these `options` to its end, and prints the error if it failed. Returns the exit code.
+/// Runs a component with these `options` to its end, and prints the error if it failed. This process has `started` then.
+/// Returns the exit code.
 ///
 /// # Errors
-/// The process has too little address space, or no thread that could print an error.
-pub(crate) fn run(options: &Options) -> anyhow::Result<u8> {
+/// The process has too little address space, no thread that could print an error, or no file for the audit.
+pub(crate) fn run(options: &Options, started: Instant) -> anyhow::Result<u8> {
     system::has_address_space()?;
     limits::raise_descriptors(options.max_connections);
     let name = options.component.file_name().unwrap_or(options.component.as_os_str()).to_string_lossy();
     let outputs = Output::stdout().and_then(|stdout| Ok(Streams { stdout, stderr: Output::stderr()? }));
     let streams = outputs.map_err(|error| system::refused(&error))?;
-    let watch = Watch::new();
-    let outcome = run_component(options, &name, &streams, &watch);
+    let audit = options.audit.as_deref().map(|path| Audit::new(path, started, &streams.stderr));
+    let audit = audit.transpose()?.unwrap_or_default();
+    let watch = Watch::new(&audit);
+    let outcome = run_component(options, &name, &streams, &watch, &audit);
     watch.settle();
     Ok(streams.finish(outcome))
 }
@@ -61,13 +65,19 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<u8> {
 ///
 /// # Errors
 /// The component could not be started, or failed, or the sandbox ended it.
-fn run_component(options: &Options, name: &str, streams: &Streams, watch: &Arc<Watch>) -> anyhow::Result<u8> {
+fn run_component(
+    options: &Options,
+    name: &str,
+    streams: &Streams,
+    watch: &Arc<Watch>,
+    audit: &Audit,
+) -> anyhow::Result<u8> {
     let (engine, component) = catch_setup_panic(|| set_up(options, name, streams, watch))?;
     if options.verbose {
         watch.trap_in(&engine);
     }
     let stdout = || Stdout(Arc::clone(&streams.stdout));
-    let program = Program::new(&engine, &component, name, &streams.stderr, watch)?;
+    let program = Program::new(&engine, &component, name, &streams.stderr, watch, audit)?;
     let Some(given) = options.needs else {
         return program.run(options, stdout());
     };

@@ -150,7 +150,7 @@ impl Output {
 
 /// Writes all of `bytes`. Another program may have set this terminal, or pipe, to non-blocking: then this function waits
 /// itself.
-fn write_all(sink: &mut impl Write, mut bytes: &[u8]) -> std::io::Result<()> {
+pub(crate) fn write_all(sink: &mut impl Write, mut bytes: &[u8]) -> std::io::Result<()> {
     while !bytes.is_empty() {
         match sink.write(bytes) {
             Ok(0) => return Err(ErrorKind::WriteZero.into()),

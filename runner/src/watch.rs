@@ -12,6 +12,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout};
 use wasmtime::Engine;
 
+use crate::audit::{Audit, What};
 use crate::stdio::{Stdin, discard_input};
 
 /// The time that a turn may still take if it was under way when a signal came. A turn of a server is over in a few
@@ -27,6 +28,9 @@ const EXIT_DEADLINE: Duration = Duration::from_secs(3);
 /// The number of looks at a turn within its time limit. A turn is too long when this many looks in a row have found it:
 /// the time in which the whole process stood still (a laptop that slept) counts as one look.
 const LOOKS: u32 = 10;
+
+/// The option that allows a turn of any length.
+pub(crate) const NO_TURN_LIMIT: &str = "--max-turn 0";
 
 /// The reason for which the sandbox ended a component.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,11 +63,12 @@ pub(crate) struct Watch {
     grace: AtomicU64,
     /// Whether a thread has claimed the end of the process, with [`Watch::settle`].
     settled: AtomicBool,
+    audit: Audit,
 }
 
 impl Watch {
-    /// A watch over a component, from when it [runs](Watch::over).
-    pub(crate) fn new() -> Arc<Self> {
+    /// A watch over a component, from when it [runs](Watch::over). Lists a turn that is too long in `audit`.
+    pub(crate) fn new(audit: &Audit) -> Arc<Self> {
         Arc::new(Watch {
             turns: AtomicU64::new(0),
             stop: watch::Sender::new(false),
@@ -74,6 +79,7 @@ impl Watch {
             traps: OnceLock::new(),
             grace: AtomicU64::new(0),
             settled: AtomicBool::new(false),
+            audit: audit.clone(),
         })
     }
 
@@ -88,11 +94,12 @@ impl Watch {
     }
 
     /// Returns only for the first caller, which reports why the process ends, and with which code. Later callers block until the
-    /// process exits.
+    /// process exits. The audit is finished then: there is no other way to the end of the process.
     pub(crate) fn settle(&self) {
         while !self.is_first() {
             std::thread::park();
         }
+        self.audit.finish();
     }
 
     fn is_first(&self) -> bool {
@@ -213,6 +220,7 @@ impl Watch {
                     match timeout(most / LOOKS, self.request(signals)).await {
                         Ok(request) => break request,
                         Err(_) if looks.found(self.turn()) > LOOKS => {
+                            self.audit.asked(What::Turn, &most.as_secs(), Err(Some(NO_TURN_LIMIT)));
                             return self.end(End::Turn(most), signals, last_words).await;
                         }
                         Err(_) => {}
@@ -423,7 +431,7 @@ mod tests {
 
     #[test]
     fn how_the_process_ends_is_settled_once() {
-        let watch = Watch::new();
+        let watch = Watch::new(&Audit::default());
         assert_eq!([watch.is_first(), watch.is_first(), watch.is_first()], [true, false, false]);
     }
 
