@@ -300,11 +300,11 @@ fn json(text: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    /// The lines of an audit in a file with this name, after `ask`.
-    fn lines(name: &str, ask: impl FnOnce(&Audit)) -> Vec<String> {
+    /// The lines of an audit in a file with this name, after `ask`, without their beginnings.
+    pub(crate) fn lines(name: &str, ask: impl FnOnce(&Audit)) -> Vec<String> {
         let path = std::env::temp_dir().join(format!("hello-runner-{}-{name}", std::process::id()));
         let audit = Audit::new(&path, Instant::now(), &Output::stderr().expect("a thread")).expect("a file");
         ask(&audit);

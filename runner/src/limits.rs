@@ -272,6 +272,24 @@ mod tests {
     }
 
     #[test]
+    fn each_refusal_and_each_growth_to_another_mib_is_listed() {
+        let lines = crate::audit::tests::lines("memory", |audit| {
+            let mut limits = Limits::new(3 * MIB, audit);
+            for (current, desired) in [(0, MIB / 2), (MIB / 2, MIB), (MIB, 2 * MIB + 1), (2 * MIB + 1, 2 * MIB + 2)] {
+                assert!(limits.memory_growing(current, desired, None).expect("enough"));
+            }
+            assert!(!limits.memory_growing(0, MIB, Some(1)).expect("it is for the component to see"));
+            assert!(!limits.table_growing(0, MOST_ELEMENTS + 1, None).expect("it is for the component to see"));
+            limits.memory_growing(0, MIB, None).expect_err("too much");
+        });
+        let allowed =
+            ["1", "3"].map(|mib| format!(r#""what":"memory","detail":"{mib}","allowed":true,"option":null}}"#));
+        let refused = [("4", "null"), ("4", "null"), ("4", r#""--max-memory 8""#)]
+            .map(|(mib, option)| format!(r#""what":"memory","detail":"{mib}","allowed":false,"option":{option}}}"#));
+        assert_eq!(lines, [&allowed[..], &refused].concat());
+    }
+
+    #[test]
     fn the_maximum_that_a_memory_declares_is_reported() {
         let mut limits = Limits::new(3 * MIB, &Audit::default());
         assert!(!limits.memory_growing(0, 2 * MIB, Some(MIB)).expect("it is for the component to see"));

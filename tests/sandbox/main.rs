@@ -1,6 +1,7 @@
 //! The sandbox from outside: `hello-runner` with a component that tries one thing (`tests/probe/`), and with the server.
 #![cfg(all(unix, not(target_family = "wasm")))]
 
+mod audit;
 mod cache;
 mod examples;
 mod grants;

@@ -155,7 +155,9 @@ fn the_script_makes_a_mistake_in_the_options_exit_with_2() {
             &["--quiet", "--port", "0", "--max-memory", "6 4 *"],
             "--max-memory takes a whole number from 1 to 4096, not \"6 4 *\"",
         ),
+        (&["--port", "0", "--audit"], "runner/serve: --audit takes a file, or -"),
         (&["--port", "0", "--max-turn=5", "--wasmtime"], "runner/serve: wasmtime does not know --max-turn"),
+        (&["--port", "0", "--audit=-", "--wasmtime"], "runner/serve: wasmtime does not know --audit"),
     ] {
         assert_script_refuses(options, words);
     }

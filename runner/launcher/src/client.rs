@@ -1,6 +1,6 @@
 //! `client`: builds a client, and becomes the host that runs it.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::Path;
 use std::process::Command;
 
@@ -15,13 +15,14 @@ use crate::{print, print_error};
 const HELP: &str = "\
 Builds a client and sends a request with it.
 
-  runner/client [--wasmtime] [--quiet] socket|url [--port N] [URL]
-  runner/client [--wasmtime] [--quiet] intruder [--port N]
+  runner/client [--wasmtime] [--quiet] [--audit FILE] socket|url [--port N] [URL]
+  runner/client [--wasmtime] [--quiet] [--audit FILE] intruder [--port N]
 
 `socket` writes HTTP by hand, as the lecture does; `url` leaves HTTP to the HTTP client of WASI. Each runs in hello-runner,
 which lets it connect to the address of the URL and to no other; --wasmtime runs it in plain `wasmtime run`.
 `intruder` is no client: it tries what a sandbox forbids. --port N means that port of this machine. --quiet leaves out the
-grants at the start. --wasmtime and --quiet may stand anywhere. (Or: cargo client url, with the same arguments.)
+grants at the start. --audit FILE lists what the client asks of the sandbox, and the answers, a line of JSON each; FILE is
+created or emptied, - is standard error. These three may stand anywhere. (Or: cargo client url, with the same arguments.)
 ";
 
 /// The end of the advice for a mistake in the command line.
@@ -46,11 +47,14 @@ const CLIENTS: [Client; 3] = [
 /// # Errors
 /// The command line is wrong, or the client or its host cannot be built or started.
 pub(crate) fn run(words: Vec<OsString>) -> anyhow::Result<u8> {
-    let (mut host, mut quiet, mut rest) = (Host::Sandbox, false, Vec::new());
-    for word in words {
+    let (mut host, mut quiet, mut audit, mut rest) = (Host::Sandbox, false, None, Vec::new());
+    let mut words = words.into_iter();
+    while let Some(word) = words.next() {
         match word.to_str() {
             Some("--wasmtime") => host = Host::Wasmtime,
             Some("--quiet") => quiet = true,
+            Some("--audit") => audit = Some(words.next().unwrap_or_default()),
+            Some(text) if text.starts_with("--audit=") => audit = text.split_once('=').map(|(_, file)| file.into()),
             Some("--help" | "-h") => {
                 print(HELP);
                 return Ok(0);
@@ -62,12 +66,18 @@ pub(crate) fn run(words: Vec<OsString>) -> anyhow::Result<u8> {
             _ => rest.push(word),
         }
     }
+    if audit.as_ref().is_some_and(|file| file.is_empty()) {
+        return Err(Failure::usage("--audit takes a file, or -", SEE_HELP).into());
+    }
+    if audit.is_some() && host == Host::Wasmtime {
+        return Err(Failure::usage("wasmtime does not know --audit: leave that out, or --wasmtime", SEE_HELP).into());
+    }
     let client = choose(&rest)?;
     rest.remove(0);
     cargo::add_target()?;
     let component = cargo::build(client.product)?;
     become_program(match host {
-        Host::Sandbox => client.in_sandbox(&component, &rest, quiet)?,
+        Host::Sandbox => client.in_sandbox(&component, &rest, quiet, audit.as_deref())?,
         _ => client.in_wasmtime(&component, &rest, quiet)?,
     })
 }
@@ -81,8 +91,15 @@ fn choose(words: &[OsString]) -> anyhow::Result<&'static Client> {
 }
 
 impl Client {
-    fn in_sandbox(&self, component: &Path, words: &[OsString], quiet: bool) -> anyhow::Result<Command> {
+    fn in_sandbox(
+        &self,
+        component: &Path,
+        words: &[OsString],
+        quiet: bool,
+        audit: Option<&OsStr>,
+    ) -> anyhow::Result<Command> {
         let mut command = Command::new(host::sandbox(false)?);
+        command.args(audit.into_iter().flat_map(|file| [OsStr::new("--audit"), file]));
         command.args(quiet.then_some("--quiet")).args([
             "--grant-needs",
             "--max-connections",

@@ -27,7 +27,8 @@ pub(crate) fn option(step: usize) -> &'static str {
 
 /// The failure for an option that these programs do not have.
 pub(crate) fn has_no(option: &str) -> Failure {
-    let cause = "does not go with --one-page or --step: --port, --quiet, --wasmtime, --max-memory and --max-turn do";
+    let cause =
+        "does not go with --one-page or --step: --port, --quiet, --wasmtime, --max-memory, --max-turn and --audit do";
     Failure::see_help(format_args!("{option} {cause}"))
 }
 
@@ -54,11 +55,11 @@ pub(crate) fn start(
     port: u16,
     host: Host,
     quiet: bool,
-    limits: &[OsString],
+    options: &[OsString],
 ) -> anyhow::Result<Command> {
     if host == Host::Sandbox {
         let mut command = Command::new(host::sandbox(false)?);
-        command.args(quiet.then_some("--quiet")).args(limits);
+        command.args(quiet.then_some("--quiet")).args(options);
         command.args(["--allow-listen", &format!("127.0.0.1:{port}")]).arg(component).arg(port.to_string());
         return Ok(command);
     }

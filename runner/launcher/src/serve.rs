@@ -37,6 +37,8 @@ Of the sandbox
   --verbose          print where in its code the server failed (built with line numbers, and 5 % slower)
   --max-memory MIB   the limit on memory (default 8 MiB, and 64 KiB for each connection; at most 4096 MiB)
   --max-turn SECS    the limit on code that runs without waiting; 0 is no limit (default 10)
+  --audit FILE       list what the server asks of the sandbox, and the answers, a line of JSON each; FILE is created or
+                     emptied at each start, - is standard error
 ";
 
 /// The help of the server. It is here, too, so that there is help before anything has been built.
@@ -52,8 +54,8 @@ struct Options {
     verbose: bool,
     /// The number of the program to run in place of the server: `--one-page` or `--step`.
     step: Option<usize>,
-    /// `--max-memory` and `--max-turn`, each with its value: for the sandbox.
-    limits: Vec<OsString>,
+    /// `--max-memory`, `--max-turn` and `--audit`, each with its value: for the sandbox.
+    sandbox: Vec<OsString>,
     /// All other words, in their order: for the server.
     server: Vec<OsString>,
 }
@@ -134,9 +136,9 @@ impl Server {
     }
 
     fn in_sandbox(&self, component: &Path, speaks: bool) -> anyhow::Result<Start> {
-        let Options { server, limits, verbose, release, .. } = &self.options;
+        let Options { server, sandbox, verbose, release, .. } = &self.options;
         let mut command = Command::new(host::sandbox(*release)?);
-        command.args((!speaks).then_some("--quiet")).args(verbose.then_some("--verbose")).args(limits);
+        command.args((!speaks).then_some("--quiet")).args(verbose.then_some("--verbose")).args(sandbox);
         command.args(self.options.watch.then_some("--stop-when-stdin-closes"));
         command.arg("--grant-needs").arg(component).arg("--stop-when-stdin-closes").args(server);
         Ok(Start { command, stop: Stop::Input, patience: None })
@@ -210,11 +212,12 @@ fn parse(words: Vec<OsString>) -> Result<Options, Failure> {
             Long("step") => options.choose_step(example::step(parser.value().ok())?)?,
             Long("wasmtime") => options.choose(Host::Wasmtime)?,
             Long("http") => options.choose(Host::Http)?,
-            Long(name @ ("max-memory" | "max-turn")) => {
+            Long(name @ ("max-memory" | "max-turn" | "audit")) => {
+                let takes = if name == "audit" { "a file, or -" } else { "a number" };
                 let name = format!("--{name}");
                 let value = parser.value().ok().filter(|value| !value.is_empty());
-                let value = value.ok_or_else(|| Failure::see_help(format_args!("{name} takes a number")))?;
-                options.limits.extend([name.into(), value]);
+                let value = value.ok_or_else(|| Failure::see_help(format_args!("{name} takes {takes}")))?;
+                options.sandbox.extend([name.into(), value]);
             }
             Long(name) => {
                 let takes_value = takes_value(name);
@@ -275,13 +278,17 @@ impl Options {
         let port = example::port(&self.server)?;
         cargo::add_target()?;
         let component = cargo::build(&cargo::STEPS[step])?;
-        become_program(example::start(&component, port, self.host, self.quiet, &self.limits)?)
+        become_program(example::start(&component, port, self.host, self.quiet, &self.sandbox)?)
     }
 
     /// The names of the options that only the sandbox has.
     fn of_sandbox(&self) -> Vec<&str> {
-        let limits = self.limits.iter().step_by(2).filter_map(|name| name.to_str());
-        [("--release", self.release), ("--verbose", self.verbose)].into_iter().filter_map(given).chain(limits).collect()
+        let with_value = self.sandbox.iter().step_by(2).filter_map(|name| name.to_str());
+        [("--release", self.release), ("--verbose", self.verbose)]
+            .into_iter()
+            .filter_map(given)
+            .chain(with_value)
+            .collect()
     }
 
     /// The names of the options that need a build, which a kit cannot do.
@@ -330,11 +337,23 @@ mod tests {
 
     #[test]
     fn options_come_in_any_order_and_what_is_the_servers_stays_as_it_is() {
-        let words = ["--max-turn=7", "--port", "0", "--watch", "--log=off", "--max-memory", "32", "x", "--quiet"];
+        let words = [
+            "--max-turn=7",
+            "--port",
+            "0",
+            "--watch",
+            "--log=off",
+            "--max-memory",
+            "32",
+            "x",
+            "--audit",
+            "-",
+            "--quiet",
+        ];
         let expected = Options {
             watch: true,
             quiet: true,
-            limits: ["--max-turn", "7", "--max-memory", "32"].map(OsString::from).to_vec(),
+            sandbox: ["--max-turn", "7", "--max-memory", "32", "--audit", "-"].map(OsString::from).to_vec(),
             server: ["--port", "0", "--log=off", "x"].map(OsString::from).to_vec(),
             ..Options::default()
         };
@@ -391,7 +410,9 @@ mod tests {
             (&["--watch=yes"][..], "--watch takes no value"),
             (&["--max-turn"], "--max-turn takes a number"),
             (&["--max-memory", ""], "--max-memory takes a number"),
+            (&["--audit="], "--audit takes a file, or -"),
             (&["--http", "--wasmtime"], "give one of them"),
+            (&["--wasmtime", "--audit", "-"], "wasmtime does not know --audit"),
             (&["--wasmtime", "--verbose"], "wasmtime does not know --verbose"),
             (&["--http", "--max-turn", "3"], "--max-turn does not go with --http"),
             (&["--http", "--release"], "--release does not go with --http"),

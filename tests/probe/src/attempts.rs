@@ -30,7 +30,9 @@ panic              fail
 overflow           call itself without an end
 deep               the same, with so much on its own stack that this overflows first
 exit CODE          end with this code
-heed WHAT...       look at standard input once, and then do that";
+heed WHAT...       look at standard input once, and then do that
+repeat N WHAT OBJECT THEN...
+                   do WHAT with OBJECT N times, and then THEN";
 
 /// Does what the command line says.
 pub(crate) fn main() -> ExitCode {
@@ -103,6 +105,12 @@ fn attempt(words: &[&str]) -> bool {
         "heed" => {
             wasi::cli::stdin::get_stdin().subscribe().ready();
             attempt(rest)
+        }
+        "repeat" => {
+            for _ in 0..number(rest) {
+                attempt(&rest[1..3]);
+            }
+            attempt(&rest[3..])
         }
         _ => {
             eprintln!("hello-probe: there is no {what:?} to try; there is\n{HELP}");
