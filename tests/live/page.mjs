@@ -158,6 +158,7 @@ test("the last 1,000 events are kept, and another run of the server clears them"
     }
   }
   assert.deepEqual([model.events.length, model.connections.size], [1000, 500]);
+  model.add({ v: 1, time: 2001, event: "accepted", connection: 2001, peer: "127.0.0.1:50000" }, 0);
   model.add({ v: 1, event: "hello", run: "b", address: "127.0.0.1:9000" }, 0);
   assert.deepEqual([model.events.length, model.connections.size, model.isOtherRun], [0, 0, true]);
 });

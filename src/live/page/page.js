@@ -8,7 +8,7 @@
 /** How many events are kept. */
 const KEPT = 1000;
 /** How many connections are drawn, and how many of them are open without a click. */
-const DRAWN = 60;
+const DRAWN = 40;
 const OPEN_BY_ITSELF = 4;
 /** How many lines the lists of the server and the sandbox have. */
 const LISTED = 40;
@@ -206,6 +206,10 @@ const HEAD = /^(?:\r?\n)*[^\r\n][^]*?\n\r?\n/;
 /** The characters of a method or a name (RFC 9110 section 5.6.2). */
 const TOKEN = "[!#$%&'*+.^_`|~0-9A-Za-z-]+";
 
+/** How messages begin. */
+const REQUEST = RegExp(`^${TOKEN} \\S+ HTTP/1\\.`);
+const RESPONSE = /^HTTP\/1\.\d /;
+
 /** The modes of a reader, and its functions that take bytes in this mode. */
 const TAKES = {
   "head": "takeHead", "body": "takeBody", "size": "takeSize", "chunk": "takeChunk", "trailer": "takeTrailer",
@@ -238,7 +242,7 @@ export class Reader {
   /** The pieces of these bytes: `{message, part, bytes, start}`. `unseen` bytes came behind them that the server did not show. */
   feed(bytes, unseen = 0) {
     const pieces = [];
-    const begins = this.isServer ? /^HTTP\/1\.\d / : new RegExp(`^${TOKEN} \\S+ HTTP/1\\.`);
+    const begins = this.isServer ? RESPONSE : REQUEST;
     // A new message where this reader expects none: it missed something, or the answer to HEAD has a length and no body.
     if ((this.isServer || this.mode === "lost") && this.mode !== "head" && begins.test(bytes)) this.mode = "start";
     while (bytes) {
@@ -482,13 +486,13 @@ export class Model {
 
   /** Forgets everything: another run of the server begins. */
   reset(run) {
-    Object.assign(this, { run, address: "", lastId: 0, ahead: -Infinity, steps: [], asked: [], load: undefined });
+    Object.assign(this, { run, address: "", lastId: 0, ahead: -Infinity, steps: [], asked: [], load: undefined, connections: new Map() });
     this.forget();
   }
 
   /** Forgets the connections that are closed, and the events of all. */
   forget() {
-    const open = [...(this.connections ?? new Map())].filter(([, connection]) => !connection.closed);
+    const open = [...this.connections].filter(([, connection]) => !connection.closed);
     for (const [, connection] of open) connection.events = [];
     this.connections = new Map(open);
     this.events = [];
@@ -1030,7 +1034,9 @@ function drawTotals(local) {
   const sum = of => all.reduce((total, connection) => total + of(connection), 0);
   const [open, answers, faults] = [sum(({ closed, hasGaps }) => !closed && !hasGaps), sum(({ answers }) => answers), sum(({ faults }) => faults)];
   const mistakes = faults ? `, ${number(faults)} of them to a mistake` : "";
-  setText(byId("totals"), `${count(all.length, "connection")}, ${number(open)} of them open; ${count(answers, "answer")}${mistakes}.`);
+  const refusals = model.asked.filter(({ allowed }) => allowed === false).length;
+  const sandbox = refusals ? ` The sandbox refused ${count(refusals, "thing")}.` : "";
+  setText(byId("totals"), `${count(all.length, "connection")}, ${number(open)} of them open; ${count(answers, "answer")}${mistakes}.${sandbox}`);
   byId("load").hidden = !isLoaded(local);
   if (isLoaded(local)) {
     const { rate, skipped } = model.load;
@@ -1084,7 +1090,7 @@ async function sendByHand(bytes, out) {
   } catch {
     told = [make("p", {}, abort.signal.aborted ? "You stopped waiting." : "The server of this page does not answer. Is it still running?")];
   }
-  out.replaceChildren(...told);
+  out.replaceChildren(make("h3", {}, "What came back"), ...told);
   if (sending === abort) byId("cancel").hidden = true;
   model.news.sentences.push(told[0].textContent);
 }
@@ -1164,15 +1170,20 @@ function addOnce(event, id, local) {
 }
 
 let isSoon = false;
+let restsUntil = 0;
 
-/** Draws once for all events of a frame. */
+/** Draws once for all events of a frame. If that takes long, the page rests four times as long: it must also take events. */
 function soon() {
   if (isSoon || waiting) return;
   isSoon = true;
-  requestAnimationFrame(() => {
+  setTimeout(() => requestAnimationFrame(() => {
     isSoon = false;
-    if (!waiting) drawAll();
-  });
+    if (waiting) return;
+    const began = performance.now();
+    drawAll();
+    const ended = performance.now();
+    restsUntil = ended + 4 * (ended - began);
+  }), Math.max(0, restsUntil - performance.now()));
 }
 
 function drawAll() {
@@ -1233,12 +1244,21 @@ function summary({ opened, answers, answer, faults, refused: refusals, sentences
   return parts.length > 0 ? `${parts.join(", ")}.` : "";
 }
 
-/** Once a second: silence makes a state, too, and the screen reader gets its sentence. */
-function tick() {
-  const { news } = model;
+let spokenAt = 0;
+
+/** Tells the screen reader what has happened. Some browsers make up for late timers, so this looks at the clock. */
+function speak() {
+  const now = performance.now();
+  const sentence = summary(model.news);
+  if (!sentence || now - spokenAt < 990) return;
   model.news = noNews();
-  const sentence = summary(news);
-  if (sentence) setText(byId("spoken"), sentence);
+  spokenAt = now;
+  setText(byId("spoken"), sentence);
+}
+
+/** Once a second: silence makes a state, too. */
+function tick() {
+  speak();
   if (waiting) setText(byId("pause"), `Go on (${waiting.length + lost} events)`);
   soon();
 }
