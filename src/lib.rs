@@ -14,6 +14,7 @@
 //! | [`server`] | accepts connections, reads requests, sends responses, closes |
 //! | [`observers`] | the access log, `--explain`, `--show-bytes` and `--events`: lines made of events |
 //! | [`stream`] | bodies that are made while they are sent |
+//! | `live` | the live page, with the feature of that name |
 //! | [`options`] | the command line |
 //! | [`advice`] | the cause and the advice for each error that keeps the server from listening |
 //!
@@ -29,6 +30,8 @@ pub mod app;
 pub mod events;
 pub mod hello;
 pub mod http;
+#[cfg(feature = "live")]
+pub mod live;
 pub mod net;
 pub mod observers;
 pub mod options;

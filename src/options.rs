@@ -15,6 +15,9 @@ use crate::server::Limits;
 /// The text that `--help` prints.
 pub const HELP: &str = include_str!("help.txt");
 
+/// How many may watch the live page at a time, unless `--live=N` says so.
+const WATCHERS: usize = 8;
+
 /// The command on the command line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
@@ -41,6 +44,8 @@ pub struct Options {
     pub log: Format,
     /// Whether to write each event as a line of JSON.
     pub events: bool,
+    /// How many may watch the live page at a time; `None` without the page.
+    pub live: Option<usize>,
     /// Whether to explain each step of the server.
     pub explain: bool,
     /// Whether to show the bytes of the connections.
@@ -63,9 +68,22 @@ impl Options {
             }
             ListenOn::Addresses(addresses) => addresses.clone(),
         };
-        let mut needs: String = addresses.iter().map(|address| format!("listen {address}\n")).collect();
-        needs += &format!("connections {}\ngrace {}\n", self.limits.connections, self.grace.as_secs());
+        let live = self.live_addresses().into_iter().flatten();
+        let mut needs: String =
+            addresses.iter().copied().chain(live).map(|address| format!("listen {address}\n")).collect();
+        let connections = self.limits.connections + self.live.map_or(0, live_connections);
+        needs += &format!("connections {connections}\ngrace {}\n", self.grace.as_secs());
         needs
+    }
+
+    /// The addresses of the live page, if there is one: the next port of both loopback addresses.
+    pub fn live_addresses(&self) -> Option<[SocketAddr; 2]> {
+        let port = match &self.listen_on {
+            ListenOn::Loopback { port } => *port,
+            ListenOn::Addresses(addresses) => addresses.first()?.port(),
+        };
+        let next = if port == 0 { 0 } else { port.checked_add(1).unwrap_or(0) };
+        self.live.map(|_| [(Ipv4Addr::LOCALHOST, next).into(), (Ipv6Addr::LOCALHOST, next).into()])
     }
 }
 
@@ -111,6 +129,7 @@ impl Default for Options {
             limits: Limits::default(),
             log: Format::Common,
             events: false,
+            live: None,
             explain: false,
             show_bytes: false,
             color: Color::Auto,
@@ -160,6 +179,7 @@ fn read(mut parser: Parser) -> Result<Command, lexopt::Error> {
             Long("grace") => options.grace = seconds(&mut parser, "--grace")?,
             Long("log") => log = Some(parser.value()?.parse_with(format)?),
             Long("events") => options.events = true,
+            Long("live") => options.live = Some(watchers(&mut parser)?),
             Long("explain") => options.explain = true,
             Long("show-bytes") => options.show_bytes = true,
             Long("color") => options.color = parser.value()?.parse_with(color)?,
@@ -191,6 +211,22 @@ fn listen_on(listen: Vec<SocketAddr>, port: Option<u16>) -> Result<ListenOn, lex
 #[inline(never)]
 fn number(parser: &mut Parser, option: &str, range: RangeInclusive<u64>) -> Result<u64, lexopt::Error> {
     parser.value()?.parse_with(option::number(option, range))
+}
+
+/// How many connections the live page may have: a browser opens up to six, and only one of them watches.
+pub fn live_connections(watchers: usize) -> usize {
+    watchers + 16
+}
+
+/// Reads how many may watch the live page: `--live` or `--live=N`.
+fn watchers(parser: &mut Parser) -> Result<usize, lexopt::Error> {
+    if !cfg!(feature = "live") {
+        return Err("--live is for another build of this server: runner/serve --live builds that one".into());
+    }
+    match parser.optional_value() {
+        Some(value) => Ok(value.parse_with(option::number("--live", 1..=100))? as usize),
+        None => Ok(WATCHERS),
+    }
 }
 
 /// Reads a timeout as the next value: whole seconds, up to a day.

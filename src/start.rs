@@ -13,6 +13,8 @@ use hello_runtime::net::{TcpListener, TcpSocket};
 use hello_runtime::{Runtime, Wasi, block_on, spawn};
 use hello_server::advice::ListenError;
 use hello_server::events::{Event, Observer};
+#[cfg(feature = "live")]
+use hello_server::live::{Live, Unobserved};
 use hello_server::observers::bytes::ShowBytes;
 use hello_server::observers::count;
 use hello_server::observers::events::{self, EventLog};
@@ -82,6 +84,13 @@ fn serve(options: &Options) -> anyhow::Result<()> {
     observers.push(Box::new(Rc::clone(&counter)));
     observers.push(Box::new(Notes::new(&notes, runtime.clone())));
 
+    #[cfg(feature = "live")]
+    let live = options.live.map(|watchers| Live::new(watchers, &run_name(&runtime)));
+    #[cfg(feature = "live")]
+    if let Some(live) = &live {
+        observers.push(Box::new(live.observer(runtime.clone())));
+    }
+
     let listeners = listen(options, &observers);
     // The lines of the events so far come first, even if listening has failed.
     print(&lines.take());
@@ -91,7 +100,13 @@ fn serve(options: &Options) -> anyhow::Result<()> {
     // Read standard input at once, so that the host knows from now on that its end will be noticed. If the input is at its end,
     // the next read finds the end, too.
     stdin.as_mut().map(is_open);
+    #[cfg(feature = "live")]
+    let live_listeners = live_listeners(options)?;
     announce(&listeners, options);
+    #[cfg(feature = "live")]
+    if let Some((_, address)) = live_listeners.first() {
+        print(&format!("Watch {}\n", place::url(*address, true)));
+    }
 
     let server = Server::new(runtime.clone(), observers, options.limits.clone());
     // From here on only these two tasks print: a reader that does not read delays no connection.
@@ -106,6 +121,11 @@ fn serve(options: &Options) -> anyhow::Result<()> {
     for (listener, _) in listeners {
         spawn(accept::serve(Rc::clone(&server), listener));
     }
+    #[cfg(feature = "live")]
+    if let Some(live) = &live {
+        let page = live.server(runtime.clone(), &server);
+        live_listeners.into_iter().for_each(|(listener, _)| spawn(accept::serve(Rc::clone(&page), listener)));
+    }
     let (waiting, options) = (runtime.clone(), options.clone());
     block_on(async move {
         let Some(stdin) = stdin else {
@@ -113,6 +133,10 @@ fn serve(options: &Options) -> anyhow::Result<()> {
         };
         end_of(stdin).await;
         lines.say("Shutting down...\n");
+        #[cfg(feature = "live")]
+        if let Some(live) = &live {
+            live.close();
+        }
         let cut = server.stop(options.grace).await;
         if cut > 0 {
             let (calls, time) = (count(cut as u64, "call"), count(options.grace.as_secs(), "second"));
@@ -210,6 +234,30 @@ fn listen_on(address: SocketAddr, backlog: u32, observer: &impl Observer) -> io:
     let listener = socket.listen(backlog)?;
     observer.observe(Event::Listening { address, backlog });
     Ok((listener, address))
+}
+
+/// Makes the listeners of the live page, if there is one. A machine without IPv6 has the one for IPv4 only.
+#[cfg(feature = "live")]
+fn live_listeners(options: &Options) -> anyhow::Result<Vec<Listening>> {
+    let mut listeners: Vec<Listening> = Vec::new();
+    for mut address in options.live_addresses().into_iter().flatten() {
+        if let Some((_, first)) = listeners.first() {
+            address.set_port(first.port());
+        }
+        match listen_on(address, options.backlog, &Unobserved).map_err(|error| ListenError { address, error }) {
+            Ok(listening) => listeners.push(listening),
+            Err(error) if !listeners.is_empty() && error.is_family_missing() => {}
+            Err(error) => return Err(error.failure(&options.listen_on).into()),
+        }
+    }
+    Ok(listeners)
+}
+
+/// A name for this run of the program: the time of its start.
+#[cfg(feature = "live")]
+fn run_name(runtime: &Runtime<Wasi>) -> String {
+    let time = runtime.wall_clock().duration_since(std::time::SystemTime::UNIX_EPOCH).unwrap_or_default();
+    format!("{:x}", time.as_nanos())
 }
 
 /// Prints the URL of the server, now that it can be reached.

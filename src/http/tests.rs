@@ -239,7 +239,7 @@ fn no_byte_of_a_head_that_comes_byte_by_byte_is_looked_at_again_before_its_line_
 
 /// Says what it has seen of the body, of which it wants to see so much.
 fn echo(most: usize) -> App {
-    App { answer: |request| Response::new(200, "application/octet-stream", request.body.to_vec()), body_limit: most }
+    App { answer: &|request| Response::new(200, "application/octet-stream", request.body.to_vec()), body_limit: most }
 }
 
 /// `Wikipedia` in two chunks, with an extension, a trailer, and line ends in the content.

@@ -10,6 +10,8 @@ use super::bytes::add_visibly;
 use super::lines::Lines;
 use super::secrets::Masker;
 use super::{escape_beginning, escape_json, wasi};
+#[cfg(feature = "live")]
+use crate::events::Peer;
 use crate::events::{CloseReason, Event, Exchange, Observer};
 use crate::http::response::reason;
 use crate::net::Runtime;
@@ -40,6 +42,32 @@ impl<R: Runtime> EventLog<R> {
     /// An observer that adds to `lines`. Their time counts from now, by the clock of `runtime`.
     pub fn new(lines: &Rc<Lines>, runtime: R) -> Self {
         EventLog { lines: Rc::clone(lines), clock: Clock::new(runtime), connections: RefCell::default() }
+    }
+
+    /// Takes note of `event` without a line. The masks of secrets have to see all bytes.
+    #[cfg(feature = "live")]
+    pub(crate) fn skip(&self, event: &Event<'_>) {
+        let mut connections = self.connections.borrow_mut();
+        let mut mask = |peer: &Peer, side: usize, bytes: &[u8]| {
+            if let Ok(index) = connections.binary_search_by_key(&peer.id, |(number, _)| *number) {
+                let masker = &mut connections[index].1[side];
+                masker.pause();
+                bytes.iter().for_each(|&byte| _ = masker.next(byte));
+            }
+        };
+        match event {
+            Event::Received(peer, bytes) => mask(peer, 0, bytes),
+            Event::Sent(peer, bytes) => mask(peer, 1, bytes),
+            Event::Accepted(peer) => connections.push((peer.id, Default::default())),
+            Event::Closed(peer, _) => connections.retain(|(number, _)| *number != peer.id),
+            _ => {}
+        }
+    }
+
+    /// The time since the start, in seconds, as a line has it.
+    #[cfg(feature = "live")]
+    pub(crate) fn time(&self) -> String {
+        self.clock.time()
     }
 
     /// Adds how many bytes the client (0) or the server (1) has sent, and their beginning as text without secrets.
@@ -122,9 +150,12 @@ impl<R: Runtime> Clock<R> {
 
     /// The beginning of a line about an event that has just happened.
     fn line(&self, kind: &str) -> Line {
+        Line(format!("{{\"v\":1,\"time\":{},\"event\":\"{kind}\"", self.time()))
+    }
+
+    fn time(&self) -> String {
         let time = self.runtime.now().saturating_sub(self.start);
-        let (seconds, micros) = (time.as_secs(), time.subsec_micros());
-        Line(format!("{{\"v\":1,\"time\":{seconds}.{micros:06},\"event\":\"{kind}\""))
+        format!("{}.{:06}", time.as_secs(), time.subsec_micros())
     }
 }
 

@@ -92,6 +92,13 @@ async fn accept_loop<R: Runtime, O: Observer + 'static>(
 }
 
 impl<R: Runtime, O: Observer + 'static> Server<R, O> {
+    /// Serves a connection that no listener has accepted, unless the limit on connections is reached. Returns whether it does.
+    #[cfg(feature = "live")]
+    pub(crate) fn accept_from_memory(self: &Rc<Self>, stream: impl Stream + 'static, address: SocketAddr) -> bool {
+        let permit = self.connections.try_acquire();
+        permit.map(|permit| self.spawn_connection(stream, address, permit)).is_some()
+    }
+
     /// Serves a connection in a task of its own.
     fn spawn_connection(self: &Rc<Self>, stream: impl Stream + 'static, address: SocketAddr, permit: Permit) {
         self.accepted.set(self.accepted.get() + 1);

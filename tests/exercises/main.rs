@@ -53,7 +53,7 @@ fn component_of_all() -> &'static Path {
         for (index, file) in files().iter().enumerate() {
             fs::write(root.join(format!("src/hello/s{index}.rs")), file).expect("a file");
             modules += &format!("mod s{index};\n");
-            arms += &format!("        {index} => App {{ answer: s{index}::answer, body_limit: s{index}::BODY_LIMIT }},\n");
+            arms += &format!("        {index} => App {{ answer: &s{index}::answer, body_limit: s{index}::BODY_LIMIT }},\n");
         }
         // The lines of Rust that the exercises show: they compile, too.
         let page = fs::read_to_string(component::root().join("docs/exercises.md")).expect("the page");

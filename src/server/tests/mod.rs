@@ -367,7 +367,7 @@ fn where_a_write_cannot_be_abandoned_the_stream_is_kept_until_the_write_is_done(
 #[test]
 fn the_write_timeout_counts_from_the_start_of_a_write_and_no_progress_puts_it_off() {
     // The host takes 64 KiB of a page at a time, so this one needs more seconds than there are.
-    let app = App { answer: |_| Response::html(200, "x".repeat(1024 * 1024)), body_limit: 0 };
+    let app = App { answer: &|_| Response::html(200, "x".repeat(1024 * 1024)), body_limit: 0 };
     let limits = Limits { write_timeout: seconds(3), ..Limits::default() };
     play_with(app, limits, |scene| async move {
         let slow = scene.call();

@@ -60,7 +60,7 @@ fn answer(request: &Request<'_>) -> Response {
     }
 }
 
-const APP: App = App { answer, body_limit: 0 };
+const APP: App = App { answer: &answer, body_limit: 0 };
 const THREE: &[u8] = b"GET /three HTTP/1.1\r\nHost: localhost\r\n\r\n";
 const ENDLESS: &[u8] = b"GET /endless HTTP/1.1\r\nHost: localhost\r\n\r\n";
 const SILENT: &[u8] = b"GET /silent HTTP/1.1\r\nHost: localhost\r\n\r\n";
