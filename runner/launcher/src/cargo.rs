@@ -58,6 +58,14 @@ pub(crate) const VERBOSE_SERVER: Product = Product {
     ..SERVER
 };
 
+/// The server, with the live page.
+pub(crate) const LIVE_SERVER: Product = Product {
+    announcement: || "Building the server with its live page: about 15 seconds on 2 cores, the first time.".into(),
+    options: &["--profile", "live", "--features", "live", "--bin", "hello-server"],
+    path: "wasm32-wasip2/live/hello-server",
+    ..SERVER
+};
+
 /// The server for `wasi:http`.
 pub(crate) const HTTP_SERVER: Product = Product {
     name: "hello-http",

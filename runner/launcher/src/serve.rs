@@ -24,6 +24,8 @@ Of this program
   --wasmtime         run it in plain `wasmtime run`, and not in hello-runner, the sandbox of this project
   --http             run hello-http in `wasmtime serve`: the same answers behind `wasi:http`, on every core; takes --watch,
                      --quiet, and one --port N or --listen ADDR:PORT
+  --live[=N]         also serve a page that shows what happens while it happens, on the next port (9001); N may watch it at
+                     a time (default 8)
   --quiet            do not print the grants at the start
   --one-page         run examples/one_page.rs, the lecture's server on one page, and not the server of this project
   --step N           run examples/steps/step_N.rs, a step from that page to a server (docs/steps.md); N is 1 to 10
@@ -52,6 +54,8 @@ struct Options {
     quiet: bool,
     release: bool,
     verbose: bool,
+    /// Whether the server has a live page. Its option is among the words for the server, too.
+    live: bool,
     /// The number of the program to run in place of the server: `--one-page` or `--step`.
     step: Option<usize>,
     /// `--max-memory`, `--max-turn` and `--audit`, each with its value: for the sandbox.
@@ -210,6 +214,11 @@ fn parse(words: Vec<OsString>) -> Result<Options, Failure> {
             Long("verbose") => options.verbose = true,
             Long("one-page") => options.choose_step(example::ONE_PAGE)?,
             Long("step") => options.choose_step(example::step(parser.value().ok())?)?,
+            Long("live") => {
+                options.live = true;
+                options.server.extend(word);
+                let _ = parser.optional_value();
+            }
             Long("wasmtime") => options.choose(Host::Wasmtime)?,
             Long("http") => options.choose(Host::Http)?,
             Long(name @ ("max-memory" | "max-turn" | "audit")) => {
@@ -233,6 +242,12 @@ fn parse(words: Vec<OsString>) -> Result<Options, Failure> {
     }
     if let Some(option) = options.step.and_then(|_| options.not_of_steps()) {
         return Err(example::has_no(option));
+    }
+    if options.live && options.verbose {
+        return Err(Failure::see_help("--live and --verbose are two builds of the server: give one of them"));
+    }
+    if options.live && options.host == Host::Http {
+        return Err(does_not_go_with_http("--live"));
     }
     let refused = match (options.host, options.of_sandbox().first()) {
         (Host::Sandbox, _) | (_, None) => None,
@@ -293,7 +308,8 @@ impl Options {
 
     /// The names of the options that need a build, which a kit cannot do.
     fn of_building(&self) -> Vec<&str> {
-        let flags = [("--watch", self.watch), ("--release", self.release), ("--verbose", self.verbose)];
+        let flags =
+            [("--watch", self.watch), ("--live", self.live), ("--release", self.release), ("--verbose", self.verbose)];
         self.step.map(example::option).into_iter().chain(flags.into_iter().filter_map(given)).collect()
     }
 
@@ -319,10 +335,11 @@ impl Options {
 
     /// The program to build.
     fn product(&self) -> &'static Product {
-        match (self.host, self.verbose) {
-            (Host::Http, _) => &cargo::HTTP_SERVER,
-            (_, true) => &cargo::VERBOSE_SERVER,
-            (_, false) => &cargo::SERVER,
+        match self.host {
+            Host::Http => &cargo::HTTP_SERVER,
+            _ if self.live => &cargo::LIVE_SERVER,
+            _ if self.verbose => &cargo::VERBOSE_SERVER,
+            _ => &cargo::SERVER,
         }
     }
 }
@@ -416,6 +433,8 @@ mod tests {
             (&["--wasmtime", "--verbose"], "wasmtime does not know --verbose"),
             (&["--http", "--max-turn", "3"], "--max-turn does not go with --http"),
             (&["--http", "--release"], "--release does not go with --http"),
+            (&["--http", "--live"], "--live does not go with --http"),
+            (&["--live", "--verbose"], "--live and --verbose are two builds"),
             (&["--one-page=1"], "--one-page takes no value"),
             (&["--step"], "--step"),
             (&["--step", "11"], "--step"),

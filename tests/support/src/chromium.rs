@@ -150,6 +150,14 @@ impl Browser {
         Page { title: text(0), text: text(1) }
     }
 
+    /// The value of this expression of JavaScript in the tab. A promise is awaited.
+    pub fn evaluate(&mut self, expression: &str) -> Value {
+        let look = json!({"expression": expression, "returnByValue": true, "awaitPromise": true});
+        let mut seen = self.tell("Runtime.evaluate", look);
+        assert!(seen["exceptionDetails"].is_null(), "{expression}: {seen}");
+        seen["result"]["value"].take()
+    }
+
     /// Sends a command to the tab. Returns the result.
     fn tell(&mut self, method: &str, parameters: Value) -> Value {
         let tab = self.tab.clone();

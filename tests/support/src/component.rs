@@ -29,6 +29,13 @@ pub fn path() -> &'static Path {
     PATH.get_or_init(|| build(&options, "wasm32-wasip2/release/hello-server.wasm"))
 }
 
+/// The component with the live page.
+pub fn live() -> &'static Path {
+    static PATH: OnceLock<PathBuf> = OnceLock::new();
+    let options = ["--profile", "live", "--target", "wasm32-wasip2", "--features", "live", "--bin", "hello-server"];
+    PATH.get_or_init(|| build(&options, "wasm32-wasip2/live/hello-server.wasm"))
+}
+
 /// The `wasi:http` service, which serves the same page.
 pub fn http() -> &'static Path {
     static PATH: OnceLock<PathBuf> = OnceLock::new();
