@@ -137,7 +137,7 @@ const CLOSED = {
   "write-timeout": ["server", "closed by the server: the client did not read its answers", "the server hangs up: the client does not read its answers"],
   "evicted": ["server", "evicted: closed by the server, which needed the place for another client", "the server hangs up: another client needs the place"],
   "stopping": ["server", "closed by the server, because it stops", "the server hangs up, because it stops"],
-  "disconnected": ["client", "closed by the client, in the middle", "the client is gone without a word"],
+  "disconnected": ["client", "lost: the client is gone without a word", "the client is gone without a word"],
 };
 
 /** The steps before the first call. */
@@ -425,7 +425,7 @@ function curl(message, address) {
   const own = body ? ["Host", "User-Agent", "Accept", "Content-Type"] : ["Host", "User-Agent", "Accept"];
   for (const name of own) if (field(name.toLowerCase()) === undefined) words.push("-H", `'${name}:'`);
   for (const [name, value] of fields) {
-    const isImplied = /^content-length$/i.test(name) || (/^host$/i.test(name) && value === address);
+    const isImplied = (body && /^content-length$/i.test(name)) || (/^host$/i.test(name) && value === address);
     if (!isImplied) words.push("-H", quote(value ? `${name}: ${value}` : `${name};`));
   }
   if (!body) return words.join(" ");
@@ -507,9 +507,10 @@ export class Model {
 
   /** Takes an event. `local` is when it came. */
   add(event, local) {
-    if (event.event === "hello") return this.hello(event);
+    if (event.event === "hello") this.hello(event);
     if (event.time) this.ahead = Math.max(this.ahead, event.time - local / 1000);
-    if (event.event === "skipped" || event.event === "dropped") return this.gap(event, local);
+    if (event.event === "hello") return;
+    if (event.event === "skipped" || event.event === "dropped") return this.gap(event);
     if (event.event === "asked") return this.ask(event);
     if (event.connection === undefined) return this.step(event);
     const connection = this.connection(event);
@@ -524,19 +525,21 @@ export class Model {
     if (event.run === this.run) return;
     const isOther = this.run !== "";
     this.reset(event.run);
-    this.address = event.address;
+    this.address = event.address ?? "";
     if (isOther) this.news.sentences.push("Another run of the server has begun. The page is empty again.");
     this.isOtherRun = isOther;
   }
 
   /** Events are missing: under load the server sends samples, and a slow reader loses some. */
-  gap(event, local) {
+  gap(event) {
     for (const connection of this.connections.values()) if (!connection.closed) connection.hasGaps = true;
     if (event.event === "dropped") return this.step(event);
-    this.load = { rate: event.seconds ? event.requests / event.seconds : 0, skipped: event.count, at: local };
+    this.load = { rate: event.seconds ? event.requests / event.seconds : 0, skipped: event.count, time: event.time };
   }
 
   ask(event) {
+    // Before the start the sandbox finds out what the options need.
+    if (event.check && event.allowed) return;
     this.asked.push(event);
     if (this.asked.length > LISTED) this.asked.shift();
     if (event.allowed === false) this.news.refused++;
@@ -828,7 +831,7 @@ function drawTools(connection, message) {
   const { bytes, isWhole } = connection.request(message);
   // More of the request may come until the click.
   const all = () => connection.request(message).bytes;
-  const command = () => asCommand(all(), model.address || "127.0.0.1:9000");
+  const command = () => asCommand(all(), address());
   const name = programOf(command());
   const copy = make("button", { type: "button" }, `Copy as ${name}`);
   const again = make("button", { type: "button" }, "Send again");
@@ -944,9 +947,10 @@ function drawFault({ fault, section, place }) {
   return [box];
 }
 
-/** The line around a mistake, at most 200 bytes of it. */
+/** The line of a mistake and the line before, at most 200 bytes of them. */
 function excerpt({ bytes, from, to }) {
-  const start = Math.max(bytes.lastIndexOf("\n", from - 1) + 1, from - 100, 0);
+  const lineStart = from > 0 ? bytes.lastIndexOf("\n", from - 1) + 1 : 0;
+  const start = Math.max(lineStart > 1 ? bytes.lastIndexOf("\n", lineStart - 2) + 1 : 0, from - 100);
   const end = bytes.indexOf("\n", to - 1) + 1 || bytes.length;
   return [start, Math.min(end, start + 200)];
 }
@@ -1024,10 +1028,13 @@ function drawConnections(local) {
   setText(byId("older"), `${count(all.length - DRAWN, "older connection")} not shown; "only connection" shows one of them.`);
 }
 
-const NOTHING = () => `No client has called yet. Open http://${model.address || "..."} in a browser, or send a request from this page.`;
+/** The address of the server. If this page came too late for it: the page has the next port. */
+const address = () => model.address || `127.0.0.1:${location.port - 1}`;
+
+const NOTHING = () => `No client has called yet. Open http://${address()} in a browser, or send a request from this page.`;
 
 /** Whether the server has sent samples lately. */
-const isLoaded = local => model.load !== undefined && local - model.load.at < 3000;
+const isLoaded = local => model.load !== undefined && model.now(local) - model.load.time < 3;
 
 function drawTotals(local) {
   const all = wanted();
@@ -1063,10 +1070,10 @@ function drawStep(event) {
 }
 
 function drawAsked(event) {
-  const tried = own(ASKED, event.what)?.(event.detail) ?? `${event.what} ${event.detail}`;
+  const tried = own(ASKED, event.what)?.(event.detail ?? "") ?? `${event.what} ${event.detail ?? ""}`;
   if (event.allowed) return make("li", {}, `allowed: the program may ${tried}`);
   const advice = event.option ? [make("code", {}, event.option), " would allow it."] : ["There is no option that would allow it."];
-  return make("li", { className: "refused" }, make("b", {}, "refused: "), `the program may not ${tried}. `, ...advice);
+  return make("li", { className: "refused" }, make("b", {}, "refused: "), `the program may not ${tried}. `, ...advice, event.count ? ` It asked ${count(event.count, "more time")}.` : "");
 }
 
 // ------------------------------------------------------------------------------------------------------------ by hand
@@ -1080,19 +1087,29 @@ async function sendByHand(bytes, out) {
   const began = performance.now();
   out.replaceChildren(make("p", {}, "Sent. The server has not answered yet ..."));
   byId("cancel").hidden = out !== byId("came-back");
-  let told;
+  const draw = (...told) => out.replaceChildren(make("h3", {}, "What came back"), ...told);
   try {
     // The type is one that a page of another site may not send without being asked.
     const headers = { "Content-Type": "application/octet-stream" };
     const answer = await fetch("/send", { method: "POST", body: bytes, headers, signal: abort.signal });
-    const binary = fromBytes(new Uint8Array(await answer.arrayBuffer()));
-    told = answer.ok ? drawCameBack(binary, performance.now() - began, fromBytes(bytes)) : [problem(answer.status)];
+    let [binary, ms] = ["", performance.now() - began];
+    const so = answer.ok ? () => draw(...drawCameBack(binary, ms, fromBytes(bytes))) : () => draw(problem(answer.status));
+    // What has come is drawn at once: a connection that stays open ends the answer late.
+    for (const reader = answer.body.getReader(); ; so()) {
+      const { done, value } = await reader.read();
+      if (done) break;
+      binary += fromBytes(value);
+      ms = performance.now() - began;
+    }
+    so();
   } catch {
-    told = [make("p", {}, abort.signal.aborted ? "You stopped waiting." : "The server of this page does not answer. Is it still running?")];
+    const why = abort.signal.aborted ? "You stopped waiting." : "The server of this page does not answer. Is it still running?";
+    // What has come stays.
+    if (out.querySelector(".message")) out.append(make("p", {}, why));
+    else draw(make("p", {}, why));
   }
-  out.replaceChildren(make("h3", {}, "What came back"), ...told);
   if (sending === abort) byId("cancel").hidden = true;
-  model.news.sentences.push(told[0].textContent);
+  model.news.sentences.push(out.querySelector(":scope > p:last-of-type").textContent);
 }
 
 function problem(status) {
@@ -1163,7 +1180,7 @@ function keep(entry) {
 
 /** After a lost connection the stream repeats events; each counts once. */
 function addOnce(event, id, local) {
-  const hasId = event.event !== "hello" && event.event !== "skipped" && id > 0;
+  const hasId = event.event !== "hello" && event.event !== "dropped" && id > 0;
   if (hasId && id <= model.lastId) return;
   model.add(event, local);
   if (hasId) model.lastId = id;
