@@ -339,7 +339,7 @@ export class Reader {
     return bytes.length;
   }
 
-  /** Bytes that nobody sees, and that count. */
+  /** Counts bytes that were not shown. */
   skip(bytes) {
     this.length += bytes;
     if (this.mode === "body" && this.left >= bytes) {
@@ -381,8 +381,8 @@ const FAULTS = [
   [/client may expect/, /(?<=\n)expect:[^\r\n]*/i],
 ];
 
-/** The sentence of a fault may have `<code>` in it. */
-const plain = sentence => sentence.replace(/<[^>]*>/g, "");
+/** The sentence of a fault may have code in it, in backticks or as HTML. */
+const plain = sentence => sentence.replace(/<[^>]*>|`/g, "");
 
 /** Where in the message the mistake is, as far as it can be known; otherwise the last byte that was read. */
 export function faultPlace(sentence, message) {
@@ -688,11 +688,11 @@ function sectionLink(section) {
   return make("a", { href, target: "_blank", rel: "noopener noreferrer" }, section);
 }
 
-/** A sentence of the server with `<code>` in it, as elements. */
+/** A sentence of the server with code in it, as elements. */
 function sentenceNodes(sentence) {
   const entities = { "&eacute;": "\u00e9", "&lt;": "<", "&gt;": ">", "&quot;": "\"", "&amp;": "&" };
   const text = sentence.replace(/&\w+;/g, entity => entities[entity] ?? entity);
-  return text.split(/<code>(.*?)<\/code>/).map((part, index) => (index % 2 ? make("code", {}, part) : part));
+  return text.replace(/<\/?code>/g, "`").split(/`(.*?)`/).map((part, index) => (index % 2 ? make("code", {}, part) : part));
 }
 
 // --------------------------------------------------------------------------------------------- drawing: bytes of a message
@@ -758,7 +758,7 @@ function drawTokens(tokens, mark = { from: 0, to: 0 }, describedBy) {
     for (const [from, to] of parts(text, [mark.from - at, mark.to - at])) {
       const isMarked = at + from >= mark.from && at + to <= mark.to;
       const drawn = visible(text.slice(from, to));
-      const node = isMarked ? [make("mark", {}, unseen("the mistake: "), ...drawn)] : drawn;
+      const node = isMarked ? [make("mark", {}, unseen("marked: "), ...drawn)] : drawn;
       nodes.push(...(about ? [term(node, about, describedBy)] : node));
       // The line end is a line end on the page, too.
       if (text[to - 1] === "\n") nodes.push("\n");
@@ -918,7 +918,7 @@ function drawArrow(event, connection, row) {
   button.setAttribute("aria-expanded", "false");
   let box;
   button.addEventListener("click", () => {
-    // What somebody looks at stays open.
+    // A connection that the person looks at stays open.
     connection.choice = true;
     if (box) {
       box.remove();
@@ -947,12 +947,12 @@ function drawFault({ fault, section, place }) {
   return [box];
 }
 
-/** The line of a mistake and the line before, at most 200 bytes of them. */
+/** The line of a mistake and the line before, but not much of them. */
 function excerpt({ bytes, from, to }) {
   const lineStart = from > 0 ? bytes.lastIndexOf("\n", from - 1) + 1 : 0;
   const start = Math.max(lineStart > 1 ? bytes.lastIndexOf("\n", lineStart - 2) + 1 : 0, from - 100);
   const end = bytes.indexOf("\n", to - 1) + 1 || bytes.length;
-  return [start, Math.min(end, start + 200)];
+  return [start, Math.min(end, Math.min(to, from + 100) + 50)];
 }
 
 /** A connection on the page. Its lanes are only drawn while it is open. */
@@ -977,7 +977,8 @@ class Card {
     const { connection } = this;
     const [kind, words] = model.state(connection, local);
     setText(this.state, words);
-    const answers = connection.answers > 1 ? `${count(connection.answers, "answer")}, the last one ` : "";
+    const most = connection.hasGaps ? "at least " : "";
+    const answers = connection.answers > 1 ? `${most}${count(connection.answers, "answer")}, the last one ` : "";
     setText(this.outcome, connection.outcome && `\u2192 ${answers}${connection.outcome}`);
     const className = `card ${connection.faults ? "faulty" : kind}`;
     if (this.element.className !== className) this.element.className = className;
