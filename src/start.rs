@@ -104,6 +104,10 @@ fn serve(options: &Options) -> anyhow::Result<()> {
     let live_listeners = live_listeners(options)?;
     announce(&listeners, options);
     #[cfg(feature = "live")]
+    if let (Some(live), Some((_, address))) = (&live, listeners.first()) {
+        live.set_address(*address);
+    }
+    #[cfg(feature = "live")]
     if let Some((_, address)) = live_listeners.first() {
         print(&format!("Watch {}\n", place::url(*address, true)));
     }

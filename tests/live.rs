@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use hello_test_support::chromium::{self, Browser};
 use hello_test_support::{
-    GET, HELLO, LAST_GET, PATIENCE, Server, command_of, component, connect, not_tested, read_all,
+    GET, HELLO, LAST_GET, PATIENCE, Server, command_of, component, connect, has, not_tested, read_all,
 };
 
 /// A server with a live page, and the port of that page.
@@ -150,6 +150,17 @@ fn chromium_watches_ten_thousand_requests_and_sees_a_sample() {
     assert_shows(&mut page, &["GET /afterwards HTTP/1.1"]);
     let kept = page.evaluate("document.getElementsByTagName('*').length");
     assert!(kept.as_u64().is_some_and(|elements| elements < 50_000), "{kept} elements");
+}
+
+/// The model behind the page: what is known of each connection.
+#[test]
+fn the_model_of_the_page_knows_each_connection() {
+    if !has("node") {
+        return not_tested("there is no node on PATH", "install Node.js");
+    }
+    let mut node = Command::new("node");
+    let output = node.args(["--test", "tests/live/page.mjs"]).current_dir(component::root()).output().expect("node");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
 }
 
 /// Two ports in a row that are free.

@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::future::poll_fn;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 
@@ -17,8 +18,10 @@ const BATCH: usize = 64 * 1024;
 pub(super) struct Hub(Mutex<State>);
 
 struct State {
-    /// The first message for each watcher.
-    hello: String,
+    /// Names this run of the program.
+    run: String,
+    /// The address of the server.
+    address: Option<SocketAddr>,
     kept: VecDeque<Box<str>>,
     /// The number of the next event; the first one has 1.
     next: u64,
@@ -37,15 +40,20 @@ pub(super) struct Watcher {
 impl Hub {
     /// A hub without events. `run` names this run of the program.
     pub(super) fn new(run: &str) -> Self {
-        let hello = format!("retry: 1000\ndata: {{\"v\":1,\"time\":0,\"event\":\"hello\",\"run\":\"{run}\"}}\n\n");
         Hub(Mutex::new(State {
-            hello,
+            run: run.to_owned(),
+            address: None,
             kept: VecDeque::new(),
             next: 1,
             watchers: 0,
             wakers: Vec::new(),
             is_closed: false,
         }))
+    }
+
+    /// Tells those who begin to watch where the server listens.
+    pub(super) fn set_address(&self, address: SocketAddr) {
+        self.state().address = Some(address);
     }
 
     /// Adds an event: a line of JSON without its end.
@@ -102,7 +110,12 @@ impl Watcher {
             let oldest = state.next - state.kept.len() as u64;
             let mut text = String::new();
             if self.next == 0 {
-                text.push_str(&state.hello);
+                let address = state.address.map(|address| format!(",\"address\":\"{address}\"")).unwrap_or_default();
+                let _ = write!(
+                    text,
+                    "retry: 1000\ndata: {{\"v\":1,\"time\":0,\"event\":\"hello\"{address},\"run\":\"{}\"}}\n\n",
+                    state.run
+                );
             } else if self.next < oldest {
                 let count = oldest - self.next;
                 // Writing to a string does not fail.

@@ -11,6 +11,7 @@
 //! do not appear in the page. A page of another site could try to read from it, or to send through it: it answers only a `Host`
 //! that is a name of this machine, and no `Origin` but its own.
 
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -79,6 +80,11 @@ impl Live {
         let app = App { answer: Box::leak(Box::new(answer)), body_limit: MOST_TYPED };
         let limits = Limits { connections: live_connections(watchers), ..Limits::default() };
         Server::with_app(app, runtime, Unobserved, limits)
+    }
+
+    /// Tells those who begin to watch where the server listens.
+    pub fn set_address(&self, address: SocketAddr) {
+        self.hub.set_address(address);
     }
 
     /// Ends the streams of all that watch, because the server stops.
