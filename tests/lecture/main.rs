@@ -32,6 +32,7 @@ fn alone(name: &str, lesson: impl FnOnce()) {
     }
     // All builds are done before: the scripts then print nothing about them, and the network of the tests has no internet.
     component::path();
+    component::live();
     runner();
     let steps = (1..=STEPS).map(|step| format!("step_{step}"));
     let others = ["socket_client", "url_client", "intruder", "one_page"].map(str::to_owned);

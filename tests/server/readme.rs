@@ -34,7 +34,9 @@ fn shell(line: &str) -> Command {
 
 #[test]
 fn every_command_of_the_readme_works() {
+    // All builds are done before, because a server has to start soon.
     component::path();
+    component::live();
     let commands = commands();
     assert!(commands.len() >= 14, "{commands:?}");
     for line in &commands {

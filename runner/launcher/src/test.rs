@@ -65,8 +65,13 @@ const fn test_in_wasmtime(title: &'static str, cargo: &'static str, tests: &'sta
 }
 
 /// All steps, in their order.
-const STEPS: [Step; 19] = [
+const STEPS: [Step; 20] = [
     build(BOTH, "Building the server", "build --release --target wasm32-wasip2"),
+    build(
+        EVERY,
+        "Building the server with its live page",
+        "build --profile live --target wasm32-wasip2 --features live --bin hello-server",
+    ),
     build(
         EVERY,
         "Building the server for wasi:http",
@@ -82,7 +87,7 @@ const STEPS: [Step; 19] = [
         "Building the sandbox: once, 2 to 4 minutes on 2 cores",
         "build --profile runner --package hello-runner",
     ),
-    test(BOTH, "The protocol and the server, natively", "test --lib", ""),
+    test(BOTH, "The protocol and the server, natively", "test --lib --features live", ""),
     test(EVERY, "The same, inside the sandbox", "test --lib --target wasm32-wasip2", ""),
     test(BOTH, "The sandbox, from inside", "test --profile runner --package hello-runner", ""),
     test(
@@ -118,7 +123,7 @@ const STEPS: [Step; 19] = [
     ),
     test_in_wasmtime(
         "The same clients and peers, under plain wasmtime run",
-        "test --test server --test clients --test soak --test steps",
+        "test --test server --test clients --test soak --test steps --test live",
         "--skip readme:: --skip script",
     ),
     test(EVERY, "The examples in the documentation", "test --doc", ""),
