@@ -33,8 +33,8 @@ const PORT_TRIES: usize = 16;
 /// and ten thousand peers could open such connections. Default is 64 KiB, and there is no option for it.
 const SOCKET_BUFFER: u32 = 64 * 1024;
 
-/// How many bytes of standard input are thrown away at a time.
-const IGNORED: usize = 4096;
+/// How many bytes of standard input are read at a time.
+const INPUT: usize = 4096;
 
 /// How long the server may take to write the last lines of the log when it stops.
 const LAST_LINES: Duration = Duration::from_millis(500);
@@ -97,9 +97,15 @@ fn serve(options: &Options) -> anyhow::Result<()> {
     let listeners = listeners.map_err(|error| error.failure(&options.listen_on))?;
     // A program that reads the URL may end standard input at once.
     let mut stdin = options.stop_when_stdin_closes.then(stdin);
+    // Its bytes are thrown away, unless there is a live page.
+    let mut take: Take = Box::new(|_| {});
+    #[cfg(feature = "live")]
+    if let Some(live) = &live {
+        take = Box::new(live.input());
+    }
     // Read standard input at once, so that the host knows from now on that its end will be noticed. If the input is at its end,
     // the next read finds the end, too.
-    stdin.as_mut().map(is_open);
+    stdin.as_mut().map(|stdin| is_open(stdin, &mut take));
     #[cfg(feature = "live")]
     let live_listeners = live_listeners(options)?;
     announce(&listeners, options);
@@ -135,7 +141,7 @@ fn serve(options: &Options) -> anyhow::Result<()> {
         let Some(stdin) = stdin else {
             return pending().await;
         };
-        end_of(stdin).await;
+        end_of(stdin, take).await;
         lines.say("Shutting down...\n");
         #[cfg(feature = "live")]
         if let Some(live) = &live {
@@ -154,17 +160,27 @@ fn serve(options: &Options) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// What is done with the bytes of standard input.
+type Take = Box<dyn FnMut(&[u8])>;
+
 /// Waits for the end of standard input: a pipe that is closed, Ctrl-D in a terminal, or a host that ends it.
-async fn end_of(mut stdin: Input) {
-    while is_open(&mut stdin) {
+async fn end_of(mut stdin: Input, mut take: Take) {
+    while is_open(&mut stdin, &mut take) {
         // Also wait after bytes have come: an input without an end must not keep out the other tasks.
         stdin.ready().await;
     }
 }
 
-/// Whether standard input is still open. Its bytes are thrown away.
-fn is_open(stdin: &mut Input) -> bool {
-    stdin.try_read(IGNORED).is_ok_and(|bytes| bytes.is_none_or(|bytes| !bytes.is_empty()))
+/// Whether standard input is still open. Passes on the bytes that have come.
+fn is_open(stdin: &mut Input, take: &mut Take) -> bool {
+    match stdin.try_read(INPUT) {
+        Ok(Some(bytes)) => {
+            take(&bytes);
+            !bytes.is_empty()
+        }
+        Ok(None) => true,
+        Err(_) => false,
+    }
 }
 
 /// The observers that the options ask for. For each event the explanation comes first, then its bytes, then the line of

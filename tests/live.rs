@@ -1,15 +1,16 @@
 //! The live page, in the sandbox and in plain wasmtime, and in a real browser.
 #![cfg(not(target_family = "wasm"))]
 
-use std::io::{Read, Write};
+use std::io::{BufRead as _, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::Path;
 use std::process::Command;
 use std::thread::{sleep, spawn};
 use std::time::{Duration, Instant};
 
 use hello_test_support::chromium::{self, Browser};
 use hello_test_support::{
-    GET, HELLO, LAST_GET, PATIENCE, Server, command_of, component, connect, has, not_tested, read_all,
+    GET, HELLO, LAST_GET, PATIENCE, Server, command_of, component, connect, has, not_tested, read_all, runner,
 };
 
 /// A server with a live page, and the port of that page.
@@ -87,6 +88,39 @@ fn a_server_with_watchers_stops_at_once() {
     assert!(output.status.success(), "{output:?}");
     // The grace period is 5 seconds; nobody had to wait for it.
     assert!(!output.stderr.contains("cut off"), "{output:?} after {:?}", start.elapsed());
+}
+
+#[test]
+fn the_page_gets_what_the_server_asks_of_the_sandbox() {
+    let root = component::copy("live-asks");
+    let file = root.join("src/hello.rs");
+    let text = std::fs::read_to_string(&file).expect("read hello.rs");
+    let (before, after) = text.rsplit_once("    Response::html(").expect("the answer");
+    let asks = "    let _ = std::fs::read(\"/etc/passwd\");\n    Response::html(";
+    std::fs::write(&file, [before, asks, after].concat()).expect("write hello.rs");
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("live-asks-target");
+    let options = ["--profile", "live", "--target", "wasm32-wasip2", "--features", "live", "--bin", "hello-server"];
+    let component = component::build_in(&root, &target, &options, "wasm32-wasip2/live/hello-server.wasm");
+
+    let mut command = Command::new(runner());
+    command.args(["--quiet", "--max-connections", "10", "--audit-to-stdin", "--stop-when-stdin-closes"]);
+    command.arg("--grant-needs").arg(component);
+    command.args(["--port", "0", "--live", "--log", "off", "--stop-when-stdin-closes"]);
+    let server = Server::launch(&mut command);
+    let port = server.line().rsplit(':').next().and_then(|port| port.trim_end().parse().ok()).expect("a port");
+    server.assert_serves();
+    let mut watcher = connect(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+    watcher.write_all(b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n").expect("write the request");
+    let mut asked = BufReader::new(watcher).lines().map(|line| line.expect("the events go on"));
+    let mut asked = asked.by_ref().filter(|line| line.contains("\"event\":\"asked\""));
+    // The first question came before the server read its input for the first time.
+    let first = asked.find(|line| line.contains("\"what\":\"listen\"")).expect("the server asks to listen");
+    assert!(first.starts_with("data: {\"v\":1,") && first.contains("\"allowed\":true"), "{first}");
+    let refused = asked.find(|line| line.contains("\"what\":\"file\"")).expect("the server asks for a file");
+    assert!(refused.contains("\"detail\":\"etc/passwd\",\"allowed\":false"), "{refused}");
+    // The end of this input is still the request to stop.
+    let output = server.stop();
+    assert!(output.status.success() && !output.stderr.contains("cut off"), "{output:?}");
 }
 
 #[test]

@@ -1,5 +1,5 @@
 //! `--audit`: lists what a component asks of the sandbox, with the answers, as a line of JSON each. docs/sandbox.md has the
-//! format.
+//! format. With `--audit-to-stdin`, the component itself gets the lines.
 //!
 //! A thread writes the lines, so that a slow disk does not slow the component. The list is bounded, so that a component cannot
 //! fill the disk with questions, nor the memory with lines that wait.
@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use hello_failure::Failure;
 
-use crate::stdio::{NAME, Output, write_all};
+use crate::stdio::{InputLines, NAME, Output, write_all};
 use crate::system;
 
 /// The most lines about one question. More questions like it are counted, and the count is one line at the end.
@@ -74,13 +74,15 @@ pub(crate) struct Audit(Option<Arc<Shared>>);
 struct Shared {
     started: Instant,
     list: Mutex<List>,
+    /// The standard input of the component, if the lines also go there.
+    input: Option<Arc<InputLines>>,
     /// The number of lines that wait to be written, or could not be.
     unwritten: Arc<AtomicU64>,
     stderr: Arc<Output>,
 }
 
 struct List {
-    /// `None` once the list is finished.
+    /// `None` without a file, and once the list is finished.
     sink: Option<Sink>,
     /// The number of lines in the list.
     lines: u64,
@@ -122,20 +124,34 @@ struct Times {
 }
 
 impl Audit {
-    /// A list in the file at `path`, which is created or emptied, or on standard error if `path` is `-`. Times count from
-    /// `started`.
+    /// A list in the file at `path`, which is created or emptied, or on standard error if `path` is `-`; and, if it `has_input`,
+    /// in the standard input of the component. Without both there is no list. Times count from `started`.
     ///
     /// # Errors
     /// The file cannot be written, or the system has no thread to write it.
-    pub(crate) fn new(path: &Path, started: Instant, stderr: &Arc<Output>) -> Result<Self, Failure> {
+    pub(crate) fn new(
+        path: Option<&Path>,
+        has_input: bool,
+        started: Instant,
+        stderr: &Arc<Output>,
+    ) -> Result<Self, Failure> {
+        if path.is_none() && !has_input {
+            return Ok(Audit::default());
+        }
         let unwritten = Arc::default();
-        let sink = match path.as_os_str() == "-" {
-            true => Sink::Stderr,
-            false => open(path, &unwritten, stderr)?,
+        let sink = match path {
+            Some(path) if path.as_os_str() == "-" => Some(Sink::Stderr),
+            Some(path) => Some(open(path, &unwritten, stderr)?),
+            None => None,
         };
-        let list = List { sink: Some(sink), lines: 0, asked: BTreeMap::new(), is_check: false };
-        let shared = Shared { started, list: Mutex::new(list), unwritten, stderr: Arc::clone(stderr) };
-        Ok(Audit(Some(Arc::new(shared))))
+        let list = Mutex::new(List { sink, lines: 0, asked: BTreeMap::new(), is_check: false });
+        let input = has_input.then(Arc::default);
+        Ok(Audit(Some(Arc::new(Shared { started, list, input, unwritten, stderr: Arc::clone(stderr) }))))
+    }
+
+    /// The lines for the standard input of the component; without `--audit-to-stdin` there never is one.
+    pub(crate) fn input(&self) -> Arc<InputLines> {
+        self.0.as_ref().and_then(|shared| shared.input.clone()).unwrap_or_default()
     }
 
     /// Lists a question, and its answer: `Err` if it was refused, with the option that would allow it, if there is one.
@@ -199,6 +215,10 @@ impl Shared {
     }
 
     fn write(&self, list: &List, line: String) {
+        // While the component is asked for its needs it does not serve.
+        if let Some(input) = self.input.as_ref().filter(|_| !list.is_check) {
+            input.add(&line);
+        }
         match &list.sink {
             None => {}
             Some(Sink::Stderr) => self.stderr.say([line.as_str()]),
@@ -306,7 +326,8 @@ pub(crate) mod tests {
     /// The lines of an audit in a file with this name, after `ask`, without their beginnings.
     pub(crate) fn lines(name: &str, ask: impl FnOnce(&Audit)) -> Vec<String> {
         let path = std::env::temp_dir().join(format!("hello-runner-{}-{name}", std::process::id()));
-        let audit = Audit::new(&path, Instant::now(), &Output::stderr().expect("a thread")).expect("a file");
+        let stderr = Output::stderr().expect("a thread");
+        let audit = Audit::new(Some(&path), false, Instant::now(), &stderr).expect("a file");
         ask(&audit);
         audit.finish();
         let text = std::fs::read_to_string(&path).expect("the audit");
@@ -389,6 +410,20 @@ pub(crate) mod tests {
             audit.asked(What::Udp, &"IPv6", Err(None));
         });
         assert_eq!(lines, [r#""what":"udp","detail":"IPv4","allowed":false,"option":null}"#]);
+    }
+
+    #[test]
+    fn the_component_gets_the_questions_of_its_real_run() {
+        let stderr = Output::stderr().expect("a thread");
+        let audit = Audit::new(None, true, Instant::now(), &stderr).expect("no file is needed");
+        audit.mark_check(true);
+        audit.asked(What::File, &"check", Err(None));
+        audit.mark_check(false);
+        audit.asked(What::File, &"run", Err(None));
+        let input = audit.input().read_all();
+        assert!(input.contains(r#""what":"file","detail":"run","allowed":false"#) && input.ends_with("}\n"), "{input}");
+        assert_eq!(input.lines().count(), 1, "{input}");
+        audit.finish();
     }
 
     #[test]

@@ -37,6 +37,7 @@ What it prints
   --verbose                   print where in its code the component failed (costs about 5 % of the speed)
   --audit FILE                list what the component asks of the sandbox, and the answers, a line of JSON each; FILE is
                               created or emptied, - is standard error
+  --audit-to-stdin            also let the component read these lines, in its standard input
   --help, --version
 ";
 
@@ -88,6 +89,8 @@ pub(crate) struct Options {
     pub(crate) verbose: bool,
     /// The file for the list of what the component asks of the sandbox; `-` is standard error.
     pub(crate) audit: Option<PathBuf>,
+    /// Whether that list also goes to the standard input of the component, with or without a file.
+    pub(crate) audit_to_stdin: bool,
 }
 
 /// The limits that the command line sets.
@@ -142,6 +145,7 @@ impl Default for Options {
             quiet: false,
             verbose: false,
             audit: None,
+            audit_to_stdin: false,
         }
     }
 }
@@ -198,6 +202,7 @@ where
                 file if file.is_empty() => return Err(Failure::see_help("--audit takes a file, or -")),
                 file => options.audit = Some(file.into()),
             },
+            Long("audit-to-stdin") => options.audit_to_stdin = true,
             Value(component) if component.is_empty() => return Err(Failure::see_help(WHICH)),
             Value(component) => {
                 options.component = component.into();

@@ -53,8 +53,7 @@ pub(crate) fn run(options: &Options, started: Instant) -> anyhow::Result<u8> {
     let name = options.component.file_name().unwrap_or(options.component.as_os_str()).to_string_lossy();
     let outputs = Output::stdout().and_then(|stdout| Ok(Streams { stdout, stderr: Output::stderr()? }));
     let streams = outputs.map_err(|error| system::refused(&error))?;
-    let audit = options.audit.as_deref().map(|path| Audit::new(path, started, &streams.stderr));
-    let audit = audit.transpose()?.unwrap_or_default();
+    let audit = Audit::new(options.audit.as_deref(), options.audit_to_stdin, started, &streams.stderr)?;
     let watch = Watch::new(&audit);
     let outcome = run_component(options, &name, &streams, &watch, &audit);
     watch.settle();

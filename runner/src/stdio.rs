@@ -1,14 +1,17 @@
 //! The three standard streams of the component.
 //!
 //! Standard output and error have a thread each, which writes: a reader that has stopped reading (Ctrl-S, a pager, a
-//! full pipe) keeps the component from printing, and from nothing else. The standard input of the component has no bytes,
-//! and ends when the component has to stop. The sandbox reads its own standard input only with `--stop-when-stdin-closes`,
-//! and discards the bytes.
+//! full pipe) keeps the component from printing, and from nothing else. The standard input of the component has no bytes
+//! but, with `--audit-to-stdin`, the lines of the audit, and ends when the component has to stop. The sandbox reads its own
+//! standard input only with `--stop-when-stdin-closes`, and discards the bytes.
 
 use std::collections::VecDeque;
+use std::future::{Future as _, poll_fn};
 use std::io::{ErrorKind, Read, Write};
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -23,6 +26,9 @@ pub(crate) const NAME: &str = "hello-runner";
 
 /// The most bytes that wait to be written; beyond them the component has to wait.
 const MOST_WAITING: usize = 64 * 1024;
+
+/// The most bytes that wait for the component to read them; lines beyond them are dropped.
+const MOST_UNREAD: usize = 256 * 1024;
 
 /// The time between two tries to write or read, where the system does not block.
 const LOOK: Duration = Duration::from_millis(5);
@@ -260,18 +266,49 @@ impl StdoutStream for Stdout {
     }
 }
 
-/// Standard input of the component: no bytes, and its end when the component has to stop.
+/// The lines in the standard input of the component that it has not read.
+#[derive(Default)]
+pub(crate) struct InputLines {
+    unread: Mutex<VecDeque<u8>>,
+    /// Notifies the component: there is a line to read.
+    added: Notify,
+}
+
+impl InputLines {
+    /// Adds a line; drops it if the component has left too many unread.
+    pub(crate) fn add(&self, line: &str) {
+        let mut unread = self.unread();
+        if unread.len() + line.len() < MOST_UNREAD {
+            unread.extend(line.bytes().chain([b'\n']));
+            self.added.notify_waiters();
+        }
+    }
+
+    /// Reads all lines that are unread.
+    #[cfg(test)]
+    pub(crate) fn read_all(&self) -> String {
+        String::from_utf8(self.unread().drain(..).collect()).expect("text")
+    }
+
+    fn unread(&self) -> MutexGuard<'_, VecDeque<u8>> {
+        self.unread.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Standard input of the component: lines of the sandbox, if any, and its end when the component has to stop.
 #[derive(Clone)]
 pub(crate) struct Stdin {
+    lines: Arc<InputLines>,
     stop: watch::Receiver<bool>,
     /// Whether the component has ever waited for this input, or read from it, and so would notice its end.
     heeded: Arc<AtomicBool>,
 }
 
 impl Stdin {
-    /// An input that ends when `stop` becomes true, and sets `heeded` once the component waits for it or reads it.
-    pub(crate) fn new(stop: watch::Receiver<bool>, heeded: Arc<AtomicBool>) -> Self {
-        Stdin { stop, heeded }
+    /// An input with these `lines` that ends when `stop` becomes true, whatever is unread then. Sets `heeded` once the component
+    /// waits for it or reads it.
+    pub(crate) fn new(lines: Arc<InputLines>, stop: watch::Receiver<bool>, heeded: Arc<AtomicBool>) -> Self {
+        Stdin { lines, stop, heeded }
     }
 }
 
@@ -279,19 +316,31 @@ impl Stdin {
 impl Pollable for Stdin {
     async fn ready(&mut self) {
         self.heeded.store(true, Ordering::Relaxed);
+        let mut added = pin!(self.lines.added.notified());
+        added.as_mut().enable();
+        if !self.lines.unread().is_empty() {
+            return;
+        }
         // The sender lives as long as the component.
-        let _ = self.stop.wait_for(|&stop| stop).await;
+        let mut stopped = pin!(self.stop.wait_for(|&stop| stop));
+        poll_fn(|context| match added.as_mut().poll(context) {
+            Poll::Ready(()) => Poll::Ready(()),
+            Poll::Pending => stopped.as_mut().poll(context).map(drop),
+        })
+        .await;
     }
 }
 
 #[wasmtime_wasi::async_trait]
 impl InputStream for Stdin {
-    fn read(&mut self, _size: usize) -> StreamResult<Bytes> {
+    fn read(&mut self, size: usize) -> StreamResult<Bytes> {
         self.heeded.store(true, Ordering::Relaxed);
-        match *self.stop.borrow() {
-            true => Err(StreamError::Closed),
-            false => Ok(Bytes::new()),
+        if *self.stop.borrow() {
+            return Err(StreamError::Closed);
         }
+        let mut unread = self.lines.unread();
+        let length = unread.len().min(size);
+        Ok(unread.drain(..length).collect())
     }
 }
 
@@ -454,6 +503,36 @@ mod tests {
             discard_input(&mut input);
             assert_eq!(input.0.len(), unread);
         }
+    }
+
+    #[test]
+    fn the_input_has_whole_lines_as_many_as_may_be_unread_and_ends_when_the_component_has_to_stop() {
+        let (lines, stop) = (Arc::new(InputLines::default()), watch::Sender::new(false));
+        let mut input = Stdin::new(Arc::clone(&lines), stop.subscribe(), Arc::default());
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        assert!(input.read(10).expect("it is open").is_empty());
+        runtime.block_on(async {
+            let mut waiting = input.clone();
+            let waits = tokio::spawn(async move { waiting.ready().await });
+            tokio::task::yield_now().await;
+            assert!(!waits.is_finished());
+            lines.add("a line");
+            waits.await.expect("a line has come");
+        });
+        runtime.block_on(input.ready());
+        assert_eq!(input.read(4).expect("it is open"), "a li");
+        assert_eq!(input.read(usize::MAX).expect("it is open"), "ne\n");
+        let long = "x".repeat(1000);
+        (0..1000).for_each(|_| lines.add(&long));
+        let read = input.read(usize::MAX).expect("it is open");
+        assert_eq!(read.len(), MOST_UNREAD / 1001 * 1001);
+        lines.add("another line");
+        stop.send_replace(true);
+        runtime.block_on(input.ready());
+        assert!(matches!(input.read(10), Err(StreamError::Closed)));
+        // Nothing is unread: now only the end makes it ready.
+        lines.unread().clear();
+        runtime.block_on(input.ready());
     }
 
     #[test]

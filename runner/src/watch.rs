@@ -114,7 +114,7 @@ impl Watch {
 
     /// The standard input of the component, whose end asks it to stop.
     pub(crate) fn stdin(&self) -> Stdin {
-        Stdin::new(self.stop.subscribe(), Arc::clone(&self.heeded))
+        Stdin::new(self.audit.input(), self.stop.subscribe(), Arc::clone(&self.heeded))
     }
 
     /// Lets the component `run` until it ends, or the watch ends it. Returns its output, if there is one (a trap, if the watch

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `hub` | keeps the last events, and passes them on to those who watch |
 //! | `observer` | makes lines of events; under load, of a sample |
+//! | `input` | finds the lines of JSON in standard input, from the sandbox |
 //! | `wire` | a connection through memory, for a request that is typed into the page |
 //! | `page/` | the page itself: HTML, CSS and JavaScript |
 //!
@@ -24,12 +25,14 @@ use crate::options::live_connections;
 use crate::server::{Limits, Server};
 
 mod hub;
+mod input;
 mod observer;
 #[cfg(test)]
 mod tests;
 mod wire;
 
 use hub::Hub;
+use input::JsonLines;
 pub use observer::LiveObserver;
 use wire::Client;
 
@@ -85,6 +88,13 @@ impl Live {
     /// Tells those who begin to watch where the server listens.
     pub fn set_address(&self, address: SocketAddr) {
         self.hub.set_address(address);
+    }
+
+    /// Takes bytes of standard input as they come. The page shows each line of JSON in them: `hello-runner --audit-to-stdin`
+    /// writes there what the server asks of the sandbox.
+    pub fn input(&self) -> impl FnMut(&[u8]) + use<> {
+        let (hub, mut lines) = (Arc::clone(&self.hub), JsonLines::default());
+        move |bytes| lines.split(bytes, |line| hub.add(line))
     }
 
     /// Ends the streams of all that watch, because the server stops.

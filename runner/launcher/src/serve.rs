@@ -144,6 +144,8 @@ impl Server {
         let mut command = Command::new(host::sandbox(*release)?);
         command.args((!speaks).then_some("--quiet")).args(verbose.then_some("--verbose")).args(sandbox);
         command.args(self.options.watch.then_some("--stop-when-stdin-closes"));
+        // The live page shows what the server asks of the sandbox.
+        command.args(self.options.live.then_some("--audit-to-stdin"));
         command.arg("--grant-needs").arg(component).arg("--stop-when-stdin-closes").args(server);
         Ok(Start { command, stop: Stop::Input, patience: None })
     }
