@@ -37,7 +37,7 @@ mod tests {
 
     #[test]
     fn lines_of_json_are_found_however_the_bytes_come() {
-        let (longest, too_long) = (format!("{{{}", "x".repeat(MOST - 1)), format!("{{{}", "x".repeat(MOST)));
+        let (longest, too_long) = (format!("{{{}", "x".repeat(MOST - 1)), format!("{{{}", "x".repeat(2 * MOST)));
         let lines = ["{1}", "", "text", "{\r{", "{\u{e9}}", " {", &too_long, &longest, "{2}", "{without its end"];
         let bytes = lines.join("\n").into_bytes();
         let bytes = [b"{\xff\n", bytes.as_slice()].concat();
