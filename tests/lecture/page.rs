@@ -23,7 +23,7 @@ use std::thread::{sleep, spawn};
 use std::time::{Duration, Instant};
 
 use hello_test_support::chromium::{self, Browser};
-use hello_test_support::{PATIENCE, Process, component, is_about_building};
+use hello_test_support::{PATIENCE, Process, component, is_about_building, leftovers};
 use regex_lite::Regex;
 
 /// The time between two commands, after one that goes on in the background.
@@ -130,8 +130,8 @@ impl Page {
                 "console typed" => {
                     let command = block.lines[0].strip_prefix("$ ").expect("a command");
                     let end = block.lines.iter().position(String::is_empty).expect("an empty line");
-                    let child =
-                        shell(root, command).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("a shell");
+                    let child = leftovers::spawn(shell(root, command).stdin(Stdio::piped()).stdout(Stdio::piped()))
+                        .expect("a shell");
                     for line in &block.lines[1..=end] {
                         writeln!(child.stdin.as_ref().expect("piped"), "{line}").expect("it reads what is typed");
                     }
