@@ -1,6 +1,8 @@
 //! The program. `start.rs` does the work; a native build only prints that it is not for native use.
 
 #[cfg(target_family = "wasm")]
+mod page;
+#[cfg(target_family = "wasm")]
 mod start;
 
 /// Starts the server.

@@ -13,8 +13,6 @@ use hello_runtime::net::{TcpListener, TcpSocket};
 use hello_runtime::{Runtime, Wasi, block_on, spawn};
 use hello_server::advice::ListenError;
 use hello_server::events::{Event, Observer};
-#[cfg(feature = "live")]
-use hello_server::live::{Live, Unobserved};
 use hello_server::observers::bytes::ShowBytes;
 use hello_server::observers::count;
 use hello_server::observers::events::{self, EventLog};
@@ -24,6 +22,8 @@ use hello_server::observers::log::{AccessLog, Format};
 use hello_server::observers::notes::{Counter, Notes};
 use hello_server::options::{self, Color, Command, HELP, ListenOn, Options};
 use hello_server::server::{Server, accept};
+
+use crate::page::{Page, Take};
 
 /// How many free ports are tried until one is free on both loopback addresses.
 const PORT_TRIES: usize = 16;
@@ -84,12 +84,8 @@ fn serve(options: &Options) -> anyhow::Result<()> {
     observers.push(Box::new(Rc::clone(&counter)));
     observers.push(Box::new(Notes::new(&notes, runtime.clone())));
 
-    #[cfg(feature = "live")]
-    let live = options.live.map(|watchers| Live::new(watchers, &run_name(&runtime)));
-    #[cfg(feature = "live")]
-    if let Some(live) = &live {
-        observers.push(Box::new(live.observer(runtime.clone())));
-    }
+    let mut page = Page::new(options, &runtime);
+    page.observe(&mut observers, &runtime);
 
     let listeners = listen(options, &observers);
     // The lines of the events so far come first, even if listening has failed.
@@ -97,26 +93,13 @@ fn serve(options: &Options) -> anyhow::Result<()> {
     let listeners = listeners.map_err(|error| error.failure(&options.listen_on))?;
     // A program that reads the URL may end standard input at once.
     let mut stdin = options.stop_when_stdin_closes.then(stdin);
-    // Its bytes are thrown away, unless there is a live page.
-    let mut take: Take = Box::new(|_| {});
-    #[cfg(feature = "live")]
-    if let Some(live) = &live {
-        take = Box::new(live.input());
-    }
+    let mut take = page.input();
     // Read standard input at once, so that the host knows from now on that its end will be noticed. If the input is at its end,
     // the next read finds the end, too.
     stdin.as_mut().map(|stdin| is_open(stdin, &mut take));
-    #[cfg(feature = "live")]
-    let live_listeners = live_listeners(options)?;
+    page.listen(options, listeners[0].1)?;
     announce(&listeners, options);
-    #[cfg(feature = "live")]
-    if let (Some(live), Some((_, address))) = (&live, listeners.first()) {
-        live.set_address(*address);
-    }
-    #[cfg(feature = "live")]
-    if let Some((_, address)) = live_listeners.first() {
-        print(&format!("Watch {}\n", place::url(*address, true)));
-    }
+    page.announce();
 
     let server = Server::new(runtime.clone(), observers, options.limits.clone());
     // From here on only these two tasks print: a reader that does not read delays no connection.
@@ -131,11 +114,7 @@ fn serve(options: &Options) -> anyhow::Result<()> {
     for (listener, _) in listeners {
         spawn(accept::serve(Rc::clone(&server), listener));
     }
-    #[cfg(feature = "live")]
-    if let Some(live) = &live {
-        let page = live.server(runtime.clone(), &server);
-        live_listeners.into_iter().for_each(|(listener, _)| spawn(accept::serve(Rc::clone(&page), listener)));
-    }
+    page.serve(&runtime, &server);
     let (waiting, options) = (runtime.clone(), options.clone());
     block_on(async move {
         let Some(stdin) = stdin else {
@@ -143,10 +122,7 @@ fn serve(options: &Options) -> anyhow::Result<()> {
         };
         end_of(stdin, take).await;
         lines.say("Shutting down...\n");
-        #[cfg(feature = "live")]
-        if let Some(live) = &live {
-            live.close();
-        }
+        page.close();
         let cut = server.stop(options.grace).await;
         if cut > 0 {
             let (calls, time) = (count(cut as u64, "call"), count(options.grace.as_secs(), "second"));
@@ -159,9 +135,6 @@ fn serve(options: &Options) -> anyhow::Result<()> {
     });
     Ok(())
 }
-
-/// What is done with the bytes of standard input.
-type Take = Box<dyn FnMut(&[u8])>;
 
 /// Waits for the end of standard input: a pipe that is closed, Ctrl-D in a terminal, or a host that ends it.
 async fn end_of(mut stdin: Input, mut take: Take) {
@@ -214,7 +187,7 @@ fn wants_color() -> bool {
 }
 
 /// A listener, and its address with the real port.
-type Listening = (TcpListener, SocketAddr);
+pub(crate) type Listening = (TcpListener, SocketAddr);
 
 /// Makes the listeners, all of them or none.
 fn listen(options: &Options, observer: &impl Observer) -> Result<Vec<Listening>, ListenError> {
@@ -242,7 +215,7 @@ fn listen(options: &Options, observer: &impl Observer) -> Result<Vec<Listening>,
 }
 
 /// Listens on an address, and reports each step.
-fn listen_on(address: SocketAddr, backlog: u32, observer: &impl Observer) -> io::Result<Listening> {
+pub(crate) fn listen_on(address: SocketAddr, backlog: u32, observer: &impl Observer) -> io::Result<Listening> {
     let socket = TcpSocket::for_address(address)?;
     observer.observe(Event::SocketCreated(address));
     socket.bind(address)?;
@@ -254,30 +227,6 @@ fn listen_on(address: SocketAddr, backlog: u32, observer: &impl Observer) -> io:
     let listener = socket.listen(backlog)?;
     observer.observe(Event::Listening { address, backlog });
     Ok((listener, address))
-}
-
-/// Makes the listeners of the live page, if there is one. A machine without IPv6 has the one for IPv4 only.
-#[cfg(feature = "live")]
-fn live_listeners(options: &Options) -> anyhow::Result<Vec<Listening>> {
-    let mut listeners: Vec<Listening> = Vec::new();
-    for mut address in options.live_addresses().into_iter().flatten() {
-        if let Some((_, first)) = listeners.first() {
-            address.set_port(first.port());
-        }
-        match listen_on(address, options.backlog, &Unobserved).map_err(|error| ListenError { address, error }) {
-            Ok(listening) => listeners.push(listening),
-            Err(error) if !listeners.is_empty() && error.is_family_missing() => {}
-            Err(error) => return Err(error.failure(&options.listen_on).into()),
-        }
-    }
-    Ok(listeners)
-}
-
-/// A name for this run of the program: the time of its start.
-#[cfg(feature = "live")]
-fn run_name(runtime: &Runtime<Wasi>) -> String {
-    let time = runtime.wall_clock().duration_since(std::time::SystemTime::UNIX_EPOCH).unwrap_or_default();
-    format!("{:x}", time.as_nanos())
 }
 
 /// Prints the URL of the server, now that it can be reached.

@@ -317,7 +317,7 @@ mod tests {
             (hello_server::http::Persistence::Close, &replies().close),
         ] {
             let mut expected = Vec::new();
-            hello_server::hello::answer(&head.request).encode(&mut expected, false, persistence, &date);
+            hello_server::hello::answer(&head.request).encode(&mut expected, false, persistence, head.version, &date);
             assert_eq!(String::from_utf8_lossy(reply), String::from_utf8_lossy(&expected));
         }
     }

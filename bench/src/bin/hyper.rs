@@ -86,7 +86,7 @@ mod tests {
     fn of_the_component(date: &str) -> String {
         let Ok(Parsed::Complete(head, _)) = parse(REQUEST) else { panic!("it is a request") };
         let mut reply = Vec::new();
-        hello_server::hello::answer(&head.request).encode(&mut reply, false, Persistence::Keep, date);
+        hello_server::hello::answer(&head.request).encode(&mut reply, false, Persistence::Keep, head.version, date);
         String::from_utf8(reply).unwrap()
     }
 
