@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::{GET, HELLO, LAST_GET, Limits, idle_peer, one_reply, play_with, seconds};
+use super::{GET, HELLO, LAST_GET, Limits, Scene, idle_peer, one_reply, play_with, seconds};
 use crate::app::App;
 use crate::http::{Request, Response};
 
@@ -61,13 +61,20 @@ fn answer(request: &Request<'_>) -> Response {
 }
 
 const APP: App = App { answer: &answer, body_limit: 0 };
+/// Plays `story` on a server with these responses. In a component all tests run in one thread, so each begins with new counts.
+fn play<F: Future<Output = ()> + 'static>(limits: Limits, story: impl FnOnce(Scene) -> F) {
+    SENT.set(0);
+    LEFT.set(0);
+    play_with(APP, limits, story);
+}
+
 const THREE: &[u8] = b"GET /three HTTP/1.1\r\nHost: localhost\r\n\r\n";
 const ENDLESS: &[u8] = b"GET /endless HTTP/1.1\r\nHost: localhost\r\n\r\n";
 const SILENT: &[u8] = b"GET /silent HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
 #[test]
 fn pieces_come_in_chunks_each_at_its_time_and_then_the_next_request_has_its_turn() {
-    play_with(APP, Limits::default(), |scene| async move {
+    play(Limits::default(), |scene| async move {
         let peer = scene.call();
         peer.send(&[THREE, LAST_GET].concat());
         scene.pause().await;
@@ -89,7 +96,7 @@ fn pieces_come_in_chunks_each_at_its_time_and_then_the_next_request_has_its_turn
 
 #[test]
 fn for_http_1_0_the_body_ends_with_the_connection() {
-    play_with(APP, Limits::default(), |scene| async move {
+    play(Limits::default(), |scene| async move {
         let peer = scene.call();
         peer.send(b"GET /three HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
         let reply = peer.receive_all().await;
@@ -100,7 +107,7 @@ fn for_http_1_0_the_body_ends_with_the_connection() {
 
 #[test]
 fn the_response_to_head_has_the_same_fields_and_no_body() {
-    play_with(APP, Limits::default(), |scene| async move {
+    play(Limits::default(), |scene| async move {
         let peer = scene.call();
         peer.send(&[&b"HEAD /endless HTTP/1.1\r\nHost: localhost\r\n\r\n"[..], LAST_GET].concat());
         let replies = peer.receive_all().await;
@@ -113,7 +120,7 @@ fn the_response_to_head_has_the_same_fields_and_no_body() {
 
 #[test]
 fn a_client_that_does_not_read_makes_the_producer_wait_until_the_write_timeout() {
-    play_with(APP, Limits::default(), |scene| async move {
+    play(Limits::default(), |scene| async move {
         let stuck = scene.call();
         stuck.send(ENDLESS);
         scene.sleep(seconds(5)).await;
@@ -129,7 +136,7 @@ fn a_client_that_does_not_read_makes_the_producer_wait_until_the_write_timeout()
 
 #[test]
 fn when_the_client_has_gone_the_producer_is_dropped() {
-    play_with(APP, Limits::default(), |scene| async move {
+    play(Limits::default(), |scene| async move {
         let peer = scene.call();
         peer.send(THREE);
         peer.receive().await;
@@ -141,7 +148,7 @@ fn when_the_client_has_gone_the_producer_is_dropped() {
 
 #[test]
 fn an_endless_body_leaves_the_others_their_turns() {
-    play_with(APP, Limits::default(), |scene| async move {
+    play(Limits::default(), |scene| async move {
         scene.model.set_cost(10_000);
         let reader = scene.call();
         reader.read_everything();
@@ -164,7 +171,7 @@ fn an_endless_body_leaves_the_others_their_turns() {
 #[test]
 fn at_the_limit_a_body_that_waits_for_its_producer_makes_room() {
     let limits = Limits { connections: 1, ..Limits::default() };
-    play_with(APP, limits, |scene| async move {
+    play(limits, |scene| async move {
         let watcher = scene.call();
         watcher.send(SILENT);
         scene.pause().await;
@@ -179,7 +186,7 @@ fn at_the_limit_a_body_that_waits_for_its_producer_makes_room() {
 
 #[test]
 fn a_graceful_stop_waits_for_a_body_that_ends_and_cuts_off_one_that_does_not() {
-    play_with(APP, Limits::default(), |scene| async move {
+    play(Limits::default(), |scene| async move {
         let (ends, goes_on) = (scene.call(), scene.call());
         ends.send(THREE);
         goes_on.send(SILENT);
@@ -201,7 +208,7 @@ fn a_graceful_stop_waits_for_a_body_that_ends_and_cuts_off_one_that_does_not() {
 
 #[test]
 fn a_client_that_leaves_while_nothing_is_sent_is_noticed_at_once() {
-    play_with(APP, Limits::default(), |scene| async move {
+    play(Limits::default(), |scene| async move {
         let [closes, resets] = [scene.call(), scene.call()];
         for peer in [&closes, &resets] {
             peer.send(SILENT);
@@ -217,7 +224,7 @@ fn a_client_that_leaves_while_nothing_is_sent_is_noticed_at_once() {
 
 #[test]
 fn a_request_that_comes_while_a_body_is_sent_has_its_turn_behind_it() {
-    play_with(APP, Limits::default(), |scene| async move {
+    play(Limits::default(), |scene| async move {
         let peer = scene.call();
         peer.send(THREE);
         peer.receive().await;
