@@ -19,13 +19,20 @@ use crate::net::Runtime;
 /// The most bytes of a read, a write or a request line that a line shows.
 const SHOWN: usize = 2048;
 
+/// The masks of what the client and the server send on a connection; `None` if bytes were missed.
+type Sides = [Option<Masker>; 2];
+
+fn sides() -> Sides {
+    [Some(Masker::default()), Some(Masker::default())]
+}
+
 /// Writes a line of JSON for each event.
 pub struct EventLog<R> {
     lines: Rc<Lines>,
     clock: Clock<R>,
     /// The secrets in what the client and the server send, for each open connection, by number. Numbers grow, so the connections
     /// stay in order.
-    connections: RefCell<Vec<(u64, [Masker; 2])>>,
+    connections: RefCell<Vec<(u64, Sides)>>,
 }
 
 /// Makes the line that gives the number of lost lines, with the time since now by the clock of `runtime`.
@@ -44,21 +51,19 @@ impl<R: Runtime> EventLog<R> {
         EventLog { lines: Rc::clone(lines), clock: Clock::new(runtime), connections: RefCell::default() }
     }
 
-    /// Takes note of `event` without a line. The masks of secrets have to see all bytes.
+    /// Takes note of `event` without a line. A mask has to see all bytes of its side, so from now on no bytes of that side are shown.
     #[cfg(feature = "live")]
     pub(crate) fn skip(&self, event: &Event<'_>) {
         let mut connections = self.connections.borrow_mut();
-        let mut mask = |peer: &Peer, side: usize, bytes: &[u8]| {
+        let mut lose = |peer: &Peer, side: usize| {
             if let Ok(index) = connections.binary_search_by_key(&peer.id, |(number, _)| *number) {
-                let masker = &mut connections[index].1[side];
-                masker.pause();
-                bytes.iter().for_each(|&byte| _ = masker.next(byte));
+                connections[index].1[side] = None;
             }
         };
         match event {
-            Event::Received(peer, bytes) => mask(peer, 0, bytes),
-            Event::Sent(peer, bytes) => mask(peer, 1, bytes),
-            Event::Accepted(peer) => connections.push((peer.id, Default::default())),
+            Event::Received(peer, _) => lose(peer, 0),
+            Event::Sent(peer, _) => lose(peer, 1),
+            Event::Accepted(peer) => connections.push((peer.id, sides())),
             Event::Closed(peer, _) => connections.retain(|(number, _)| *number != peer.id),
             _ => {}
         }
@@ -76,19 +81,21 @@ impl<R: Runtime> EventLog<R> {
         let Ok(index) = connections.binary_search_by_key(&number, |(number, _)| *number) else {
             return;
         };
-        let masker = &mut connections[index].1[side];
-        masker.pause();
-        let mut text = String::new();
-        for (index, &byte) in bytes.iter().enumerate() {
-            let part = masker.next(byte);
-            if index < SHOWN {
-                add_visibly(&mut text, byte, part);
+        let (mut text, mut shown) = (String::new(), 0);
+        if let Some(masker) = &mut connections[index].1[side] {
+            masker.pause();
+            shown = bytes.len().min(SHOWN);
+            for (index, &byte) in bytes.iter().enumerate() {
+                let part = masker.next(byte);
+                if index < SHOWN {
+                    add_visibly(&mut text, byte, part);
+                }
             }
         }
         line.add("bytes", bytes.len() as u64);
         line.add_text("text", &text);
-        if bytes.len() > SHOWN {
-            line.add("cut", (bytes.len() - SHOWN) as u64);
+        if bytes.len() > shown {
+            line.add("cut", (bytes.len() - shown) as u64);
         }
     }
 }
@@ -117,7 +124,7 @@ impl<R: Runtime> Observer for EventLog<R> {
             line.add_text("wasi", &function);
         }
         match event {
-            Event::Accepted(peer) => self.connections.borrow_mut().push((peer.id, Default::default())),
+            Event::Accepted(peer) => self.connections.borrow_mut().push((peer.id, sides())),
             Event::Received(peer, bytes) => self.add_bytes(&mut line, peer.id, 0, bytes),
             Event::Sent(peer, bytes) => self.add_bytes(&mut line, peer.id, 1, bytes),
             Event::Responded(exchange) => line.add_exchange(&exchange),
