@@ -8,7 +8,7 @@
 //! | `wire` | a connection through memory, for a request that is typed into the page |
 //! | `page/` | the page itself: HTML, CSS and JavaScript |
 //!
-//! The page has a server of its own, on the next port of the loopback addresses. Nobody observes that server, so its connections
+//! The page has a server of its own, on the next port of the loopback addresses. That server has no observer, so its connections
 //! do not appear in the page. A page of another site could try to read from it, or to send through it: it answers only a `Host`
 //! that is a name of this machine, and no `Origin` but its own.
 

@@ -7,8 +7,8 @@ use std::time::Duration;
 use hello_runtime::Runtime;
 use hello_runtime::model::{Client, Model, Network, NetworkListener};
 
+use super::Live;
 use super::hub::Hub;
-use super::{Live, Unobserved};
 use crate::events::{CloseReason, Event, Exchange, Observer, Peer};
 use crate::server::tests::{GET, HELLO};
 use crate::server::{Limits, Server, accept};
@@ -219,6 +219,13 @@ fn a_request_that_is_typed_into_the_page_is_served_like_any_other_and_its_answer
 }
 
 #[test]
-fn the_server_of_the_page_reports_to_nobody() {
-    Unobserved.observe(Event::Accepted(PEER));
+fn the_connections_of_the_page_are_not_in_it() {
+    play(1, |runtime, _, network| async move {
+        ask(&network, &get("/", "Host: localhost\r\n")).receive_all().await;
+        let watcher = ask(&network, "GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        sleep(&runtime, 100).await;
+        let events = text(&watcher);
+        assert_eq!(events.matches("data: ").count(), 1, "{events}");
+        assert!(events.contains("\"hello\""), "{events}");
+    });
 }

@@ -150,7 +150,7 @@ pub(crate) const WRONG: &[Wrong] = &[
         &[("request.decoded_path()", "request.path()"), ("escape_html(&path)", "escape_html(path)")],
         "`request.decoded_path()` is the path as people read it",
     ),
-    wrong(3, "an empty name", &[("Some(name) if !name.is_empty()", "Some(name)")], "there is nobody to greet"),
+    wrong(3, "an empty name", &[("Some(name) if !name.is_empty()", "Some(name)")], "there is no page for it"),
     wrong(
         3,
         "404 in words only",

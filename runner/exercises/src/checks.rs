@@ -287,7 +287,7 @@ const PAGES: [Check; 8] = [
             (reply.status == 200 && reply.has("404"), ONLY_IN_WORDS),
             (
                 reply.status == 200,
-                "This path has no name, and there is nobody to greet. Is the name empty? `name.is_empty()` tells it.",
+                "This path has no name, so there is no page for it. Is the name empty? `name.is_empty()` tells it.",
             ),
             (reply.status != 404, WANTS_404),
         ])
@@ -562,7 +562,7 @@ pub(crate) fn no_panic(outcome: &Outcome) -> &'static str {
             "The server answered. For `/panic`, write `panic!(\"on purpose\")`, and see what the sandbox does."
         }
         Outcome::Ended(Ended::Exit) => {
-            "The program ended, but quietly: nobody learns why. A panic says where it happened: `panic!(\"on purpose\")`."
+            "The program ended, but quietly, without a reason. A panic says where it happened: `panic!(\"on purpose\")`."
         }
         Outcome::Ended(Ended::Busy) => {
             "That is a loop without an end, which the sandbox ends, too. A panic is `panic!(\"on purpose\")`."
