@@ -183,6 +183,12 @@ const OTHERS: u64 = 32;
 #[cfg(unix)]
 const TO_ACCEPT: u64 = 1;
 
+/// How often the open descriptors are counted again if there seem to be too few, and how long after each other.
+#[cfg(unix)]
+const LOOKS: usize = 5;
+#[cfg(unix)]
+const BETWEEN_LOOKS: std::time::Duration = std::time::Duration::from_millis(5);
+
 /// Raises the limit of descriptors of this process, as far as the system allows, if `connections` need more.
 #[cfg(unix)]
 pub(crate) fn raise_descriptors(connections: u64) {
@@ -199,18 +205,33 @@ pub(crate) fn raise_descriptors(connections: u64) {
 /// The number of connections for which descriptors are left, once these `listeners` are open, too; and the limit of
 /// descriptors. `None` if there is no limit.
 #[cfg(unix)]
-pub(crate) fn room_for_connections(listeners: usize) -> Option<(u64, u64)> {
+pub(crate) fn room_for_connections(wanted: u64, listeners: usize) -> Option<(u64, u64)> {
     use rustix::process::{Resource, getrlimit};
 
     let most = getrlimit(Resource::Nofile).current?;
+    let room = || most.saturating_sub(open_descriptors(most) + listeners as u64 + TO_ACCEPT);
+    let mut found = room();
+    // The cache of compiled code has a thread, which opens a file for a moment.
+    for _ in 0..LOOKS {
+        if found >= wanted {
+            break;
+        }
+        std::thread::sleep(BETWEEN_LOOKS);
+        found = found.max(room());
+    }
+    Some((found, most))
+}
+
+/// How many descriptors below the limit are open now.
+#[cfg(unix)]
+fn open_descriptors(most: u64) -> u64 {
     let listed = ["/proc/self/fd", "/dev/fd"].iter().find_map(|folder| std::fs::read_dir(folder).ok());
     // The folder itself is open, too, while this function reads it.
-    let open = listed.map_or(OTHERS, |entries| {
+    listed.map_or(OTHERS, |entries| {
         let numbers = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u64>().ok());
         // A descriptor above the limit, inherited from before the limit was lowered, takes no usable number.
         numbers.filter(|&number| number < most).count() as u64 - 1
-    });
-    Some((most.saturating_sub(open + listeners as u64 + TO_ACCEPT), most))
+    })
 }
 
 /// Raises nothing: this system has no such limit.
@@ -219,7 +240,7 @@ pub(crate) fn raise_descriptors(_connections: u64) {}
 
 /// `None`: this system has no such limit.
 #[cfg(not(unix))]
-pub(crate) fn room_for_connections(_listeners: usize) -> Option<(u64, u64)> {
+pub(crate) fn room_for_connections(_wanted: u64, _listeners: usize) -> Option<(u64, u64)> {
     None
 }
 

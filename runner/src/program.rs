@@ -211,7 +211,7 @@ fn linker(engine: &Engine, imports: &OptionalImports) -> wasmtime::Result<Linker
 /// No descriptor is left for a connection.
 fn descriptors(options: &Options) -> Result<Option<String>, Failure> {
     let wanted = options.max_connections;
-    match limits::room_for_connections(options.grants.listen.len()) {
+    match limits::room_for_connections(wanted, options.grants.listen.len()) {
         Some((0, most)) => Err(Failure::new(
             format!("this process may have {most} file descriptors (ulimit -n), which leaves none for a connection"),
             system::RAISE,
