@@ -7,6 +7,7 @@
 //! | `input` | finds the lines of JSON in standard input, from the sandbox |
 //! | `wire` | a connection through memory, for a request that is typed into the page |
 //! | `page/` | the page itself: HTML, CSS and JavaScript |
+//! | `tab/wire.js`, `tab/wire.css` | the connections in the page: its drawing, which the lesson in one file shares |
 //!
 //! The page has a server of its own, on the next port of the loopback addresses. That server has no observer, so its connections
 //! do not appear in the page. A page of another site could try to read from it, or to send through it: it answers only a `Host`
@@ -124,7 +125,9 @@ fn answer<R: Runtime, O: Observer + 'static>(
     match (request.method, request.path()) {
         ("GET" | "HEAD", "/") => Response::html(200, include_str!("page/index.html")),
         ("GET" | "HEAD", "/style.css") => asset("text/css; charset=utf-8", include_str!("page/style.css")),
+        ("GET" | "HEAD", "/wire.css") => asset("text/css; charset=utf-8", include_str!("../../tab/wire.css")),
         ("GET" | "HEAD", "/page.js") => asset("text/javascript; charset=utf-8", include_str!("page/page.js")),
+        ("GET" | "HEAD", "/wire.js") => asset("text/javascript; charset=utf-8", include_str!("../../tab/wire.js")),
         ("GET", "/events") => match hub.watch(watchers) {
             Some(mut watcher) => Response::stream(200, "text/event-stream", async move |mut body| {
                 while let Some(events) = watcher.next().await {

@@ -52,7 +52,12 @@ fn get(path: &str, fields: &str) -> String {
 #[test]
 fn the_page_and_its_files_come_with_fields_that_keep_others_out() {
     play(8, |_, _, network| async move {
-        for (path, kind) in [("/", "text/html"), ("/style.css", "text/css"), ("/page.js", "text/javascript")] {
+        for (path, kind) in [
+            ("/", "text/html"),
+            ("/wire.css", "text/css"),
+            ("/page.js", "text/javascript"),
+            ("/wire.js", "text/javascript"),
+        ] {
             let reply = ask(&network, &get(path, "Host: localhost:9001\r\n")).receive_all().await;
             assert!(
                 reply.starts_with("HTTP/1.1 200 ") && reply.contains(&format!("\r\nContent-Type: {kind}")),

@@ -1,10 +1,10 @@
-// Tests the functions of the live page that need no browser: node --test tests/live/page.mjs
+// Tests the functions of tab/wire.js that need no browser: node --test tests/live/page.mjs
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import test from "node:test";
 
 const read = path => readFileSync(new URL(path, import.meta.url), "utf8");
-const source = Buffer.from(read("../../src/live/page/page.js")).toString("base64");
+const source = Buffer.from(read("../../tab/wire.js")).toString("base64");
 const { Model, Reader, asCommand, decode, faultPlace, hexDump } = await import(`data:text/javascript;base64,${source}`);
 
 const GET = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
@@ -147,6 +147,18 @@ test("each state of a connection has its words", () => {
   assert.match(state(after(accepted, spare, browser), 2), /^waiting/);
   assert.match(state(after(accepted, spare, browser), 2, 2000), /^a spare connection/);
   assert.match(state(after(accepted, spare, said(GET)), 2, 2000), /same client/);
+});
+
+test("a client has a name, put before or after its first event", () => {
+  const model = new Model();
+  const accept = connection => model.add({ event: "accepted", connection, peer: `127.0.0.1:${50000 + connection}`, time: 1 }, 0);
+  model.names.set("127.0.0.1:50001", "a browser");
+  for (const connection of [1, 2, 3]) accept(connection);
+  model.names.set("127.0.0.1:50002", "a browser");
+  assert.deepEqual([...model.connections.values()].map(({ client }) => client), ["a browser", "a browser", "127.0.0.1:50003"]);
+  model.add({ event: "received", connection: 1, ...said("GET / HTTP/1.1\r\nUser-Agent: Mozilla/5.0\r\n\r\n") }, 0);
+  assert.match(state(model, 2, 2000), /^a spare connection/);
+  assert.match(state(model, 3, 2000), /^waiting/);
 });
 
 test("the last 1,000 events are kept, and another run of the server clears them", () => {
