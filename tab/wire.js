@@ -31,20 +31,35 @@ const SILENT = 1000;
 /** The fields of heads: what they say, and the section of the rule. */
 const FIELDS = {
   "accept": ["The kinds of page that the client can use, the best first.", "RFC 9110 section 12.5.1"],
-  "accept-encoding": ["The compressions that the client can undo. The server may also send the page as it is.", "RFC 9110 section 12.5.3"],
+  "accept-encoding": [
+    "The compressions that the client can undo. The server may also send the page as it is.",
+    "RFC 9110 section 12.5.3",
+  ],
   "accept-language": ["The languages that the person prefers.", "RFC 9110 section 12.5.4"],
   "allow": ["The methods that may be asked here.", "RFC 9110 section 10.2.1"],
   "authorization": ["The proof of who asks, such as a password. This page never shows it.", "RFC 9110 section 11.6.2"],
   "cache-control": ["How long a copy of the page may be kept and used again.", "RFC 9111 section 5.2"],
-  "connection": ["What happens to the connection after this message: close ends it, keep-alive keeps it.", "RFC 9110 section 7.6.1"],
+  "connection": [
+    "What happens to the connection after this message: close ends it, keep-alive keeps it.",
+    "RFC 9110 section 7.6.1",
+  ],
   "content-encoding": ["The compression of the body.", "RFC 9110 section 8.4"],
   "content-length": ["How many bytes the body has. So the reader knows where it ends.", "RFC 9110 section 8.6"],
   "content-type": ["What the body is, such as HTML, and how its letters are written as bytes.", "RFC 9110 section 8.3"],
-  "cookie": ["What this server asked the browser to remember, sent back. It can log a person in, so this page never shows it.", "RFC 6265 section 4.2"],
+  "cookie": [
+    "What this server asked the browser to remember, sent back. It can log a person in, so this page never shows it.",
+    "RFC 6265 section 4.2",
+  ],
   "date": ["When the server made this response.", "RFC 9110 section 6.6.1"],
-  "etag": ["A name for this version of the page. A client can ask later whether the page is still the same.", "RFC 9110 section 8.8.3"],
+  "etag": [
+    "A name for this version of the page. A client can ask later whether the page is still the same.",
+    "RFC 9110 section 8.8.3",
+  ],
   "expect": ["The client asks whether it should send the body at all, before it does.", "RFC 9110 section 10.1.1"],
-  "host": ["The name of the machine that the client calls. One machine may answer for many names, so HTTP/1.1 requires it.", "RFC 9110 section 7.2"],
+  "host": [
+    "The name of the machine that the client calls. One machine may answer for many names, so HTTP/1.1 requires it.",
+    "RFC 9110 section 7.2",
+  ],
   "if-modified-since": ["Send the page only if it has changed since this time.", "RFC 9110 section 13.1.3"],
   "if-none-match": ["Send the page only if it is no longer the version of this name.", "RFC 9110 section 13.1.2"],
   "keep-alive": ["How long the connection is kept for a next request.", "RFC 2068 section 19.7.1"],
@@ -54,21 +69,36 @@ const FIELDS = {
   "pragma": ["An old way to say that no kept copy is wanted.", "RFC 9111 section 5.4"],
   "priority": ["How urgent this request is, from 0 (most) to 7.", "RFC 9218 section 5"],
   "range": ["Only this part of the page is wanted.", "RFC 9110 section 14.2"],
-  "referer": ["The page on which the person clicked. The name is misspelled since 1996, and stays so.", "RFC 9110 section 10.1.3"],
+  "referer": [
+    "The page on which the person clicked. The name is misspelled since 1996, and stays so.",
+    "RFC 9110 section 10.1.3",
+  ],
   "retry-after": ["How long to wait before the next try.", "RFC 9110 section 10.2.3"],
   "server": ["The program that answers.", "RFC 9110 section 10.2.4"],
-  "set-cookie": ["The browser should remember this, and send it with each request. This page never shows it.", "RFC 6265 section 4.1"],
-  "transfer-encoding": ["How the body travels: chunked means in pieces, each with its size before it.", "RFC 9112 section 6.1"],
+  "set-cookie": [
+    "The browser should remember this, and send it with each request. This page never shows it.",
+    "RFC 6265 section 4.1",
+  ],
+  "transfer-encoding": [
+    "How the body travels: chunked means in pieces, each with its size before it.",
+    "RFC 9112 section 6.1",
+  ],
   "upgrade": ["The client would like to go on in another protocol.", "RFC 9110 section 7.8"],
   "upgrade-insecure-requests": ["The browser would rather use https://.", "W3C Upgrade Insecure Requests"],
-  "user-agent": ["The program that asks. Browsers name many other browsers here, for old reasons.", "RFC 9110 section 10.1.5"],
+  "user-agent": [
+    "The program that asks. Browsers name many other browsers here, for old reasons.",
+    "RFC 9110 section 10.1.5",
+  ],
   "vary": ["The page may be another one if these fields of the request differ.", "RFC 9110 section 12.5.5"],
   "www-authenticate": ["How the client has to say who it is.", "RFC 9110 section 11.6.1"],
 };
 
 /** Fields with a common beginning. */
 const FAMILIES = {
-  "sec-fetch-": ["Why the browser asks: for a page, a picture, from which site. Scripts of a page cannot change it.", "W3C Fetch Metadata"],
+  "sec-fetch-": [
+    "Why the browser asks: for a page, a picture, from which site. Scripts of a page cannot change it.",
+    "W3C Fetch Metadata",
+  ],
   "sec-ch-": ["A hint about the browser and the machine it runs on.", "RFC 8942 section 2"],
   "access-control-": ["Which pages of other sites may use this answer.", "WHATWG Fetch"],
 };
@@ -116,35 +146,71 @@ const STATUSES = {
 };
 
 /** What the hundreds of a status code mean (RFC 9110 section 15). */
-const STATUS_CLASSES = { 1: "Not the answer yet.", 2: "All went well.", 3: "Look elsewhere.", 4: "The client made a mistake.", 5: "The server made a mistake." };
+const STATUS_CLASSES = {
+  1: "Not the answer yet.",
+  2: "All went well.",
+  3: "Look elsewhere.",
+  4: "The client made a mistake.",
+  5: "The server made a mistake.",
+};
 
-const VERSION = ["The language of the message. HTTP/1.1 is from 1997, and still the simplest one in use.", "RFC 9112 section 2.3"];
-const TARGET = ["What is asked for: the part of the address behind the machine, with a ? before any parameters.", "RFC 9112 section 3.2"];
+const VERSION = [
+  "The language of the message. HTTP/1.1 is from 1997, and still the simplest one in use.",
+  "RFC 9112 section 2.3",
+];
+const TARGET = [
+  "What is asked for: the part of the address behind the machine, with a ? before any parameters.",
+  "RFC 9112 section 3.2",
+];
 const EMPTY_LINE = ["An empty line: the head ends here, and the body begins, if there is one.", "RFC 9112 section 2.1"];
 
 /** What is known of a field. */
 function aboutField(name) {
   const lower = name.toLowerCase();
   const family = Object.keys(FAMILIES).find(beginning => lower.startsWith(beginning));
-  return own(FIELDS, lower) ?? FAMILIES[family] ?? ["A field that this page does not know. A server ignores the fields that it does not know.", "RFC 9110 section 5.1"];
+  return (
+    own(FIELDS, lower) ??
+    FAMILIES[family] ?? [
+      "A field that this page does not know. A server ignores the fields that it does not know.",
+      "RFC 9110 section 5.1",
+    ]
+  );
 }
 
 /** What is known of a status code. */
-const aboutStatus = status => own(STATUSES, status) ?? [STATUS_CLASSES[String(status)[0]] ?? "No status code of HTTP.", "RFC 9110 section 15"];
+const aboutStatus = status =>
+  own(STATUSES, status) ?? [STATUS_CLASSES[String(status)[0]] ?? "No status code of HTTP.", "RFC 9110 section 15"];
 
 /** What is known of a method. */
-const aboutMethod = method => own(METHODS, method) ?? ["A method that this page does not know.", "RFC 9110 section 9.1"];
+const aboutMethod = method =>
+  own(METHODS, method) ?? ["A method that this page does not know.", "RFC 9110 section 9.1"];
 
 /** An entry of a table. Names come from clients, and `constructor` is no entry. */
 const own = (table, name) => (Object.hasOwn(table, name) ? table[name] : undefined);
 
 /** Why a connection was closed: who did it, the state in words, the words of the telephone. */
 const CLOSED = {
-  "last-response": ["server", "closed by the server, after the last answer", "the server hangs up: that was the last answer"],
+  "last-response": [
+    "server",
+    "closed by the server, after the last answer",
+    "the server hangs up: that was the last answer",
+  ],
   "peer-finished": ["client", "closed by the client", "the client hangs up, and so does the server"],
-  "idle-timeout": ["server", "closed by the server: the client said nothing for too long", "the server hangs up: the client has said nothing for too long"],
-  "write-timeout": ["server", "closed by the server: the client did not read its answers", "the server hangs up: the client does not read its answers"],
-  "evicted": ["server", "evicted: closed by the server, which needed the place for another client", "the server hangs up: another client needs the place"],
+  "idle-timeout": [
+    "server",
+    "closed by the server: the client said nothing for too long",
+    "the server hangs up: the client has said nothing for too long",
+  ],
+  "write-timeout": [
+    "server",
+    "closed by the server: the client did not read its answers",
+    "the server hangs up: the client does not read its answers",
+  ],
+  "evicted": [
+    "server",
+    "evicted: closed by the server, which needed the place for another client",
+    "the server hangs up: another client needs the place",
+  ],
   "stopping": ["server", "closed by the server, because it stops", "the server hangs up, because it stops"],
   "disconnected": ["client", "lost: the client is gone without a word", "the client is gone without a word"],
 };
@@ -181,12 +247,18 @@ const cut = (text, most) => (text.length > most ? `${text.slice(0, most)}...` : 
 export function decode(text) {
   const letters = { r: "\r", n: "\n", t: "\t" };
   return text.replace(/\\(x[0-9a-fA-F]{2}|[^])/g, (_, escaped) =>
-    escaped.length === 3 ? String.fromCharCode(parseInt(escaped.slice(1), 16)) : (letters[escaped] ?? escaped));
+    escaped.length === 3 ? String.fromCharCode(parseInt(escaped.slice(1), 16)) : (letters[escaped] ?? escaped),
+  );
 }
 
 /** The escapes of one line of text, for a person. */
-const escapes = binary => binary.replace(/[^\x20-\x7e]|\\/g, byte =>
-  ({ "\r": "\\r", "\n": "\\n", "\t": "\\t", "\\": "\\\\" })[byte] ?? `\\x${byte.charCodeAt(0).toString(16).padStart(2, "0")}`);
+const escapes = binary =>
+  binary.replace(
+    /[^\x20-\x7e]|\\/g,
+    byte =>
+      ({ "\r": "\\r", "\n": "\\n", "\t": "\\t", "\\": "\\\\" })[byte] ??
+      `\\x${byte.charCodeAt(0).toString(16).padStart(2, "0")}`,
+  );
 
 export const toBytes = binary => Uint8Array.from(binary, byte => byte.charCodeAt(0));
 
@@ -221,9 +293,14 @@ const RESPONSE = /^HTTP\/1\.\d /;
 
 /** The modes of a reader, and its functions that take bytes in this mode. */
 const TAKES = {
-  "head": "takeHead", "body": "takeBody", "size": "takeSize", "chunk": "takeChunk", "trailer": "takeTrailer",
+  "head": "takeHead",
+  "body": "takeBody",
+  "size": "takeSize",
+  "chunk": "takeChunk",
+  "trailer": "takeTrailer",
   // To the end of the connection; and after bytes that this page has not seen, so that nothing is known.
-  "until-close": "takeAll", "lost": "takeAll",
+  "until-close": "takeAll",
+  "lost": "takeAll",
 };
 
 /** The first line, and the fields with their values. */
@@ -240,7 +317,17 @@ export function parseHead(head) {
 export class Reader {
   /** `isServer`: these are responses. `methods` are the methods of requests without a response: a reader of requests adds. */
   constructor(isServer, methods = []) {
-    Object.assign(this, { isServer, methods, message: 0, complete: 0, mode: "start", head: "", line: "", left: 0, length: 0 });
+    Object.assign(this, {
+      isServer,
+      methods,
+      message: 0,
+      complete: 0,
+      mode: "start",
+      head: "",
+      line: "",
+      left: 0,
+      length: 0,
+    });
   }
 
   /** Whether a message has begun that is not whole. */
@@ -384,7 +471,10 @@ const FAULTS = [
   [/more than one Host/, /(?<=\nhost:[^]*\n)host:[^\r\n]*/i],
   [/^Host is a name/, /(?<=\n)host:[^\r\n]*/i],
   [/more than one Content-Length/, /(?<=\ncontent-length:[^]*\n)content-length:[^\r\n]*/i],
-  [/together say twice/, /(?<=\n(?:content-length|transfer-encoding):[^]*\n)(?:content-length|transfer-encoding):[^\r\n]*/i],
+  [
+    /together say twice/,
+    /(?<=\n(?:content-length|transfer-encoding):[^]*\n)(?:content-length|transfer-encoding):[^\r\n]*/i,
+  ],
   [/Content-Length is one number/, /(?<=\n)content-length:[^\r\n]*/i],
   [/has no Transfer-Encoding|last transfer coding|one transfer coding/, /(?<=\n)transfer-encoding:[^\r\n]*/i],
   [/client may expect/, /(?<=\n)expect:[^\r\n]*/i],
@@ -417,7 +507,9 @@ export function asCommand(message, address) {
 
 /** The command of curl for this request, or `undefined` if the request is not one that curl sends. */
 function curl(message, address) {
-  const head = RegExp(`^${TOKEN} [\\x21-\\x7e]+ HTTP/1\\.[01]\\r\\n(?:${TOKEN}: ?[\\x20-\\x7e]*\\r\\n)*\\r\\n`).exec(message)?.[0];
+  const head = RegExp(`^${TOKEN} [\\x21-\\x7e]+ HTTP/1\\.[01]\\r\\n(?:${TOKEN}: ?[\\x20-\\x7e]*\\r\\n)*\\r\\n`).exec(
+    message,
+  )?.[0];
   if (!head) return undefined;
   const { first, fields, field } = parseHead(head);
   const [method, target, version] = first.split(" ");
@@ -440,7 +532,9 @@ function curl(message, address) {
   if (!body) return words.join(" ");
   // curl reads a file if data begins with @.
   const isText = /^[\x20-\x7e]+$/.test(body) && !body.startsWith("@");
-  return isText ? `${words.join(" ")} --data-raw ${quote(body)}` : `${printf(body)} | ${words.join(" ")} --data-binary @-`;
+  return isText
+    ? `${words.join(" ")} --data-raw ${quote(body)}`
+    : `${printf(body)} | ${words.join(" ")} --data-binary @-`;
 }
 
 // ---------------------------------------------------------------------------------------------------------------- model
@@ -451,7 +545,15 @@ export class Connection {
     const requests = new Reader(false);
     Object.assign(this, { id, peer, names, events: [], requests, responses: new Reader(true, requests.methods) });
     // `accepted` is a time of the server, and unknown if this page came later. `hasGaps`: events may be missing.
-    Object.assign(this, { accepted: undefined, lastTime: 0, answers: 0, faults: 0, outcome: "", closed: "", hasGaps: false });
+    Object.assign(this, {
+      accepted: undefined,
+      lastTime: 0,
+      answers: 0,
+      faults: 0,
+      outcome: "",
+      closed: "",
+      hasGaps: false,
+    });
     // Whether the person has opened or closed it. If neither, the page decides.
     this.choice = undefined;
   }
@@ -476,9 +578,14 @@ export class Connection {
 
   /** All bytes of a message of the client, and whether they are all known. */
   request(message) {
-    const events = this.events.filter(event => event.pieces?.some(piece => piece.message === message) && event.event === "received");
+    const events = this.events.filter(
+      event => event.pieces?.some(piece => piece.message === message) && event.event === "received",
+    );
     const pieces = events.flatMap(event => event.pieces.filter(piece => piece.message === message));
-    return { bytes: pieces.map(piece => piece.bytes).join(""), isWhole: pieces[0]?.start === 0 && !events.some(event => event.cut) };
+    return {
+      bytes: pieces.map(piece => piece.bytes).join(""),
+      isWhole: pieces[0]?.start === 0 && !events.some(event => event.cut),
+    };
   }
 }
 
@@ -496,7 +603,16 @@ export class Model {
 
   /** Forgets everything: another run of the server begins. */
   reset(run) {
-    Object.assign(this, { run, address: "", names: new Map(), ahead: -Infinity, steps: [], asked: [], load: undefined, connections: new Map() });
+    Object.assign(this, {
+      run,
+      address: "",
+      names: new Map(),
+      ahead: -Infinity,
+      steps: [],
+      asked: [],
+      load: undefined,
+      connections: new Map(),
+    });
     this.forget();
   }
 
@@ -710,9 +826,12 @@ function sectionLink(section) {
 
 /** A sentence of the server with code in it, as elements. */
 function sentenceNodes(sentence) {
-  const entities = { "&eacute;": "\u00e9", "&lt;": "<", "&gt;": ">", "&quot;": "\"", "&amp;": "&" };
+  const entities = { "&eacute;": "\u00e9", "&lt;": "<", "&gt;": ">", "&quot;": '"', "&amp;": "&" };
   const text = sentence.replace(/&\w+;/g, entity => entities[entity] ?? entity);
-  return text.replace(/<\/?code>/g, "`").split(/`(.*?)`/).map((part, index) => (index % 2 ? make("code", {}, part) : part));
+  return text
+    .replace(/<\/?code>/g, "`")
+    .split(/`(.*?)`/)
+    .map((part, index) => (index % 2 ? make("code", {}, part) : part));
 }
 
 // --------------------------------------------------------------------------------------------- drawing: bytes of a message
@@ -720,13 +839,19 @@ function sentenceNodes(sentence) {
 /** The nodes of a binary string: what is invisible is written as an escape. */
 function visible(binary) {
   const runs = binary.match(/[\x20-\x5b\x5d-\x7e]+|[^\x20-\x5b\x5d-\x7e]+/g) ?? [];
-  return runs.map(run => (/^[\x20-\x5b\x5d-\x7e]/.test(run) ? run : make("span", { className: "invisible" }, escapes(run))));
+  return runs.map(run =>
+    /^[\x20-\x5b\x5d-\x7e]/.test(run) ? run : make("span", { className: "invisible" }, escapes(run)),
+  );
 }
 
 /** A binary string in parts that a line end, or a border, ends. */
 function* parts(text, borders) {
-  for (let from = 0; from < text.length; ) {
-    const to = Math.min(text.length, text.indexOf("\n", from) + 1 || text.length, ...borders.filter(border => border > from));
+  for (let from = 0; from < text.length;) {
+    const to = Math.min(
+      text.length,
+      text.indexOf("\n", from) + 1 || text.length,
+      ...borders.filter(border => border > from),
+    );
     yield [from, to];
     from = to;
   }
@@ -811,8 +936,10 @@ export function drawMessage({ pieces, isServer, unseen: hidden, tools }) {
     if (isFirst && tools) bytes.append(tools(piece.message));
     return holder;
   });
-  const draw = () => holders.forEach((holder, index) =>
-    holder.replaceChildren(hex.checked ? drawHex(pieces[index]) : drawPiece(pieces[index], isServer, explanation.id)));
+  const draw = () =>
+    holders.forEach((holder, index) =>
+      holder.replaceChildren(hex.checked ? drawHex(pieces[index]) : drawPiece(pieces[index], isServer, explanation.id)),
+    );
   hex.addEventListener("change", draw);
   draw();
   const explain = ({ target }) => {
@@ -821,7 +948,8 @@ export function drawMessage({ pieces, isServer, unseen: hidden, tools }) {
   };
   for (const kind of ["mouseover", "focusin", "click"]) bytes.addEventListener(kind, explain);
   box.append(make("label", {}, hex, " as numbers (hex)"), bytes);
-  if (hidden) box.append(make("p", { className: "dim" }, `... and ${count(hidden, "more byte")}, which this page does not have`));
+  if (hidden)
+    box.append(make("p", { className: "dim" }, `... and ${count(hidden, "more byte")}, which this page does not have`));
   box.append(explanation);
   return box;
 }
@@ -851,7 +979,12 @@ function drawTools(wire, connection, message) {
   const out = make("div");
   const { bytes, isWhole } = connection.request(message);
   if (!address && !send && !change) return out;
-  if (!isWhole) return make("p", { className: "dim" }, "This page does not have all bytes of this request, so it cannot be sent again.");
+  if (!isWhole)
+    return make(
+      "p",
+      { className: "dim" },
+      "This page does not have all bytes of this request, so it cannot be sent again.",
+    );
   // More of the request may come until the click.
   const all = () => connection.request(message).bytes;
   const tools = [];
@@ -865,7 +998,9 @@ function drawTools(wire, connection, message) {
   if (send) add("Send again", () => send(all(), out));
   if (change && /^[\x20-\x7e\r\n\t]*$/.test(bytes)) add("Change and send", () => change(all()));
   const isMasked = /: ?\*\*\*\r?$/m.test(bytes);
-  const note = isMasked ? make("p", { className: "dim" }, "*** stands for a value that this page does not get; it would be sent as ***.") : "";
+  const note = isMasked
+    ? make("p", { className: "dim" }, "*** stands for a value that this page does not get; it would be sent as ***.")
+    : "";
   return make("div", {}, make("div", { className: "toolbar" }, ...tools), note, out);
 }
 
@@ -909,13 +1044,24 @@ const caption = text => make("p", { className: "caption" }, text);
 const note = (...children) => make("p", { className: "note" }, ...children);
 
 const ROWS = {
-  accepted: (event, { connection }) => [note(`${connection.client} is on the line`), make("p", { className: "caption note" }, "the server picks up")],
+  accepted: (event, { connection }) => [
+    note(`${connection.client} is on the line`),
+    make("p", { className: "caption note" }, "the server picks up"),
+  ],
   received: (event, card, row) => [drawArrow(event, card, row), caption("the client speaks")],
   sent: (event, card, row) => [drawArrow(event, card, row), caption("the server speaks")],
-  responded: event => [note(`to "${cut(event.line ?? "", 60)}" the answer is ${event.status} ${event.reason ?? ""}, with ${count(event.body_bytes ?? 0, "byte")} of body`), ...drawFault(event)],
+  responded: event => [
+    note(
+      `to "${cut(event.line ?? "", 60)}" the answer is ${event.status} ${event.reason ?? ""}, with ${count(event.body_bytes ?? 0, "byte")} of body`,
+    ),
+    ...drawFault(event),
+  ],
   closed: (event, { connection }) => {
     const [who, , words] = own(CLOSED, event.reason) ?? ["server", "", `the call ends: ${event.reason}`];
-    return [make("p", { className: `note closes-${who}` }, closedWords(connection)), make("p", { className: `caption note closes-${who}` }, words)];
+    return [
+      make("p", { className: `note closes-${who}` }, closedWords(connection)),
+      make("p", { className: `caption note closes-${who}` }, words),
+    ];
   },
 };
 const drawOther = event => [note(event.event)];
@@ -935,9 +1081,14 @@ function label(event) {
 /** An arrow between the lanes. A click shows its bytes. */
 function drawArrow(event, { connection, wire }, row) {
   const isServer = event.event === "sent";
-  const button = make("button", { type: "button", className: "arrow" },
-    unseen(isServer ? "server to client: " : "client to server: "), label(event), " ",
-    make("span", { className: "size" }, count(event.bytes, "byte")));
+  const button = make(
+    "button",
+    { type: "button", className: "arrow" },
+    unseen(isServer ? "server to client: " : "client to server: "),
+    label(event),
+    " ",
+    make("span", { className: "size" }, count(event.bytes, "byte")),
+  );
   button.setAttribute("aria-expanded", "false");
   let box;
   button.addEventListener("click", () => {
@@ -959,7 +1110,11 @@ function drawArrow(event, { connection, wire }, row) {
 /** The mistake, its rule, and its place. */
 function drawFault({ fault, section, place }) {
   if (!fault) return [];
-  const box = make("div", { className: "fault" }, make("p", {}, make("strong", {}, "A mistake: "), ...sentenceNodes(fault), " ", section ? sectionLink(section) : ""));
+  const box = make(
+    "div",
+    { className: "fault" },
+    make("p", {}, make("strong", {}, "A mistake: "), ...sentenceNodes(fault), " ", section ? sectionLink(section) : ""),
+  );
   if (place) {
     const [from, to] = excerpt(place);
     const mark = { from: place.from - from, to: Math.min(place.to, to) - from };
@@ -989,7 +1144,16 @@ class Card {
     const title = make("h3", {}, `Connection ${connection.id}`);
     this.summary = make("summary", {}, title, this.client, this.outcome, this.state);
     this.rows = make("ol");
-    const names = make("div", { className: "names" }, make("span", {}, make("b", { className: "of-client" }, "client"), make("b", { className: "of-server" }, "server")));
+    const names = make(
+      "div",
+      { className: "names" },
+      make(
+        "span",
+        {},
+        make("b", { className: "of-client" }, "client"),
+        make("b", { className: "of-server" }, "server"),
+      ),
+    );
     names.setAttribute("aria-hidden", "true");
     this.lanes = make("div", { className: "lanes" }, names, this.rows);
     this.element = make("details", {}, this.summary, this.lanes);
@@ -1033,9 +1197,15 @@ class Card {
 }
 
 function drawStep(event) {
-  if (event.event === "dropped") return make("li", {}, `${count(event.count, "event")} were lost on the way to this page.`);
+  if (event.event === "dropped")
+    return make("li", {}, `${count(event.count, "event")} were lost on the way to this page.`);
   const [verb, sentence, telephone] = own(SERVER_STEPS, event.event)?.(event) ?? [event.event, "", ""];
-  const item = make("li", { className: event.event === "accept-failed" ? "refused" : "" }, make("b", {}, verb), ` ${sentence} `);
+  const item = make(
+    "li",
+    { className: event.event === "accept-failed" ? "refused" : "" },
+    make("b", {}, verb),
+    ` ${sentence} `,
+  );
   if (event.wasi) item.append(make("code", { className: "dim" }, event.wasi));
   item.append(caption(telephone));
   return item;
@@ -1044,8 +1214,17 @@ function drawStep(event) {
 function drawAsked(event) {
   const tried = own(ASKED, event.what)?.(event.detail ?? "") ?? `${event.what} ${event.detail ?? ""}`;
   if (event.allowed) return make("li", {}, `allowed: the program may ${tried}`);
-  const advice = event.option ? [make("code", {}, event.option), " would allow it."] : ["There is no option that would allow it."];
-  return make("li", { className: "refused" }, make("b", {}, "refused: "), `the program may not ${tried}. `, ...advice, event.count ? ` It asked ${count(event.count, "more time")}.` : "");
+  const advice = event.option
+    ? [make("code", {}, event.option), " would allow it."]
+    : ["There is no option that would allow it."];
+  return make(
+    "li",
+    { className: "refused" },
+    make("b", {}, "refused: "),
+    `the program may not ${tried}. `,
+    ...advice,
+    event.count ? ` It asked ${count(event.count, "more time")}.` : "",
+  );
 }
 
 // ------------------------------------------------------------------------------------------------------------- the wire
@@ -1104,13 +1283,17 @@ export class Wire {
   soon() {
     if (this.isSoon) return;
     this.isSoon = true;
-    setTimeout(() => requestAnimationFrame(() => {
-      this.isSoon = false;
-      const began = performance.now();
-      this.draw();
-      const ended = performance.now();
-      this.restsUntil = ended + 4 * (ended - began);
-    }), Math.max(0, this.restsUntil - performance.now()));
+    setTimeout(
+      () =>
+        requestAnimationFrame(() => {
+          this.isSoon = false;
+          const began = performance.now();
+          this.draw();
+          const ended = performance.now();
+          this.restsUntil = ended + 4 * (ended - began);
+        }),
+      Math.max(0, this.restsUntil - performance.now()),
+    );
   }
 
   /** Draws now. */

@@ -10,7 +10,7 @@ const { Model, Reader, asCommand, decode, faultPlace, hexDump } = await import(`
 const GET = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
 test("escapes become bytes", () => {
-  assert.equal(decode("a\\r\\n\\t\\\\\\x00\\xff\\\""), "a\r\n\t\\\0\xff\"");
+  assert.equal(decode('a\\r\\n\\t\\\\\\x00\\xff\\"'), 'a\r\n\t\\\0\xff"');
   assert.equal(decode("\\\\x41"), "\\x41");
 });
 
@@ -19,11 +19,16 @@ test("a dump has offsets, numbers and text", () => {
 });
 
 /** Each piece as `message part bytes`. */
-const pieces = (reader, ...reads) => reads.flatMap(bytes => reader.feed(bytes)).map(piece => `${piece.message} ${piece.part} ${piece.bytes}`);
+const pieces = (reader, ...reads) =>
+  reads.flatMap(bytes => reader.feed(bytes)).map(piece => `${piece.message} ${piece.part} ${piece.bytes}`);
 
 test("a reader finds messages, heads and bodies, however they are cut", () => {
   const post = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc";
-  assert.deepEqual(pieces(new Reader(false), GET + post), [`1 head ${GET}`, `2 head ${post.slice(0, -3)}`, "2 body abc"]);
+  assert.deepEqual(pieces(new Reader(false), GET + post), [
+    `1 head ${GET}`,
+    `2 head ${post.slice(0, -3)}`,
+    "2 body abc",
+  ]);
   for (let at = 1; at < post.length; at++) {
     const reader = new Reader(false);
     reader.feed(post.slice(0, at));
@@ -57,9 +62,14 @@ test("the answer to HEAD has no body", () => {
 });
 
 test("curl sends what curl can send, and nc the rest", () => {
-  assert.equal(asCommand(GET, "127.0.0.1:9000"),
-    "curl -i --path-as-is --globoff http://127.0.0.1:9000/ -H 'User-Agent:' -H 'Accept:' -H 'Host: localhost'");
-  assert.equal(asCommand("GET /it's HTTP/1.1\nHost: a\n\n", "[::1]:9000"), "printf 'GET /it'\\''s HTTP/1.1\\nHost: a\\n\\n' | nc ::1 9000");
+  assert.equal(
+    asCommand(GET, "127.0.0.1:9000"),
+    "curl -i --path-as-is --globoff http://127.0.0.1:9000/ -H 'User-Agent:' -H 'Accept:' -H 'Host: localhost'",
+  );
+  assert.equal(
+    asCommand("GET /it's HTTP/1.1\nHost: a\n\n", "[::1]:9000"),
+    "printf 'GET /it'\\''s HTTP/1.1\\nHost: a\\n\\n' | nc ::1 9000",
+  );
   assert.equal(asCommand("\x16\x03%", "127.0.0.1:9000"), "printf '\\026\\003%%' | nc 127.0.0.1 9000");
   const post = "POST /a;b HTTP/1.1\r\nHost: h:1\r\nContent-Length: 5\r\n\r\n@/etc";
   assert.match(asCommand(post, "h:1"), /^printf '@\/etc' \| curl .* -X POST 'http:\/\/h:1\/a;b' .* --data-binary @-$/);
@@ -100,7 +110,16 @@ const MISTAKES = {
 };
 
 /** The faults whose place is only known to be before the last byte. */
-const ANYWHERE = ["HeadTooLong", "TooManyFields", "BodyTooLong", "Chunk", "Trailer", "ChunkOverheadTooLong", "Timeout", "Incomplete"];
+const ANYWHERE = [
+  "HeadTooLong",
+  "TooManyFields",
+  "BodyTooLong",
+  "Chunk",
+  "Trailer",
+  "ChunkOverheadTooLong",
+  "Timeout",
+  "Incomplete",
+];
 
 test("each fault of the server is marked in the bytes", () => {
   const table = read("../../src/http/fault.rs").split("\nfaults! {")[1].split("\n}\n")[0];
@@ -126,11 +145,17 @@ test("each fault of the server is marked in the bytes", () => {
 /** A model after these events. The connection is 1 unless an event says so. */
 function after(...events) {
   const model = new Model();
-  events.forEach((event, at) => model.add({ v: 1, time: at / 1000, connection: 1, peer: "127.0.0.1:50000", ...event }, at));
+  events.forEach((event, at) =>
+    model.add({ v: 1, time: at / 1000, connection: 1, peer: "127.0.0.1:50000", ...event }, at),
+  );
   return model;
 }
 const state = (model, id = 1, local = 100) => model.state(model.connections.get(id), local)[1];
-const said = text => ({ event: "received", bytes: text.length, text: text.replace(/\r/g, "\\r").replace(/\n/g, "\\n") });
+const said = text => ({
+  event: "received",
+  bytes: text.length,
+  text: text.replace(/\r/g, "\\r").replace(/\n/g, "\\n"),
+});
 const answered = { event: "responded", line: "GET / HTTP/1.1", status: 200, reason: "OK", body_bytes: 41 };
 
 test("each state of a connection has its words", () => {
@@ -141,7 +166,10 @@ test("each state of a connection has its words", () => {
   assert.match(state(after(accepted, said(GET))), /makes the answer/);
   assert.match(state(after(accepted, said(GET), answered)), /^answered and idle/);
   assert.match(state(after(accepted, said(GET), answered, { event: "closed", reason: "evicted" })), /^evicted/);
-  assert.match(state(after(accepted, said(GET), { event: "skipped", count: 9, requests: 3, seconds: 1, connection: undefined })), /perhaps not all/);
+  assert.match(
+    state(after(accepted, said(GET), { event: "skipped", count: 9, requests: 3, seconds: 1, connection: undefined })),
+    /perhaps not all/,
+  );
   const spare = { event: "accepted", connection: 2, peer: "127.0.0.1:50001" };
   const browser = said("GET / HTTP/1.1\r\nUser-Agent: Mozilla/5.0\r\n\r\n");
   assert.match(state(after(accepted, spare, browser), 2), /^waiting/);
@@ -151,11 +179,15 @@ test("each state of a connection has its words", () => {
 
 test("a client has a name, put before or after its first event", () => {
   const model = new Model();
-  const accept = connection => model.add({ event: "accepted", connection, peer: `127.0.0.1:${50000 + connection}`, time: 1 }, 0);
+  const accept = connection =>
+    model.add({ event: "accepted", connection, peer: `127.0.0.1:${50000 + connection}`, time: 1 }, 0);
   model.names.set("127.0.0.1:50001", "a browser");
   for (const connection of [1, 2, 3]) accept(connection);
   model.names.set("127.0.0.1:50002", "a browser");
-  assert.deepEqual([...model.connections.values()].map(({ client }) => client), ["a browser", "a browser", "127.0.0.1:50003"]);
+  assert.deepEqual(
+    [...model.connections.values()].map(({ client }) => client),
+    ["a browser", "a browser", "127.0.0.1:50003"],
+  );
   model.add({ event: "received", connection: 1, ...said("GET / HTTP/1.1\r\nUser-Agent: Mozilla/5.0\r\n\r\n") }, 0);
   assert.match(state(model, 2, 2000), /^a spare connection/);
   assert.match(state(model, 3, 2000), /^waiting/);

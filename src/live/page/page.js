@@ -28,23 +28,37 @@ function drawAround() {
   const all = wire.wanted();
   const nothing = `No client has called yet. Open http://${address()} in a browser, or send a request from this page.`;
   byId("nothing").hidden = all.length > 0;
-  setText(byId("nothing"), wire.only ? `Connection ${wire.only} is not among the last ${number(KEPT)} events.` : nothing);
+  setText(
+    byId("nothing"),
+    wire.only ? `Connection ${wire.only} is not among the last ${number(KEPT)} events.` : nothing,
+  );
   byId("older").hidden = all.length <= DRAWN;
-  setText(byId("older"), `${count(all.length - DRAWN, "older connection")} not shown; "only connection" shows one of them.`);
+  setText(
+    byId("older"),
+    `${count(all.length - DRAWN, "older connection")} not shown; "only connection" shows one of them.`,
+  );
   byId("sandbox").hidden = model.asked.length === 0;
   drawTotals(all);
   drawLoad();
-  if (model.isOtherRun) setStatus("Another run of the server has begun: this page is empty again, and shows the new run.");
+  if (model.isOtherRun)
+    setStatus("Another run of the server has begun: this page is empty again, and shows the new run.");
   model.isOtherRun = false;
 }
 
 function drawTotals(all) {
   const sum = of => all.reduce((total, connection) => total + of(connection), 0);
-  const [open, answers, faults] = [sum(({ closed, hasGaps }) => !closed && !hasGaps), sum(({ answers }) => answers), sum(({ faults }) => faults)];
+  const [open, answers, faults] = [
+    sum(({ closed, hasGaps }) => !closed && !hasGaps),
+    sum(({ answers }) => answers),
+    sum(({ faults }) => faults),
+  ];
   const mistakes = faults ? `, ${number(faults)} of them to a mistake` : "";
   const refusals = model.asked.filter(({ allowed }) => allowed === false).length;
   const sandbox = refusals ? ` The sandbox refused ${count(refusals, "thing")}.` : "";
-  setText(byId("totals"), `${count(all.length, "connection")}, ${number(open)} of them open; ${count(answers, "answer")}${mistakes}.${sandbox}`);
+  setText(
+    byId("totals"),
+    `${count(all.length, "connection")}, ${number(open)} of them open; ${count(answers, "answer")}${mistakes}.${sandbox}`,
+  );
 }
 
 function drawLoad() {
@@ -52,7 +66,10 @@ function drawLoad() {
   byId("load").hidden = !isLoaded;
   if (!isLoaded) return;
   const { rate, skipped } = model.load;
-  setText(byId("load"), `${number(Math.round(rate))} requests a second. This page is showing samples: ${count(skipped, "event")} just now were not sent to it.`);
+  setText(
+    byId("load"),
+    `${number(Math.round(rate))} requests a second. This page is showing samples: ${count(skipped, "event")} just now were not sent to it.`,
+  );
 }
 
 // ------------------------------------------------------------------------------------------------------------ by hand
@@ -72,7 +89,9 @@ async function sendByHand(bytes, out) {
     const headers = { "Content-Type": "application/octet-stream" };
     const answer = await fetch("/send", { method: "POST", body: bytes, headers, signal: abort.signal });
     let [binary, ms] = ["", performance.now() - began];
-    const so = answer.ok ? () => draw(...drawCameBack(binary, ms, fromBytes(bytes))) : () => draw(problem(answer.status));
+    const so = answer.ok
+      ? () => draw(...drawCameBack(binary, ms, fromBytes(bytes)))
+      : () => draw(problem(answer.status));
     // What has come is drawn at once: a connection that stays open ends the answer late.
     for (const reader = answer.body.getReader(); ; so()) {
       const { done, value } = await reader.read();
@@ -82,7 +101,9 @@ async function sendByHand(bytes, out) {
     }
     so();
   } catch {
-    const why = abort.signal.aborted ? "You stopped waiting." : "The server of this page does not answer. Is it still running?";
+    const why = abort.signal.aborted
+      ? "You stopped waiting."
+      : "The server of this page does not answer. Is it still running?";
     // What has come stays.
     if (out.querySelector(".message")) out.append(make("p", {}, why));
     else draw(make("p", {}, why));
@@ -115,8 +136,14 @@ function drawTyped() {
   const bytes = typedBytes();
   const reader = new Reader(false);
   reader.feed(fromBytes(bytes));
-  const missing = reader.mode === "head" ? "No empty line ends the head yet, so the server would wait." : "The body is not whole, so the server would wait.";
-  setText(byId("typed-state"), `${count(bytes.length, "byte")}. ${reader.isInside ? missing : reader.complete ? "The request is whole." : ""}`);
+  const missing =
+    reader.mode === "head"
+      ? "No empty line ends the head yet, so the server would wait."
+      : "The body is not whole, so the server would wait.";
+  setText(
+    byId("typed-state"),
+    `${count(bytes.length, "byte")}. ${reader.isInside ? missing : reader.complete ? "The request is whole." : ""}`,
+  );
 }
 
 /** Puts a request into the form, to be changed. */
@@ -187,7 +214,8 @@ function listen() {
   source.addEventListener("open", () => setStatus("This page listens to the server."));
   source.addEventListener("message", take);
   source.addEventListener("error", () => {
-    if (source.readyState === EventSource.CONNECTING) setStatus("The server does not answer. This page tries again ...", true);
+    if (source.readyState === EventSource.CONNECTING)
+      setStatus("The server does not answer. This page tries again ...", true);
     else refused();
   });
 }
@@ -195,7 +223,10 @@ function listen() {
 /** An `EventSource` does not tell the status, so this asks once more. */
 async function refused() {
   const abort = new AbortController();
-  const status = await fetch("/events", { signal: abort.signal }).then(answer => answer.status, () => 0);
+  const status = await fetch("/events", { signal: abort.signal }).then(
+    answer => answer.status,
+    () => 0,
+  );
   abort.abort();
   const why = status === 503 ? "Too many pages watch this server. Close another one." : "The server does not answer.";
   setStatus(`${why} This page tries again every 5 seconds ...`, true);
