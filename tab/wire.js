@@ -1,10 +1,10 @@
 // The wire between clients and the server: words for it, the bytes of HTTP, what is known of each connection, and its drawing.
 // The live page and the lesson in one file (tab/) share it. What clients say is never trusted: it becomes text, never HTML.
 //
-//   const wire = new Wire({ connections, server, asked, address, send, change, drawn });
-// `connections` is the element for the cards; `server` and `asked` are lists. All but the first may be missing: `address()` is what
-// "Copy as curl" calls, `send(binary, out)` sends a request again, `change(binary)` puts it into a form; without them there is no
-// such button. `drawn()` runs after each drawing.
+//   const wire = new Wire({ connections, server, asked, nothing, older, address, send, intoForm, drawn });
+// `connections` is for the cards; `server` and `asked` are lists; `nothing` is shown while there is no connection, and `older` when
+// there are too many. All but the first may be missing: `address()` is what "Copy as curl" calls, `send(binary, out)` sends a request
+// again, `intoForm(binary)` is to change it; without them there is no such button. `drawn()` runs after each drawing.
 //
 //   wire.take(event)         takes an event of docs/events.md, and draws soon: once for all events of a frame
 //   wire.name(peer, label)   "a browser" for a client, by its address, before or after its `accepted`
@@ -28,7 +28,7 @@ const SILENT = 1000;
 
 // ---------------------------------------------------------------------------------------------------------------- words
 
-/** The fields of heads: what they say, and the section of the rule. */
+/** The fields of heads: what they say, and the section of the rule. @type {Record<string, About>} */
 const FIELDS = {
   "accept": ["The kinds of page that the client can use, the best first.", "RFC 9110 section 12.5.1"],
   "accept-encoding": [
@@ -93,7 +93,7 @@ const FIELDS = {
   "www-authenticate": ["How the client has to say who it is.", "RFC 9110 section 11.6.1"],
 };
 
-/** Fields with a common beginning. */
+/** Fields with a common beginning. @type {Record<string, About>} */
 const FAMILIES = {
   "sec-fetch-": [
     "Why the browser asks: for a page, a picture, from which site. Scripts of a page cannot change it.",
@@ -103,6 +103,7 @@ const FAMILIES = {
   "access-control-": ["Which pages of other sites may use this answer.", "WHATWG Fetch"],
 };
 
+/** @type {Record<string, About>} */
 const METHODS = {
   GET: ["Give me this page.", "RFC 9110 section 9.3.1"],
   HEAD: ["Give me only the head of this page, without its body.", "RFC 9110 section 9.3.2"],
@@ -115,6 +116,7 @@ const METHODS = {
   PATCH: ["Change a part of what is under this address.", "RFC 5789 section 2"],
 };
 
+/** @type {Record<string, About>} */
 const STATUSES = {
   100: ["Go on, and send the body.", "RFC 9110 section 15.2.1"],
   200: ["All went well.", "RFC 9110 section 15.3.1"],
@@ -145,7 +147,7 @@ const STATUSES = {
   505: ["The server does not speak this version of HTTP.", "RFC 9110 section 15.6.6"],
 };
 
-/** What the hundreds of a status code mean (RFC 9110 section 15). */
+/** What the hundreds of a status code mean (RFC 9110 section 15). @type {Record<string, string>} */
 const STATUS_CLASSES = {
   1: "Not the answer yet.",
   2: "All went well.",
@@ -154,41 +156,50 @@ const STATUS_CLASSES = {
   5: "The server made a mistake.",
 };
 
+/** @type {About} */
 const VERSION = [
   "The language of the message. HTTP/1.1 is from 1997, and still the simplest one in use.",
   "RFC 9112 section 2.3",
 ];
+/** @type {About} */
 const TARGET = [
   "What is asked for: the part of the address behind the machine, with a ? before any parameters.",
   "RFC 9112 section 3.2",
 ];
+/** @type {About} */
 const EMPTY_LINE = ["An empty line: the head ends here, and the body begins, if there is one.", "RFC 9112 section 2.1"];
 
-/** What is known of a field. */
+/** What is known of a field. @param {string} name @returns {About} */
 function aboutField(name) {
   const lower = name.toLowerCase();
   const family = Object.keys(FAMILIES).find(beginning => lower.startsWith(beginning));
   return (
     own(FIELDS, lower) ??
-    FAMILIES[family] ?? [
+    own(FAMILIES, family ?? "") ?? [
       "A field that this page does not know. A server ignores the fields that it does not know.",
       "RFC 9110 section 5.1",
     ]
   );
 }
 
-/** What is known of a status code. */
+/** What is known of a status code. @type {(status: string) => About} */
 const aboutStatus = status =>
-  own(STATUSES, status) ?? [STATUS_CLASSES[String(status)[0]] ?? "No status code of HTTP.", "RFC 9110 section 15"];
+  own(STATUSES, status) ?? [STATUS_CLASSES[status[0]] ?? "No status code of HTTP.", "RFC 9110 section 15"];
 
-/** What is known of a method. */
+/** What is known of a method. @type {(method: string) => About} */
 const aboutMethod = method =>
   own(METHODS, method) ?? ["A method that this page does not know.", "RFC 9110 section 9.1"];
 
-/** An entry of a table. Names come from clients, and `constructor` is no entry. */
+/**
+ * An entry of a table. Names come from clients, and `constructor` is no entry.
+ * @template T @param {Record<string, T>} table @param {string} name
+ */
 const own = (table, name) => (Object.hasOwn(table, name) ? table[name] : undefined);
 
-/** Why a connection was closed: who did it, the state in words, the words of the telephone. */
+/**
+ * Why a connection was closed: who did it, the state in words, the words of the telephone.
+ * @type {Record<string, [string, string, string]>}
+ */
 const CLOSED = {
   "last-response": [
     "server",
@@ -215,7 +226,7 @@ const CLOSED = {
   "disconnected": ["client", "lost: the client is gone without a word", "the client is gone without a word"],
 };
 
-/** The steps before the first call. */
+/** The steps before the first call. @type {Record<string, (event: ServerEvent) => (string | undefined)[]>} */
 const SERVER_STEPS = {
   "socket-created": event => ["create", `a socket for ${event.address}`, "gets a telephone"],
   "bound": event => ["bind", `its address is ${event.address}`, "gives it a number"],
@@ -223,7 +234,7 @@ const SERVER_STEPS = {
   "accept-failed": event => ["accept failed", event.cause, "cannot pick up"],
 };
 
-/** What a program asks of the sandbox. */
+/** What a program asks of the sandbox. @type {Record<string, (detail: string) => string>} */
 const ASKED = {
   listen: detail => `listen on ${detail}`,
   connect: detail => `connect to ${detail}`,
@@ -235,46 +246,51 @@ const ASKED = {
   turn: detail => `compute for ${detail} seconds without a pause`,
 };
 
-/** `1 byte`, `2 bytes`. */
+/** `1 byte`, `2 bytes`. @param {number | undefined} many @param {string} what */
 export const count = (many, what) => `${number(many)} ${what}${many === 1 ? "" : "s"}`;
+/** @param {number | undefined} value */
 export const number = value => Number(value ?? 0).toLocaleString("en");
-/** The beginning of a text that may be long. */
+/** The beginning of a text that may be long. @param {string} text @param {number} most */
 const cut = (text, most) => (text.length > most ? `${text.slice(0, most)}...` : text);
 
 // ---------------------------------------------------------------------------------------------------------------- bytes
 
-/** The binary string of a text with escapes, as events have it: `\r`, `\n`, `\t`, `\\`, `\"`, `\xhh`. */
+/**
+ * The binary string of a text with escapes, as events have it: `\r`, `\n`, `\t`, `\\`, `\"`, `\xhh`.
+ * @param {string} text
+ */
 export function decode(text) {
+  /** @type {Record<string, string>} */
   const letters = { r: "\r", n: "\n", t: "\t" };
   return text.replace(/\\(x[0-9a-fA-F]{2}|[^])/g, (_, escaped) =>
     escaped.length === 3 ? String.fromCharCode(parseInt(escaped.slice(1), 16)) : (letters[escaped] ?? escaped),
   );
 }
 
-/** The escapes of one line of text, for a person. */
-const escapes = binary =>
-  binary.replace(
-    /[^\x20-\x7e]|\\/g,
-    byte =>
-      ({ "\r": "\\r", "\n": "\\n", "\t": "\\t", "\\": "\\\\" })[byte] ??
-      `\\x${byte.charCodeAt(0).toString(16).padStart(2, "0")}`,
-  );
+/** The escapes of one line of text, for a person. @param {string} binary */
+const escapes = binary => binary.replace(/[^\x20-\x7e]|\\/g, byte => own(SHORT, byte) ?? `\\x${hexOf(byte)}`);
 
+/** @type {Record<string, string>} */
+const SHORT = { "\r": "\\r", "\n": "\\n", "\t": "\\t", "\\": "\\\\" };
+/** The two digits of a byte. @param {string} byte */
+const hexOf = byte => byte.charCodeAt(0).toString(16).padStart(2, "0");
+
+/** @param {string} binary */
 export const toBytes = binary => Uint8Array.from(binary, byte => byte.charCodeAt(0));
 
-/** The binary string of bytes, in pieces: a call takes only so many arguments. */
+/** The binary string of bytes, in pieces: a call takes only so many arguments. @param {Uint8Array} bytes */
 export function fromBytes(bytes) {
   let binary = "";
   for (let at = 0; at < bytes.length; at += 4096) binary += String.fromCharCode(...bytes.subarray(at, at + 4096));
   return binary;
 }
 
-/** The lines of a hex dump: where, 16 bytes (8 on a narrow page), and the same as text. */
+/** The lines of a hex dump: where, 16 bytes (8 on a narrow page), and the same as text. @param {string} binary */
 export function hexDump(binary, width = 16) {
   const lines = [];
   for (let at = 0; at < binary.length; at += width) {
     const piece = binary.slice(at, at + width);
-    const hex = [...piece].map(byte => byte.charCodeAt(0).toString(16).padStart(2, "0")).join(" ");
+    const hex = [...piece].map(hexOf).join(" ");
     lines.push(`${at.toString(16).padStart(4, "0")}  ${hex.padEnd(width * 3)} ${piece.replace(/[^\x20-\x7e]/g, ".")}`);
   }
   return lines.join("\n");
@@ -291,7 +307,10 @@ const TOKEN = "[!#$%&'*+.^_`|~0-9A-Za-z-]+";
 const REQUEST = RegExp(`^${TOKEN} \\S+ HTTP/1\\.`);
 const RESPONSE = /^HTTP\/1\.\d /;
 
-/** The modes of a reader, and its functions that take bytes in this mode. */
+/**
+ * The modes of a reader, and its functions that take bytes in this mode.
+ * @type {Record<string, "takeHead" | "takeBody" | "takeSize" | "takeChunk" | "takeTrailer" | "takeAll">}
+ */
 const TAKES = {
   "head": "takeHead",
   "body": "takeBody",
@@ -303,11 +322,16 @@ const TAKES = {
   "lost": "takeAll",
 };
 
-/** The first line, and the fields with their values. */
+/** The first line, and the fields with their values. @param {string} head */
 export function parseHead(head) {
   const [first, ...rest] = head.replace(/^[\r\n]+/, "").split(/\r?\n/);
-  const fields = rest.filter(Boolean).map(line => /^([^:]*):?[ \t]*([^]*?)[ \t]*$/.exec(line).slice(1));
-  return { first, fields, field: name => fields.find(field => field[0].toLowerCase() === name)?.[1] };
+  const fields = rest.filter(Boolean).map(line => {
+    const [name] = line.split(":", 1);
+    return [name, line.slice(name.length + 1).replace(/^[ \t]+|[ \t]+$/g, "")];
+  });
+  /** @param {string} name */
+  const field = name => fields.find(field => field[0].toLowerCase() === name)?.[1];
+  return { first, fields, field };
 }
 
 /**
@@ -315,19 +339,23 @@ export function parseHead(head) {
  * It only shows what the server understood, and forgives where the server would not.
  */
 export class Reader {
-  /** `isServer`: these are responses. `methods` are the methods of requests without a response: a reader of requests adds. */
+  /** How many messages have begun, and how many are whole. */
+  message = 0;
+  complete = 0;
+  mode = "start";
+  head = "";
+  line = "";
+  /** How many bytes are missing from a body or a chunk, and how many the message has. */
+  left = 0;
+  length = 0;
+
+  /**
+   * `isServer`: these are responses. `methods` are the methods of requests without a response: a reader of requests adds.
+   * @param {boolean} isServer @param {string[]} methods
+   */
   constructor(isServer, methods = []) {
-    Object.assign(this, {
-      isServer,
-      methods,
-      message: 0,
-      complete: 0,
-      mode: "start",
-      head: "",
-      line: "",
-      left: 0,
-      length: 0,
-    });
+    this.isServer = isServer;
+    this.methods = methods;
   }
 
   /** Whether a message has begun that is not whole. */
@@ -335,8 +363,12 @@ export class Reader {
     return this.mode !== "start" && this.mode !== "lost";
   }
 
-  /** The pieces of these bytes: `{message, part, bytes, start}`. `unseen` bytes came behind them that the server did not show. */
+  /**
+   * The pieces of these bytes: `{message, part, bytes, start}`. `unseen` bytes came behind them that the server did not show.
+   * @param {string} bytes
+   */
   feed(bytes, unseen = 0) {
+    /** @type {Piece[]} */
     const pieces = [];
     const begins = this.isServer ? RESPONSE : REQUEST;
     // A new message where this reader expects none: it missed something, or the answer to HEAD has a length and no body.
@@ -368,7 +400,7 @@ export class Reader {
     this.mode = "start";
   }
 
-  /** Each of the following takes bytes, and returns how many; it may change the mode. */
+  /** Each of the following takes bytes, and returns how many; it may change the mode. @param {string} bytes */
   takeHead(bytes) {
     const before = this.head.length;
     this.head += bytes;
@@ -379,7 +411,7 @@ export class Reader {
     return end[0].length - before;
   }
 
-  /** Where does the body end? (RFC 9112 section 6.3) */
+  /** Where does the body end? (RFC 9112 section 6.3) @param {ReturnType<typeof parseHead>} head */
   beginBody({ first, field }) {
     const length = parseInt(field("content-length") ?? "0", 10) || 0;
     const isChunked = /chunked/i.test(field("transfer-encoding") ?? "");
@@ -395,6 +427,7 @@ export class Reader {
     else this.end();
   }
 
+  /** @param {string} bytes */
   takeBody(bytes) {
     const taken = Math.min(bytes.length, this.left);
     this.left -= taken;
@@ -402,7 +435,7 @@ export class Reader {
     return taken;
   }
 
-  /** The size line of a chunk (RFC 9112 section 7.1). It may come in pieces. */
+  /** The size line of a chunk (RFC 9112 section 7.1). It may come in pieces. @param {string} bytes */
   takeSize(bytes) {
     const end = bytes.indexOf("\n") + 1;
     this.line += bytes.slice(0, end || bytes.length);
@@ -414,6 +447,7 @@ export class Reader {
     return end;
   }
 
+  /** @param {string} bytes */
   takeChunk(bytes) {
     const taken = Math.min(bytes.length, this.left);
     this.left -= taken;
@@ -421,7 +455,7 @@ export class Reader {
     return taken;
   }
 
-  /** The lines behind the last chunk, up to an empty one. */
+  /** The lines behind the last chunk, up to an empty one. @param {string} bytes */
   takeTrailer(bytes) {
     const end = bytes.indexOf("\n") + 1;
     this.line += bytes.slice(0, end || bytes.length);
@@ -431,11 +465,12 @@ export class Reader {
     return end;
   }
 
+  /** @param {string} bytes */
   takeAll(bytes) {
     return bytes.length;
   }
 
-  /** Counts bytes that were not shown. */
+  /** Counts bytes that were not shown. @param {number} bytes */
   skip(bytes) {
     this.length += bytes;
     if (this.mode === "body" && this.left >= bytes) {
@@ -449,7 +484,7 @@ export class Reader {
 
 /** Where the first line begins. */
 const FIRST = "(?<=^[\\r\\n]*)";
-/** What a sentence of a fault is about: the first match is marked. */
+/** What a sentence of a fault is about: the first match is marked. @type {[RegExp, RegExp][]} */
 const FAULTS = [
   [/TLS handshake/, /^[^]{1,3}/],
   [/only empty lines/, /^[\r\n]+/],
@@ -480,36 +515,46 @@ const FAULTS = [
   [/client may expect/, /(?<=\n)expect:[^\r\n]*/i],
 ];
 
-/** The sentence of a fault may have code in it, in backticks or as HTML. */
+/** The sentence of a fault may have code in it, in backticks or as HTML. @param {string} sentence */
 const plain = sentence => sentence.replace(/<[^>]*>|`/g, "");
 
-/** Where in the message the mistake is, as far as it can be known; otherwise the last byte that was read. */
+/**
+ * Where in the message the mistake is, as far as it can be known; otherwise the last byte that was read.
+ * @param {string} sentence @param {string} message @returns {Place}
+ */
 export function faultPlace(sentence, message) {
   const match = FAULTS.find(([about]) => about.test(plain(sentence)))?.[1].exec(message);
   if (match?.[0]) return { from: match.index, to: match.index + match[0].length, isKnown: true };
   return { from: Math.max(0, message.length - 1), to: message.length, isKnown: false };
 }
 
-/** A word of a shell (POSIX), whatever is in it. */
+/** A word of a shell (POSIX), whatever is in it. @param {string} text */
 const quote = text => (/^[\w./:=@%+,-]+$/.test(text) ? text : `'${text.replace(/'/g, "'\\''")}'`);
 
-/** `printf` with these bytes, for a shell (POSIX). */
-function printf(binary) {
-  const short = { "\r": "\\r", "\n": "\\n", "\t": "\\t", "\\": "\\\\", "%": "%%", "'": "'\\''" };
-  return `printf '${binary.replace(/[^\x20-\x7e]|[\\%']/g, byte => short[byte] ?? `\\${byte.charCodeAt(0).toString(8).padStart(3, "0")}`)}'`;
+/** `printf` with these bytes, for a shell (POSIX). @param {string} binary */
+function printfCommand(binary) {
+  /** @type {Record<string, string>} */
+  const short = { ...SHORT, "%": "%%", "'": "'\\''" };
+  const octal = (/** @type {string} */ byte) => byte.charCodeAt(0).toString(8).padStart(3, "0");
+  return `printf '${binary.replace(/[^\x20-\x7e]|[\\%']/g, byte => own(short, byte) ?? `\\${octal(byte)}`)}'`;
 }
 
-/** The command that sends this request again: `curl`, or, if curl would not send it as it is, `nc`. */
+/**
+ * The command that sends this request again: `curl`, or, if curl would not send it as it is, `nc`.
+ * @param {string} message @param {string} address
+ */
 export function asCommand(message, address) {
-  const [host, port] = [address.replace(/:\d+$/, "").replace(/[[\]]/g, ""), /\d*$/.exec(address)[0]];
-  return curl(message, address) ?? `${printf(message)} | nc ${host} ${port}`;
+  const [host, port] = [address.replace(/:\d+$/, "").replace(/[[\]]/g, ""), address.split(":").at(-1)];
+  return curlCommand(message, address) ?? `${printfCommand(message)} | nc ${host} ${port}`;
 }
 
-/** The command of curl for this request, or `undefined` if the request is not one that curl sends. */
-function curl(message, address) {
-  const head = RegExp(`^${TOKEN} [\\x21-\\x7e]+ HTTP/1\\.[01]\\r\\n(?:${TOKEN}: ?[\\x20-\\x7e]*\\r\\n)*\\r\\n`).exec(
-    message,
-  )?.[0];
+/**
+ * The command of curl for this request, or `undefined` if the request is not one that curl sends.
+ * @param {string} message @param {string} address
+ */
+function curlCommand(message, address) {
+  const begins = RegExp(`^${TOKEN} [\\x21-\\x7e]+ HTTP/1\\.[01]\\r\\n(?:${TOKEN}: ?[\\x20-\\x7e]*\\r\\n)*\\r\\n`);
+  const head = begins.exec(message)?.[0];
   if (!head) return undefined;
   const { first, fields, field } = parseHead(head);
   const [method, target, version] = first.split(" ");
@@ -523,8 +568,8 @@ function curl(message, address) {
   if (!target.startsWith("/")) words.push("--request-target", quote(target));
   words.push(quote(`http://${address}${target.startsWith("/") ? target : "/"}`));
   // Fields that curl adds by itself: an empty value takes them away.
-  const own = body ? ["Host", "User-Agent", "Accept", "Content-Type"] : ["Host", "User-Agent", "Accept"];
-  for (const name of own) if (field(name.toLowerCase()) === undefined) words.push("-H", `'${name}:'`);
+  const added = body ? ["Host", "User-Agent", "Accept", "Content-Type"] : ["Host", "User-Agent", "Accept"];
+  for (const name of added) if (field(name.toLowerCase()) === undefined) words.push("-H", `'${name}:'`);
   for (const [name, value] of fields) {
     const isImplied = (body && /^content-length$/i.test(name)) || (/^host$/i.test(name) && value === address);
     if (!isImplied) words.push("-H", quote(value ? `${name}: ${value}` : `${name};`));
@@ -534,28 +579,34 @@ function curl(message, address) {
   const isText = /^[\x20-\x7e]+$/.test(body) && !body.startsWith("@");
   return isText
     ? `${words.join(" ")} --data-raw ${quote(body)}`
-    : `${printf(body)} | ${words.join(" ")} --data-binary @-`;
+    : `${printfCommand(body)} | ${words.join(" ")} --data-binary @-`;
 }
 
 // ---------------------------------------------------------------------------------------------------------------- model
 
 /** What is known of one connection. `names` has the words for clients, by their addresses. */
 export class Connection {
+  /** @type {ServerEvent[]} */
+  events = [];
+  requests = new Reader(false);
+  responses = new Reader(true, this.requests.methods);
+  /** A time of the server, and unknown if this page came later. @type {number | undefined} */
+  accepted;
+  answers = 0;
+  faults = 0;
+  /** The last answer, and why it was closed. */
+  outcome = "";
+  closed = "";
+  /** Events may be missing. */
+  hasGaps = false;
+  /** Whether the person has opened or closed it. If neither, the page decides. @type {boolean | undefined} */
+  choice;
+
+  /** @param {number} id @param {string} peer @param {Map<string, string>} names */
   constructor(id, peer, names) {
-    const requests = new Reader(false);
-    Object.assign(this, { id, peer, names, events: [], requests, responses: new Reader(true, requests.methods) });
-    // `accepted` is a time of the server, and unknown if this page came later. `hasGaps`: events may be missing.
-    Object.assign(this, {
-      accepted: undefined,
-      lastTime: 0,
-      answers: 0,
-      faults: 0,
-      outcome: "",
-      closed: "",
-      hasGaps: false,
-    });
-    // Whether the person has opened or closed it. If neither, the page decides.
-    this.choice = undefined;
+    this.id = id;
+    this.peer = peer;
+    this.names = names;
   }
 
   /** A request by hand of the live page comes from the port 0. */
@@ -576,12 +627,11 @@ export class Connection {
     return this.requests.message > 0;
   }
 
-  /** All bytes of a message of the client, and whether they are all known. */
+  /** All bytes of a message of the client, and whether they are all known. @param {number} message */
   request(message) {
-    const events = this.events.filter(
-      event => event.pieces?.some(piece => piece.message === message) && event.event === "received",
-    );
-    const pieces = events.flatMap(event => event.pieces.filter(piece => piece.message === message));
+    const isOf = (/** @type {Piece} */ piece) => piece.message === message;
+    const events = this.events.filter(({ event, pieces }) => event === "received" && pieces?.some(isOf));
+    const pieces = events.flatMap(event => event.pieces?.filter(isOf) ?? []);
     return {
       bytes: pieces.map(piece => piece.bytes).join(""),
       isWhole: pieces[0]?.start === 0 && !events.some(event => event.cut),
@@ -590,30 +640,41 @@ export class Connection {
 }
 
 /** What a screen reader is told about the next second. */
-const noNews = () => ({ opened: 0, answers: 0, answer: "", faults: 0, refused: 0, sentences: [] });
+const noNews = () => ({ opened: 0, answers: 0, answer: "", faults: 0, refused: 0, sentences: [""].slice(1) });
 
-/** The events of connections that change what is known. Each is a method of the model. */
+/**
+ * The events of connections that change what is known. Each is a method of the model.
+ * @type {("accepted" | "received" | "sent" | "responded" | "closed")[]}
+ */
 const KINDS = ["accepted", "received", "sent", "responded", "closed"];
 
 /** All that is known: the connections, and the last events. */
 export class Model {
-  constructor() {
-    this.reset("");
-  }
+  /** The name of this run of the server, and whether it is another one than before. */
+  run = "";
+  isOtherRun = false;
+  address = "";
+  /** How many seconds the clock of the server is ahead of that of the page. */
+  ahead = -Infinity;
+  /** @type {ServerEvent[]} */
+  steps = [];
+  /** @type {ServerEvent[]} */
+  asked = [];
+  /** @type {{rate: number, skipped: number, time: number} | undefined} */
+  load;
+  /** @type {Map<number, Connection>} */
+  connections = new Map();
+  /** All events of connections, in their order. @type {[Connection, ServerEvent][]} */
+  events = [];
+  /** The words for clients, by their addresses. @type {Map<string, string>} */
+  names = new Map();
+  /** The clients that have spoken, and whether they are browsers. @type {Map<string, boolean>} */
+  spoken = new Map();
+  news = noNews();
 
-  /** Forgets everything: another run of the server begins. */
+  /** Forgets everything: another run of the server begins. @param {string} run */
   reset(run) {
-    Object.assign(this, {
-      run,
-      address: "",
-      names: new Map(),
-      ahead: -Infinity,
-      steps: [],
-      asked: [],
-      load: undefined,
-      connections: new Map(),
-    });
-    this.forget();
+    Object.assign(this, new Model(), { run });
   }
 
   /** Forgets the connections that are closed, and the events of all. */
@@ -626,12 +687,12 @@ export class Model {
     this.news = noNews();
   }
 
-  /** The time of the server, in seconds. `local` is the clock of this page in milliseconds. */
+  /** The time of the server, in seconds. `local` is the clock of this page in milliseconds. @param {number} local */
   now(local) {
     return local / 1000 + this.ahead;
   }
 
-  /** Takes an event. `local` is when it came. */
+  /** Takes an event. `local` is when it came. @param {ServerEvent} event @param {number} local */
   add(event, local) {
     if (event.event === "hello") this.hello(event);
     if (event.time) this.ahead = Math.max(this.ahead, event.time - local / 1000);
@@ -639,30 +700,40 @@ export class Model {
     if (event.event === "skipped" || event.event === "dropped") return this.gap(event);
     if (event.event === "asked") return this.ask(event);
     if (event.connection === undefined) return this.step(event);
-    const connection = this.connection(event);
-    if (KINDS.includes(event.event)) this[event.event](connection, event);
-    connection.lastTime = event.time;
+    const connection = this.connection(event.connection, event);
+    const kind = KINDS.find(kind => kind === event.event);
+    if (kind) this[kind](connection, event);
     connection.events.push(event);
     this.events.push([connection, event]);
     this.trim();
   }
 
+  /** @param {ServerEvent} event */
   hello(event) {
-    if (event.run === this.run) return;
+    const { run = "" } = event;
+    if (run === this.run) return;
     const isOther = this.run !== "";
-    this.reset(event.run);
+    this.reset(run);
     this.address = event.address ?? "";
     if (isOther) this.news.sentences.push("Another run of the server has begun. The page is empty again.");
     this.isOtherRun = isOther;
   }
 
-  /** Events are missing: under load the server sends samples, and a slow reader loses some. */
+  /**
+   * Events are missing: under load the server sends samples, and a slow reader loses some.
+   * @param {ServerEvent} event
+   */
   gap(event) {
     for (const connection of this.connections.values()) if (!connection.closed) connection.hasGaps = true;
     if (event.event === "dropped") return this.step(event);
-    this.load = { rate: event.seconds ? event.requests / event.seconds : 0, skipped: event.count, time: event.time };
+    this.load = {
+      rate: event.seconds ? (event.requests ?? 0) / event.seconds : 0,
+      skipped: event.count ?? 0,
+      time: event.time,
+    };
   }
 
+  /** @param {ServerEvent} event */
   ask(event) {
     // Before the start the sandbox finds out what the options need.
     if (event.check && event.allowed) return;
@@ -671,28 +742,34 @@ export class Model {
     if (event.allowed === false) this.news.refused++;
   }
 
+  /** @param {ServerEvent} event */
   step(event) {
-    if (event.event === "listening" && !this.address) this.address = event.address;
+    if (event.event === "listening" && !this.address) this.address = event.address ?? "";
     this.steps.push(event);
     if (this.steps.length > LISTED) this.steps.shift();
   }
 
-  /** The connection of an event. If its accept is not known, events before may be missing. */
-  connection(event) {
-    let connection = this.connections.get(event.connection);
+  /**
+   * The connection of an event. If its accept is not known, events before may be missing.
+   * @param {number} id @param {ServerEvent} event
+   */
+  connection(id, event) {
+    let connection = this.connections.get(id);
     if (!connection) {
-      connection = new Connection(event.connection, event.peer ?? "", this.names);
+      connection = new Connection(id, event.peer ?? "", this.names);
       connection.hasGaps = event.event !== "accepted";
-      this.connections.set(event.connection, connection);
+      this.connections.set(id, connection);
     }
     return connection;
   }
 
+  /** @param {Connection} connection @param {ServerEvent} event */
   accepted(connection, event) {
     connection.accepted = event.time;
     this.news.opened++;
   }
 
+  /** @param {Connection} connection @param {ServerEvent} event */
   received(connection, event) {
     const bytes = decode(event.text ?? "");
     event.pieces = connection.requests.feed(bytes, event.cut);
@@ -703,10 +780,12 @@ export class Model {
     }
   }
 
+  /** @param {Connection} connection @param {ServerEvent} event */
   sent(connection, event) {
     event.pieces = connection.responses.feed(decode(event.text ?? ""), event.cut);
   }
 
+  /** @param {Connection} connection @param {ServerEvent} event */
   responded(connection, event) {
     connection.answers++;
     connection.outcome = `${event.status} ${event.reason ?? ""}`.trim();
@@ -719,14 +798,17 @@ export class Model {
     this.markFault(connection, event);
   }
 
-  /** Marks the place of a mistake in the pieces of the message. */
+  /**
+   * Marks the place of a mistake in the pieces of the message.
+   * @param {Connection} connection @param {ServerEvent} event
+   */
   markFault(connection, event) {
     const said = connection.events.filter(other => other.event === "received");
     const message = connection.requests.message;
-    const pieces = said.flatMap(other => other.pieces.filter(piece => piece.message === message));
+    const pieces = said.flatMap(other => other.pieces?.filter(piece => piece.message === message) ?? []);
     const bytes = pieces.map(piece => piece.bytes).join("");
     if (!bytes) return;
-    const place = faultPlace(event.fault, bytes);
+    const place = faultPlace(event.fault ?? "", bytes);
     event.place = { ...place, bytes };
     let at = 0;
     for (const piece of pieces) {
@@ -736,33 +818,35 @@ export class Model {
     }
   }
 
+  /** @param {Connection} connection @param {ServerEvent} event */
   closed(connection, event) {
     connection.closed = event.reason ?? "unknown";
   }
 
   /** Keeps the last events. A connection that is closed and has none left is forgotten. */
   trim() {
-    while (this.events.length > KEPT) {
-      const [connection] = this.events.shift();
+    for (const [connection] of this.events.splice(0, Math.max(0, this.events.length - KEPT))) {
       const first = connection.events.shift();
       if (first) first.isForgotten = true;
       if (connection.closed && connection.events.length === 0) this.remove(connection);
     }
     // Under load the end of a connection may never be told.
-    if (this.connections.size > 2 * KEPT) this.remove(this.connections.values().next().value);
+    const [oldest] = this.connections.values();
+    if (this.connections.size > 2 * KEPT) this.remove(oldest);
   }
 
+  /** @param {Connection} connection */
   remove({ id, peer }) {
     this.connections.delete(id);
     this.names.delete(peer);
   }
 
-  /** Whether the server has sent samples lately. */
+  /** Whether the server has sent samples lately. @param {number} local */
   isLoaded(local) {
     return this.load !== undefined && this.now(local) - this.load.time < 3;
   }
 
-  /** The state of a connection: a class for its color, and words. */
+  /** The state of a connection: a class for its color, and words. @param {Connection} connection */
   state(connection, local = performance.now()) {
     const { requests, closed, answers } = connection;
     if (closed) return [closed === "evicted" ? "evicted" : "gone", closedWords(connection)];
@@ -777,7 +861,7 @@ export class Model {
     return ["", this.silence(connection, local)];
   }
 
-  /** The state of a connection without words. */
+  /** The state of a connection without words. @param {Connection} connection @param {number} local */
   silence(connection, local) {
     const isSilent = connection.accepted !== undefined && (this.now(local) - connection.accepted) * 1000 > SILENT;
     const others = isSilent && connection.machine ? this.spoken.get(connection.machine) : undefined;
@@ -787,13 +871,14 @@ export class Model {
   }
 }
 
+/** @param {Connection} connection */
 function closedWords(connection) {
   const words = own(CLOSED, connection.closed)?.[1] ?? `closed: ${connection.closed}`;
   const isSpare = !connection.hasSpoken && !connection.hasGaps && connection.closed === "peer-finished";
   return isSpare ? `${words}, which said nothing` : words;
 }
 
-/** How much of a request is there. */
+/** How much of a request is there. @param {Reader} reader */
 function half({ mode, length, left }) {
   const missing = mode === "body" ? `${count(left, "byte")} of the body are to come` : "the end of its body is to come";
   return `has said half a request: ${count(length, "byte")}; ${mode === "head" ? "the empty line that ends the head is to come" : missing}`;
@@ -801,22 +886,32 @@ function half({ mode, length, left }) {
 
 // ----------------------------------------------------------------------------------------------- drawing: small things
 
-/** Makes an element. Strings among the children become text, never HTML. */
+/**
+ * Makes an element. Strings among the children become text, never HTML.
+ * @template {keyof HTMLElementTagNameMap} Tag
+ * @param {Tag} tag @param {Record<string, unknown>} properties @param {(Node | string | undefined)[]} children
+ */
 export function make(tag, properties = {}, ...children) {
-  const element = Object.assign(document.createElement(tag), properties);
-  element.append(...children.filter(child => child !== undefined && child !== ""));
+  const element = document.createElement(tag);
+  Object.assign(element, properties);
+  for (const child of children) if (child) element.append(child);
   return element;
 }
 
+/** An element of the page, which is there, and of the kind that the script needs. @param {string} id @returns {any} */
 export const byId = id => document.getElementById(id);
+/** @param {string} text */
 const unseen = text => make("span", { className: "unseen" }, text);
 
-/** Sets a text only if it differs: a change makes the browser draw, and may make a screen reader speak. */
+/**
+ * Sets a text only if it differs: a change makes the browser draw, and may make a screen reader speak.
+ * @param {Node} element @param {string} text
+ */
 export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
-/** A link to a section such as "RFC 9112 section 3.2". Others stay text. */
+/** A link to a section such as "RFC 9112 section 3.2". Others stay text. @param {string} section */
 function sectionLink(section) {
   const match = /^RFC (\d+) section ([\d.]+)$/.exec(section);
   if (!match) return section;
@@ -824,8 +919,9 @@ function sectionLink(section) {
   return make("a", { href, target: "_blank", rel: "noopener noreferrer" }, section);
 }
 
-/** A sentence of the server with code in it, as elements. */
+/** A sentence of the server with code in it, as elements. @param {string} sentence */
 function sentenceNodes(sentence) {
+  /** @type {Record<string, string>} */
   const entities = { "&eacute;": "\u00e9", "&lt;": "<", "&gt;": ">", "&quot;": '"', "&amp;": "&" };
   const text = sentence.replace(/&\w+;/g, entity => entities[entity] ?? entity);
   return text
@@ -836,7 +932,7 @@ function sentenceNodes(sentence) {
 
 // --------------------------------------------------------------------------------------------- drawing: bytes of a message
 
-/** The nodes of a binary string: what is invisible is written as an escape. */
+/** The nodes of a binary string: what is invisible is written as an escape. @param {string} binary */
 function visible(binary) {
   const runs = binary.match(/[\x20-\x5b\x5d-\x7e]+|[^\x20-\x5b\x5d-\x7e]+/g) ?? [];
   return runs.map(run =>
@@ -844,7 +940,7 @@ function visible(binary) {
   );
 }
 
-/** A binary string in parts that a line end, or a border, ends. */
+/** A binary string in parts that a line end, or a border, ends. @param {string} text @param {number[]} borders */
 function* parts(text, borders) {
   for (let from = 0; from < text.length;) {
     const to = Math.min(
@@ -857,7 +953,10 @@ function* parts(text, borders) {
   }
 }
 
-/** The tokens of a head: `{text, about}`; `about` explains. */
+/**
+ * The tokens of a head: `{text, about}`; `about` explains.
+ * @param {Piece} piece @param {boolean} isServer @returns {Iterable<Token>}
+ */
 function* headTokens(piece, isServer) {
   let isFirst = piece.start === 0;
   let isMidLine = piece.isMidLine;
@@ -872,6 +971,7 @@ function* headTokens(piece, isServer) {
   }
 }
 
+/** @param {string} line @returns {Iterable<Token>} */
 function* requestLine(line) {
   const parts = /^(\S+)( )(\S+)( )(HTTP\/\d\.\d)([\r\n]*)$/.exec(line);
   if (!parts) return yield { text: line };
@@ -879,6 +979,7 @@ function* requestLine(line) {
   for (let at = 1; at < parts.length; at++) yield { text: parts[at], about: about[at] };
 }
 
+/** @param {string} line @returns {Iterable<Token>} */
 function* statusLine(line) {
   const parts = /^(HTTP\/\d\.\d)( )(\d{3}[^\r\n]*)([^]*)$/.exec(line);
   if (!parts) return yield { text: line };
@@ -888,6 +989,7 @@ function* statusLine(line) {
   yield { text: parts[4] };
 }
 
+/** @param {string} line @returns {Iterable<Token>} */
 function* fieldLine(line) {
   const name = RegExp(`^${TOKEN}(?=:)`).exec(line)?.[0];
   if (!name) return yield { text: line };
@@ -895,7 +997,10 @@ function* fieldLine(line) {
   yield { text: line.slice(name.length) };
 }
 
-/** Draws tokens. Those that have an explanation are buttons, so that the keyboard reaches them; `mark` is the place of a mistake. */
+/**
+ * Draws tokens. Those that have an explanation are buttons, so that the keyboard reaches them; `mark` is the place of a mistake.
+ * @param {Iterable<Token>} tokens @param {string} [describedBy]
+ */
 function drawTokens(tokens, mark = { from: 0, to: 0 }, describedBy) {
   const nodes = [];
   let at = 0;
@@ -913,16 +1018,23 @@ function drawTokens(tokens, mark = { from: 0, to: 0 }, describedBy) {
   return nodes;
 }
 
-function term(children, about, describedBy) {
+/** @param {(Node | string)[]} children @param {About} about @param {string} [describedBy] */
+function term(children, about, describedBy = "") {
   const button = make("button", { type: "button", className: "term" }, ...children);
-  button.about = about;
+  abouts.set(button, about);
   button.setAttribute("aria-describedby", describedBy);
   return button;
 }
 
+/** What the words of a head explain. @type {WeakMap<Element, About>} */
+const abouts = new WeakMap();
+
 let lastUnique = 0;
 
-/** The bytes of one event: head and body of each message, explanations, hex, and what `tools(message)` draws for a request. */
+/**
+ * The bytes of one event: head and body of each message, explanations, hex, and what `tools(message)` draws for a request.
+ * @param {Message} message
+ */
 export function drawMessage({ pieces, isServer, unseen: hidden, tools }) {
   const explanation = make("p", { className: "explanation", id: `explanation-${++lastUnique}` });
   explanation.textContent = "Point at a dotted word, or go to it with the Tab key: it is explained here.";
@@ -933,7 +1045,7 @@ export function drawMessage({ pieces, isServer, unseen: hidden, tools }) {
     const holder = make("div");
     const isFirst = piece.message !== pieces[index - 1]?.message;
     bytes.append(drawTitle(piece, isServer), holder);
-    if (isFirst && tools) bytes.append(tools(piece.message));
+    if (isFirst && !isServer && tools) bytes.append(tools(piece.message));
     return holder;
   });
   const draw = () =>
@@ -942,8 +1054,9 @@ export function drawMessage({ pieces, isServer, unseen: hidden, tools }) {
     );
   hex.addEventListener("change", draw);
   draw();
-  const explain = ({ target }) => {
-    const about = target.closest(".term")?.about;
+  const explain = (/** @type {Event} */ { target }) => {
+    const word = target instanceof Element ? target.closest(".term") : null;
+    const about = word && abouts.get(word);
     if (about) explanation.replaceChildren(`${about[0]} `, make("small", { className: "dim" }, about[1]));
   };
   for (const kind of ["mouseover", "focusin", "click"]) bytes.addEventListener(kind, explain);
@@ -954,16 +1067,19 @@ export function drawMessage({ pieces, isServer, unseen: hidden, tools }) {
   return box;
 }
 
+/** @param {Piece} piece @param {boolean} isServer */
 function drawTitle({ part, start, bytes }, isServer) {
   const title = `${part === "head" ? "Head" : "Body"} of the ${isServer ? "response" : "request"}`;
   return make("h4", {}, `${title}${start > 0 && part === "head" ? ", continued" : ""}: ${count(bytes.length, "byte")}`);
 }
 
+/** @param {Piece} piece @param {boolean} isServer @param {string} describedBy */
 function drawPiece(piece, isServer, describedBy) {
   const tokens = piece.part === "head" ? headTokens(piece, isServer) : [{ text: piece.bytes }];
   return make("pre", { className: `bytes ${piece.part}` }, ...drawTokens(tokens, piece.mark, describedBy));
 }
 
+/** @param {Piece} piece */
 function drawHex(piece) {
   const width = matchMedia("(min-width: 40rem)").matches ? 16 : 8;
   // The keyboard scrolls what it can reach.
@@ -973,40 +1089,43 @@ function drawHex(piece) {
   return pre;
 }
 
-/** Copy, send again, change: for a request of a connection. */
+/**
+ * Copy, send again, change: for a request of a connection.
+ * @param {Wire} wire @param {Connection} connection @param {number} message
+ */
 function drawTools(wire, connection, message) {
-  const { address, send, change } = wire.page;
+  const { address, send, intoForm } = wire.page;
   const out = make("div");
   const { bytes, isWhole } = connection.request(message);
-  if (!address && !send && !change) return out;
-  if (!isWhole)
-    return make(
-      "p",
-      { className: "dim" },
-      "This page does not have all bytes of this request, so it cannot be sent again.",
-    );
+  if (!address && !send && !intoForm) return out;
+  const lost = "This page does not have all bytes of this request, so it cannot be sent again.";
+  if (!isWhole) return make("p", { className: "dim" }, lost);
   // More of the request may come until the click.
   const all = () => connection.request(message).bytes;
-  const tools = [];
-  const add = (text, act) => {
+  const bar = make("div", { className: "toolbar" });
+  const add = (/** @type {string} */ text, /** @type {() => void} */ act) => {
     const button = make("button", { type: "button" }, text);
     button.addEventListener("click", act);
-    tools.push(button);
+    bar.append(button);
   };
-  const command = () => asCommand(all(), address());
-  if (address) add(`Copy as ${programOf(command())}`, () => copyCommand(wire, command(), out));
+  if (address) {
+    const command = () => asCommand(all(), address());
+    add(`Copy as ${programOf(command())}`, () => copyCommand(wire, command(), out));
+  }
   if (send) add("Send again", () => send(all(), out));
-  if (change && /^[\x20-\x7e\r\n\t]*$/.test(bytes)) add("Change and send", () => change(all()));
+  if (intoForm && /^[\x20-\x7e\r\n\t]*$/.test(bytes)) add("Change and send", () => intoForm(all()));
+  const stars = "*** stands for a value that this page does not get; it would be sent as ***.";
   const isMasked = /: ?\*\*\*\r?$/m.test(bytes);
-  const note = isMasked
-    ? make("p", { className: "dim" }, "*** stands for a value that this page does not get; it would be sent as ***.")
-    : "";
-  return make("div", {}, make("div", { className: "toolbar" }, ...tools), note, out);
+  return make("div", {}, bar, isMasked ? make("p", { className: "dim" }, stars) : "", out);
 }
 
+/** @param {string} command */
 const programOf = command => (/^curl|\| curl/.test(command) ? "curl" : "nc");
 
-/** Copies a command, and shows it: without https:// a browser may refuse to copy. */
+/**
+ * Copies a command, and shows it: without https:// a browser may refuse to copy.
+ * @param {Wire} wire @param {string} command @param {HTMLElement} out
+ */
 async function copyCommand(wire, command, out) {
   let told = "Copied:";
   try {
@@ -1021,14 +1140,17 @@ async function copyCommand(wire, command, out) {
 
 // ------------------------------------------------------------------------------------------ drawing: events, connections
 
-/** Milliseconds since the accept of the connection. */
+/** Milliseconds since the accept of the connection. @param {ServerEvent} event @param {Connection} connection */
 function sinceAccept(event, connection) {
   if (connection.accepted === undefined) return "";
   const ms = (event.time - connection.accepted) * 1000;
   return `${ms.toLocaleString("en", { maximumFractionDigits: ms < 10 ? 1 : 0 })} ms`;
 }
 
-/** A line of the two lanes: when, what goes from lane to lane, and the function of WASI. */
+/**
+ * A line of the two lanes: when, what goes from lane to lane, and the function of WASI.
+ * @param {ServerEvent} event @param {Card} card
+ */
 function drawRow(event, card) {
   const row = make("li", { className: `row ${event.event}` });
   row.append(
@@ -1036,13 +1158,19 @@ function drawRow(event, card) {
     make("div", { className: "between" }, ...(ROWS[event.event] ?? drawOther)(event, card, row)),
     make("code", { className: "wasi" }, event.wasi ?? ""),
   );
-  row.of = event;
+  eventOf.set(row, event);
   return row;
 }
 
+/** The events of rows. @type {WeakMap<Node, ServerEvent>} */
+const eventOf = new WeakMap();
+
+/** @param {string} text */
 const caption = text => make("p", { className: "caption" }, text);
+/** @param {(Node | string)[]} children */
 const note = (...children) => make("p", { className: "note" }, ...children);
 
+/** @type {Record<string, (event: ServerEvent, card: Card, row: HTMLElement) => Node[]>} */
 const ROWS = {
   accepted: (event, { connection }) => [
     note(`${connection.client} is on the line`),
@@ -1057,28 +1185,33 @@ const ROWS = {
     ...drawFault(event),
   ],
   closed: (event, { connection }) => {
-    const [who, , words] = own(CLOSED, event.reason) ?? ["server", "", `the call ends: ${event.reason}`];
+    const [who, , words] = own(CLOSED, event.reason ?? "") ?? ["server", "", `the call ends: ${event.reason}`];
     return [
       make("p", { className: `note closes-${who}` }, closedWords(connection)),
       make("p", { className: `caption note closes-${who}` }, words),
     ];
   },
 };
+/** @param {ServerEvent} event */
 const drawOther = event => [note(event.event)];
 
-/** What a message is, in a few words. */
+/** What a message is, in a few words. @param {ServerEvent} event */
 function label(event) {
-  const [first] = event.pieces;
+  const { pieces = [] } = event;
+  const [first] = pieces;
   if (!first) return "nothing";
   const isServer = event.event === "sent";
-  const messages = new Set(event.pieces.map(piece => piece.message)).size;
+  const messages = new Set(pieces.map(piece => piece.message)).size;
   const more = messages > 1 ? ` and ${count(messages - 1, isServer ? "more response" : "more request")}` : "";
   if (first.part === "body") return `more of the body${more}`;
-  const line = escapes(/^[\r\n]*([^\r\n]*)/.exec(first.bytes)[1]);
+  const line = escapes(first.bytes.replace(/^[\r\n]+/, "").split(/[\r\n]/, 1)[0]);
   return (first.start > 0 ? `more of the head: ${cut(line, 40)}` : cut(line, 70)) + more;
 }
 
-/** An arrow between the lanes. A click shows its bytes. */
+/**
+ * An arrow between the lanes. A click shows its bytes.
+ * @param {ServerEvent} event @param {Card} card @param {HTMLElement} row
+ */
 function drawArrow(event, { connection, wire }, row) {
   const isServer = event.event === "sent";
   const button = make(
@@ -1090,6 +1223,7 @@ function drawArrow(event, { connection, wire }, row) {
     make("span", { className: "size" }, count(event.bytes, "byte")),
   );
   button.setAttribute("aria-expanded", "false");
+  /** @type {HTMLElement | undefined} */
   let box;
   button.addEventListener("click", () => {
     // A connection that the person looks at stays open.
@@ -1098,8 +1232,8 @@ function drawArrow(event, { connection, wire }, row) {
       box.remove();
       box = undefined;
     } else {
-      const tools = isServer ? undefined : message => drawTools(wire, connection, message);
-      box = drawMessage({ pieces: event.pieces, isServer, unseen: event.cut, tools });
+      const tools = (/** @type {number} */ message) => drawTools(wire, connection, message);
+      box = drawMessage({ pieces: event.pieces ?? [], isServer, unseen: event.cut, tools });
       row.append(box);
     }
     button.setAttribute("aria-expanded", String(Boolean(box)));
@@ -1107,7 +1241,7 @@ function drawArrow(event, { connection, wire }, row) {
   return button;
 }
 
-/** The mistake, its rule, and its place. */
+/** The mistake, its rule, and its place. @param {ServerEvent} event */
 function drawFault({ fault, section, place }) {
   if (!fault) return [];
   const box = make(
@@ -1126,7 +1260,7 @@ function drawFault({ fault, section, place }) {
   return [box];
 }
 
-/** The line of a mistake and the line before, but not much of them. */
+/** The line of a mistake and the line before, but not much of them. @param {Place & { bytes: string }} place */
 function excerpt({ bytes, from, to }) {
   const lineStart = from > 0 ? bytes.lastIndexOf("\n", from - 1) + 1 : 0;
   const start = Math.max(lineStart > 1 ? bytes.lastIndexOf("\n", lineStart - 2) + 1 : 0, from - 100);
@@ -1136,14 +1270,17 @@ function excerpt({ bytes, from, to }) {
 
 /** A connection on the page. Its lanes are only drawn while it is open. */
 class Card {
+  client = document.createTextNode("");
+  state = make("span", { className: "state" });
+  outcome = make("span", { className: "outcome" });
+  rows = make("ol");
+
+  /** @param {Connection} connection @param {Wire} wire */
   constructor(connection, wire) {
-    Object.assign(this, { connection, wire });
-    this.client = document.createTextNode("");
-    this.state = make("span", { className: "state" });
-    this.outcome = make("span", { className: "outcome" });
+    this.connection = connection;
+    this.wire = wire;
     const title = make("h3", {}, `Connection ${connection.id}`);
     this.summary = make("summary", {}, title, this.client, this.outcome, this.state);
-    this.rows = make("ol");
     const names = make(
       "div",
       { className: "names" },
@@ -1162,6 +1299,7 @@ class Card {
     this.element.addEventListener("toggle", () => this.drawRows());
   }
 
+  /** @param {number} local @param {boolean} opens */
   draw(local, opens) {
     const { connection } = this;
     this.drawName();
@@ -1184,18 +1322,21 @@ class Card {
     if (this.client.data === text) return;
     this.client.data = text;
     const row = this.rows.querySelector(".accepted");
-    row?.replaceWith(drawRow(row.of, this));
+    const event = row && eventOf.get(row);
+    if (event) row.replaceWith(drawRow(event, this));
   }
 
   drawRows() {
     if (!this.element.open) return this.rows.replaceChildren();
-    while (this.rows.firstChild?.of.isForgotten) this.rows.firstChild.remove();
+    const isForgotten = (/** @type {Node} */ row) => eventOf.get(row)?.isForgotten;
+    while (this.rows.firstChild && isForgotten(this.rows.firstChild)) this.rows.firstChild.remove();
     const { events } = this.connection;
     if (this.rows.childElementCount > events.length) this.rows.replaceChildren();
     for (let at = this.rows.childElementCount; at < events.length; at++) this.rows.append(drawRow(events[at], this));
   }
 }
 
+/** @param {ServerEvent} event */
 function drawStep(event) {
   if (event.event === "dropped")
     return make("li", {}, `${count(event.count, "event")} were lost on the way to this page.`);
@@ -1207,12 +1348,13 @@ function drawStep(event) {
     ` ${sentence} `,
   );
   if (event.wasi) item.append(make("code", { className: "dim" }, event.wasi));
-  item.append(caption(telephone));
+  item.append(caption(telephone ?? ""));
   return item;
 }
 
+/** @param {ServerEvent} event */
 function drawAsked(event) {
-  const tried = own(ASKED, event.what)?.(event.detail ?? "") ?? `${event.what} ${event.detail ?? ""}`;
+  const tried = own(ASKED, event.what ?? "")?.(event.detail ?? "") ?? `${event.what} ${event.detail ?? ""}`;
   if (event.allowed) return make("li", {}, `allowed: the program may ${tried}`);
   const advice = event.option
     ? [make("code", {}, event.option), " would allow it."]
@@ -1229,34 +1371,50 @@ function drawAsked(event) {
 
 // ------------------------------------------------------------------------------------------------------------- the wire
 
-/** One sentence for the screen reader. */
+/** One sentence for the screen reader. @param {ReturnType<typeof noNews>} news */
 function summary({ opened, answers, answer, faults, refused: refusals, sentences }) {
   const parts = [];
   if (opened > 0) parts.push(`${count(opened, "connection")} opened`);
   if (answers > 0) parts.push(count(answers, "answer"));
   if (faults > 0) parts.push(count(faults, "mistake"));
   if (refusals > 0) parts.push(`the sandbox refused ${count(refusals, "thing")}`);
-  if (sentences.length > 0) return sentences.at(-1);
+  if (sentences.length > 0) return sentences[sentences.length - 1];
   if (answers === 1 && faults === 0 && refusals === 0) return answer;
   return parts.length > 0 ? `${parts.join(", ")}.` : "";
 }
 
 /** Takes events, and draws the connections. The head of this file says how it is used. */
 export class Wire {
+  model = new Model();
+  /** The number of the one connection to show, or 0. */
+  only = 0;
+  /** @type {Map<Connection, Card>} */
+  cards = new Map();
+  isSoon = false;
+  restsUntil = 0;
+  /** @type {ServerEvent | undefined} */
+  lastStep;
+  /** @type {ServerEvent | undefined} */
+  lastAsked;
+
+  /** @param {PartsOfPage} page */
   constructor(page) {
-    Object.assign(this, { page, model: new Model(), only: 0, cards: new Map(), isSoon: false, restsUntil: 0 });
+    this.page = page;
   }
 
+  /** @param {ServerEvent} event */
   take(event, local = performance.now()) {
     this.model.add(event, local);
     this.soon();
   }
 
+  /** @param {string} peer @param {string} label */
   name(peer, label) {
     this.model.names.set(peer, label);
     this.soon();
   }
 
+  /** @param {boolean} isShown */
   set captions(isShown) {
     const { connections, server } = this.page;
     for (const list of [connections, server]) list?.classList.toggle("no-captions", !isShown);
@@ -1303,9 +1461,14 @@ export class Wire {
     this.page.drawn?.();
   }
 
+  /** @param {number} local */
   drawConnections(local) {
     const { cards, page } = this;
-    const drawn = this.wanted().slice(0, DRAWN);
+    const all = this.wanted();
+    const drawn = all.slice(0, DRAWN);
+    if (page.nothing) page.nothing.hidden = all.length > 0;
+    if (page.older) page.older.hidden = all.length <= DRAWN;
+    if (page.older) setText(page.older, `${count(all.length - DRAWN, "older connection")} not shown.`);
     const ids = new Set(drawn);
     for (const [connection, card] of cards) {
       if (ids.has(connection)) continue;
@@ -1314,8 +1477,8 @@ export class Wire {
     }
     let next = page.connections.firstChild;
     drawn.forEach((connection, index) => {
-      if (!cards.has(connection)) cards.set(connection, new Card(connection, this));
-      const card = cards.get(connection);
+      const card = cards.get(connection) ?? new Card(connection, this);
+      cards.set(connection, card);
       if (card.element === next) next = next.nextSibling;
       else page.connections.insertBefore(card.element, next);
       card.draw(local, drawn.length === 1 || (index < OPEN_BY_ITSELF && !this.model.isLoaded(local)));

@@ -39,7 +39,7 @@ const CONTRACTS: [Contract; 3] = [
         world: "hello-server",
         file: "wit/world.wit",
         component: component::live,
-        budget: 440 * 1024,
+        budget: 455 * 1024,
         needs: "start-listen",
         shuts: &["filesystem", "random", "udp", "ip-name-lookup", "start-connect", "wasi:http"],
     },

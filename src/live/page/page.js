@@ -1,5 +1,5 @@
 // The live page. The server sends its events (`GET /events`); this script takes them, and the wire draws the connections.
-import { DRAWN, KEPT, Reader, Wire } from "./wire.js";
+import { Connection, DRAWN, KEPT, Reader, Wire } from "./wire.js";
 import { byId, count, drawMessage, fromBytes, make, number, setText, toBytes } from "./wire.js";
 
 /** How many bytes of an answer to a request by hand are drawn. */
@@ -11,7 +11,7 @@ const wire = new Wire({
   asked: byId("asked"),
   address,
   send: (binary, out) => sendByHand(toBytes(binary), out),
-  change: putIntoForm,
+  intoForm: putIntoForm,
   drawn: drawAround,
 });
 const { model } = wire;
@@ -20,7 +20,7 @@ const { model } = wire;
 
 /** The address of the server. If this page came too late for it: the page has the next port. */
 function address() {
-  return model.address || `127.0.0.1:${location.port - 1}`;
+  return model.address || `127.0.0.1:${Number(location.port) - 1}`;
 }
 
 /** Draws what stands around the connections. */
@@ -45,45 +45,43 @@ function drawAround() {
   model.isOtherRun = false;
 }
 
+/** @param {Connection[]} all */
 function drawTotals(all) {
-  const sum = of => all.reduce((total, connection) => total + of(connection), 0);
-  const [open, answers, faults] = [
-    sum(({ closed, hasGaps }) => !closed && !hasGaps),
-    sum(({ answers }) => answers),
-    sum(({ faults }) => faults),
-  ];
+  const open = all.filter(({ closed, hasGaps }) => !closed && !hasGaps).length;
+  const answers = all.reduce((sum, connection) => sum + connection.answers, 0);
+  const faults = all.reduce((sum, connection) => sum + connection.faults, 0);
   const mistakes = faults ? `, ${number(faults)} of them to a mistake` : "";
   const refusals = model.asked.filter(({ allowed }) => allowed === false).length;
   const sandbox = refusals ? ` The sandbox refused ${count(refusals, "thing")}.` : "";
-  setText(
-    byId("totals"),
-    `${count(all.length, "connection")}, ${number(open)} of them open; ${count(answers, "answer")}${mistakes}.${sandbox}`,
-  );
+  const some = `${count(all.length, "connection")}, ${number(open)} of them open; ${count(answers, "answer")}`;
+  setText(byId("totals"), `${some}${mistakes}.${sandbox}`);
 }
 
 function drawLoad() {
-  const isLoaded = model.isLoaded(performance.now());
-  byId("load").hidden = !isLoaded;
-  if (!isLoaded) return;
-  const { rate, skipped } = model.load;
-  setText(
-    byId("load"),
-    `${number(Math.round(rate))} requests a second. This page is showing samples: ${count(skipped, "event")} just now were not sent to it.`,
-  );
+  const load = model.isLoaded(performance.now()) ? model.load : undefined;
+  byId("load").hidden = !load;
+  if (!load) return;
+  const { rate, skipped } = load;
+  const samples = `This page is showing samples: ${count(skipped, "event")} just now were not sent to it.`;
+  setText(byId("load"), `${number(Math.round(rate))} requests a second. ${samples}`);
 }
 
 // ------------------------------------------------------------------------------------------------------------ by hand
 
+/** @type {AbortController | undefined} */
 let sending;
 
-/** Sends these bytes as they are, and shows what comes back. */
+/**
+ * Sends these bytes as they are, and shows what comes back.
+ * @param {Uint8Array<ArrayBuffer>} bytes @param {HTMLElement} out
+ */
 async function sendByHand(bytes, out) {
   sending?.abort();
   const abort = (sending = new AbortController());
   const began = performance.now();
   out.replaceChildren(make("p", {}, "Sent. The server has not answered yet ..."));
   byId("cancel").hidden = out !== byId("came-back");
-  const draw = (...told) => out.replaceChildren(make("h3", {}, "What came back"), ...told);
+  const draw = (/** @type {Node[]} */ ...told) => out.replaceChildren(make("h3", {}, "What came back"), ...told);
   try {
     // The type is one that a page of another site may not send without being asked.
     const headers = { "Content-Type": "application/octet-stream" };
@@ -93,7 +91,7 @@ async function sendByHand(bytes, out) {
       ? () => draw(...drawCameBack(binary, ms, fromBytes(bytes)))
       : () => draw(problem(answer.status));
     // What has come is drawn at once: a connection that stays open ends the answer late.
-    for (const reader = answer.body.getReader(); ; so()) {
+    for (const reader = (answer.body ?? new ReadableStream()).getReader(); ; so()) {
       const { done, value } = await reader.read();
       if (done) break;
       binary += fromBytes(value);
@@ -109,14 +107,16 @@ async function sendByHand(bytes, out) {
     else draw(make("p", {}, why));
   }
   if (sending === abort) byId("cancel").hidden = true;
-  model.news.sentences.push(out.querySelector(":scope > p:last-of-type").textContent);
+  model.news.sentences.push(out.querySelector(":scope > p:last-of-type")?.textContent ?? "");
 }
 
+/** @param {number} status */
 function problem(status) {
   const busy = "The server is busy: too many requests by hand at the same time. Try again.";
   return make("p", { className: "problem" }, status === 503 ? busy : `This page could not send it: ${status}.`);
 }
 
+/** @param {string} binary @param {number} ms @param {string} request */
 function drawCameBack(binary, ms, request) {
   const methods = [request.trimStart().split(" ")[0]];
   const pieces = new Reader(true, methods).feed(binary.slice(0, SHOWN));
@@ -146,7 +146,7 @@ function drawTyped() {
   );
 }
 
-/** Puts a request into the form, to be changed. */
+/** Puts a request into the form, to be changed. @param {string} binary */
 function putIntoForm(binary) {
   byId("crlf").checked = !/(?<!\r)\n/.test(binary);
   byId("typed").value = binary.replace(/\r\n/g, "\n");
@@ -156,10 +156,11 @@ function putIntoForm(binary) {
 
 // -------------------------------------------------------------------------------------------------- the stream of events
 
-/** Events that came while the page is paused. */
+/** Events that came while the page is paused. @type {[ServerEvent, number, number][] | undefined} */
 let waiting;
 let lost = 0;
 
+/** @param {MessageEvent} message */
 function take(message) {
   let event;
   try {
@@ -169,12 +170,12 @@ function take(message) {
   }
   const id = Number(message.lastEventId);
   if (event.event === "hello" && waiting && event.run !== model.run) waiting = [];
-  if (waiting) return keep([event, id, performance.now()]);
+  if (waiting) return keep(waiting, [event, id, performance.now()]);
   addOnce(event, id, performance.now());
 }
 
-/** Keeps the last events for later. */
-function keep(entry) {
+/** Keeps the last events for later. @template Entry @param {Entry[]} waiting @param {Entry} entry */
+function keep(waiting, entry) {
   waiting.push(entry);
   if (waiting.length <= KEPT) return;
   waiting.shift();
@@ -184,6 +185,7 @@ function keep(entry) {
 /** The number of the last event. After a lost connection the stream repeats events; each counts once. */
 let lastId = 0;
 
+/** @param {ServerEvent} event @param {number} id @param {number} local */
 function addOnce(event, id, local) {
   if (event.event === "hello" && event.run !== model.run) lastId = 0;
   const hasId = event.event !== "hello" && event.event !== "dropped" && id > 0;
@@ -194,7 +196,7 @@ function addOnce(event, id, local) {
 
 let streamStatus = { text: "", isProblem: false };
 
-/** Sets the sentence about the stream, and tells it. */
+/** Sets the sentence about the stream, and tells it. @param {string} text */
 function setStatus(text, isProblem = false) {
   if (text === streamStatus.text) return;
   streamStatus = { text, isProblem };
@@ -258,7 +260,7 @@ function togglePause() {
   setText(byId("pause"), waiting ? "Go on" : "Pause");
   drawStatus();
   if (!entries) return;
-  if (lost > 0) wire.take({ event: "dropped", count: lost });
+  if (lost > 0) wire.take({ event: "dropped", time: 0, count: lost });
   lost = 0;
   for (const entry of entries) addOnce(...entry);
   wire.draw();
@@ -281,12 +283,12 @@ byId("clear").addEventListener("click", clear);
 byId("only").addEventListener("input", chooseOnly);
 // After a reload a browser may keep the number.
 wire.only = Number(byId("only").value);
-byId("captions").addEventListener("change", ({ target }) => (wire.captions = target.checked));
+byId("captions").addEventListener("change", () => (wire.captions = byId("captions").checked));
 byId("typed").value = "GET / HTTP/1.1\nHost: localhost\nConnection: close\n\n";
 byId("typed").addEventListener("input", drawTyped);
 byId("crlf").addEventListener("change", drawTyped);
 byId("cancel").addEventListener("click", () => sending?.abort());
-byId("hand").addEventListener("submit", event => {
+byId("hand").addEventListener("submit", (/** @type {Event} */ event) => {
   event.preventDefault();
   sendByHand(typedBytes(), byId("came-back"));
 });
