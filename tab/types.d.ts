@@ -31,7 +31,7 @@ interface Place {
 /** An event, as docs/events.md has it, or `hello` and `skipped` of the live page. The last members are those of the page. */
 interface ServerEvent {
   event: string;
-  time: number;
+  time?: number;
   connection?: number;
   peer?: string;
   address?: string;

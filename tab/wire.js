@@ -729,7 +729,7 @@ export class Model {
     this.load = {
       rate: event.seconds ? (event.requests ?? 0) / event.seconds : 0,
       skipped: event.count ?? 0,
-      time: event.time,
+      time: event.time ?? 0,
     };
   }
 
@@ -1143,7 +1143,7 @@ async function copyCommand(wire, command, out) {
 /** Milliseconds since the accept of the connection. @param {ServerEvent} event @param {Connection} connection */
 function sinceAccept(event, connection) {
   if (connection.accepted === undefined) return "";
-  const ms = (event.time - connection.accepted) * 1000;
+  const ms = ((event.time ?? 0) - connection.accepted) * 1000;
   return `${ms.toLocaleString("en", { maximumFractionDigits: ms < 10 ? 1 : 0 })} ms`;
 }
 

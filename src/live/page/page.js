@@ -260,7 +260,7 @@ function togglePause() {
   setText(byId("pause"), waiting ? "Go on" : "Pause");
   drawStatus();
   if (!entries) return;
-  if (lost > 0) wire.take({ event: "dropped", time: 0, count: lost });
+  if (lost > 0) wire.take({ event: "dropped", count: lost });
   lost = 0;
   for (const entry of entries) addOnce(...entry);
   wire.draw();
