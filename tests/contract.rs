@@ -2,6 +2,9 @@
 //! its file in `wit/` has.
 #![cfg(not(target_family = "wasm"))]
 
+#[path = "contract/tab.rs"]
+mod tab;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;

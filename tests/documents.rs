@@ -273,7 +273,7 @@ const RUN: [&str; 12] = [
 ];
 
 /// The commands of other pages that no test runs: their beginnings, and the reason.
-const NOT_RUN: [(&str, &str, &str); 14] = [
+const NOT_RUN: [(&str, &str, &str); 15] = [
     ("CONTRIBUTING.md", "cargo doc --open", "opens a browser; .ci/run builds the same documentation"),
     ("CONTRIBUTING.md", "rustup target add", "changes the toolchain"),
     ("CONTRIBUTING.md", "apt-get install", "installs packages"),
@@ -286,6 +286,7 @@ const NOT_RUN: [(&str, &str, &str); 14] = [
     ("CONTRIBUTING.md", "mv bcryptprimitives.dll", "needs Wine"),
     ("bench/README.md", "bench/run", "takes 12 minutes; bench/ has tests of its own"),
     ("docs/teaching.md", "runner/check 3 hand-ins/*.rs", "tests/exercises/ grades files of its own in the same way"),
+    ("docs/tab.md", "runner/tab", "tests/tab/ opens the file that it writes"),
     ("docs/protocol.md", "HELLO_CASES=2000000", "runner/test runs fewer cases"),
     ("runtime/README.md", "", "tests/sandbox/examples.rs runs the example in hello-runner"),
 ];

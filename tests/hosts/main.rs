@@ -35,11 +35,8 @@ const OF_THE_HOST: [&str; 3] = ["connection", "date", "transfer-encoding"];
 
 /// The response of the server at `address` to this request; none if the bytes are no response.
 fn ask(address: SocketAddr, row: &Row) -> Option<Answer> {
-    let Row { line, fields, body, .. } = row;
-    let fields = if fields.is_empty() { String::new() } else { format!("{fields}\r\n") };
     let mut stream = connect(address);
-    let request = format!("{line} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{fields}\r\n{body}");
-    stream.write_all(request.as_bytes()).expect("it reads");
+    stream.write_all(row.request().as_bytes()).expect("it reads");
     let mut reply = Vec::new();
     stream.read_to_end(&mut reply).expect("it hangs up, and gently");
     let reply = String::from_utf8(reply).expect("text");

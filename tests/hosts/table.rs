@@ -15,6 +15,15 @@ pub(crate) struct Row {
     pub(crate) says: Says,
 }
 
+impl Row {
+    /// The bytes of the request.
+    pub(crate) fn request(&self) -> String {
+        let Row { line, fields, body, .. } = self;
+        let fields = if fields.is_empty() { String::new() } else { format!("{fields}\r\n") };
+        format!("{line} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{fields}\r\n{body}")
+    }
+}
+
 /// The body of a response.
 pub(crate) enum Says {
     /// This text.

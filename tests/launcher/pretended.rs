@@ -5,21 +5,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::OnceLock;
 
 use hello_test_support::{component, runner};
-
-/// The launcher, as `runner/launch` builds it.
-pub(crate) fn launcher() -> &'static Path {
-    static PATH: OnceLock<PathBuf> = OnceLock::new();
-    PATH.get_or_init(|| {
-        let options = ["--profile", "launcher", "--package", "hello-launcher", "--target", "host-tuple"];
-        let target = component::build(&options, "");
-        let folders = fs::read_dir(target).expect("a folder").filter_map(Result::ok);
-        let mut launchers = folders.map(|folder| folder.path().join("launcher/hello-launcher"));
-        launchers.find(|launcher| launcher.is_file()).expect("it was built")
-    })
-}
 
 /// The stand-in for cargo. At the end of a build or a cleaning it notes its arguments, and prints the messages of cargo. If
 /// `src/hello.rs` has changed, the component changes by one more custom section; if the file is `broken`, there is no
@@ -92,7 +79,7 @@ impl Project {
     /// The launcher, with these words.
     pub(crate) fn launch(&self, words: &[&str]) -> Command {
         let path = std::env::var("PATH").expect("a PATH");
-        let mut command = Command::new(launcher());
+        let mut command = Command::new(component::launcher());
         command.args(words).current_dir(&self.folder).stdin(Stdio::null());
         command.env("PATH", format!("{}:{path}", self.folder.join("bin").display()));
         command

@@ -8,8 +8,6 @@ use std::process::{Command, Stdio};
 
 use hello_test_support::{Output, Server, component, not_tested, run, runner};
 
-use super::pretended::launcher;
-
 /// A name that a shell, a file of JSON and a regular expression would each parse in their own way.
 const ODD: &str = r#"a "b" \n 'c' $d [e] José ж"#;
 
@@ -17,7 +15,7 @@ const ODD: &str = r#"a "b" \n 'c' $d [e] José ж"#;
 fn script(name: &str) -> PathBuf {
     component::path();
     runner();
-    launcher();
+    component::launcher();
     component::root().join("runner").join(name)
 }
 

@@ -3,7 +3,7 @@
 //!
 //! | file | contents |
 //! |---|---|
-//! | `serve`, `client`, `check`, `test`, `kit` | one subcommand each |
+//! | `serve`, `client`, `check`, `test`, `kit`, `tab` | one subcommand each |
 //! | `example` | `serve --one-page` and `serve --step N` |
 //! | `cargo` | the programs of this project, and how cargo builds them |
 //! | `host` | the programs that run a component, their grants and their arguments |
@@ -20,6 +20,7 @@ mod kit;
 mod process;
 mod relay;
 mod serve;
+mod tab;
 mod test;
 mod watch;
 
@@ -35,12 +36,13 @@ use hello_failure::{Failure, report};
 /// A subcommand: its name, the label of its messages, and its function, which takes the words behind the name.
 type Subcommand = (&'static str, &'static str, fn(Vec<OsString>) -> anyhow::Result<u8>);
 
-const SUBCOMMANDS: [Subcommand; 6] = [
+const SUBCOMMANDS: [Subcommand; 7] = [
     ("serve", "runner/serve", serve::run),
     ("client", "runner/client", client::run),
     ("check", "runner/check", check::run),
     ("test", "runner/test", test::run),
     ("kit", "runner/kit", kit::run),
+    ("tab", "runner/tab", tab::run),
     // The program that `serve --http` starts beside `wasmtime serve`.
     (relay::NAME, "runner/serve", relay::run),
 ];
@@ -76,7 +78,7 @@ fn main() -> ExitCode {
     let name = name.unwrap_or_else(|| words.pop_front().unwrap_or_default());
     let Some((_, label, run)) = SUBCOMMANDS.into_iter().find(|(known, ..)| name == *known) else {
         print_error(
-            "hello-launcher: start it with runner/serve, runner/client, runner/check, runner/test or runner/kit\n",
+            "hello-launcher: start it with runner/serve, runner/client, runner/check, runner/test, runner/kit or runner/tab\n",
         );
         return ExitCode::from(2);
     };

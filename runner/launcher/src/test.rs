@@ -65,7 +65,7 @@ const fn test_in_wasmtime(title: &'static str, cargo: &'static str, tests: &'sta
 }
 
 /// All steps, in their order.
-const STEPS: [Step; 20] = [
+const STEPS: [Step; 21] = [
     build(BOTH, "Building the server", "build --release --target wasm32-wasip2"),
     build(
         EVERY,
@@ -119,7 +119,7 @@ const STEPS: [Step; 20] = [
         EVERY,
         "The components and the sandbox from outside: real hosts, real clients",
         "test --bins --test *",
-        "--skip chromium_ --skip engine_",
+        "--skip chromium_ --skip firefox_ --skip webkit_ --skip engine_",
     ),
     test_in_wasmtime(
         "The same clients and peers, under plain wasmtime run",
@@ -129,6 +129,7 @@ const STEPS: [Step; 20] = [
     test(EVERY, "The examples in the documentation", "test --doc", ""),
     test(EVERY, "A real browser, and a server under hello-runner", "test --test browser", ""),
     test_in_wasmtime("A real browser, and a server under wasmtime", "test --test browser", ""),
+    test(EVERY, "The lesson in one file, in real browsers", "test --test tab", "chromium_ firefox_ webkit_"),
     test(EVERY, "Other engines, as far as they are on PATH", "test --test hosts", "engine_"),
     test(EVERY, "No process is left behind", "test --test leftovers", ""),
 ];

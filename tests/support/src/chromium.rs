@@ -77,13 +77,23 @@ pub struct Browser {
 impl Browser {
     /// Starts a browser with a tab. The profile is in a folder of this name.
     pub fn start(program: &str, folder: &str) -> Self {
-        let profile = component::target().join("tmp").join(folder);
+        Browser::start_with(program, folder, &[])
+    }
+
+    /// Starts a browser with a tab, and logs the [requests](Browser::requests) of pages. The profile is in a folder of this name.
+    pub fn start_with_log(program: &str, folder: &str) -> Self {
+        let log = profile(folder).join(LOG);
+        Browser::start_with(program, folder, &[&format!("--log-net-log={}", log.display())])
+    }
+
+    fn start_with(program: &str, folder: &str, flags: &[&str]) -> Self {
+        let profile = profile(folder);
         let _ = fs::remove_dir_all(&profile);
         fs::create_dir_all(&profile).expect("a folder");
         let complaints = fs::File::create(profile.join("stderr")).expect("a file");
         // The pipes are descriptors 3 and 4 of the browser.
         let mut command = Command::new("sh");
-        command.args(["-c", "exec \"$0\" \"$@\" 3<&0 4>&1 </dev/null >&2", program]).args(FLAGS);
+        command.args(["-c", "exec \"$0\" \"$@\" 3<&0 4>&1 </dev/null >&2", program]).args(FLAGS).args(flags);
         command.arg(format!("--user-data-dir={}", profile.display())).arg("about:blank");
         // The other files of the browser go into the folder of the profile, too.
         command.env("HOME", &profile).env_remove("XDG_CONFIG_HOME").env_remove("XDG_CACHE_HOME");
@@ -142,6 +152,23 @@ impl Browser {
         self.event("Page.loadEventFired");
     }
 
+    /// Gives the tab a screen of this width and height, and makes it behave as on a phone.
+    pub fn become_a_phone(&mut self, width: u32, height: u32) {
+        let screen = json!({"width": width, "height": height, "deviceScaleFactor": 2, "mobile": true});
+        self.tell("Emulation.setDeviceMetricsOverride", screen);
+    }
+
+    /// Ends the browser, and returns the addresses that pages, their frames and their workers have asked the network for. The
+    /// browser itself asks for a page that was typed, and for some things of its own, which are left out.
+    pub fn requests(mut self) -> Vec<String> {
+        self.end();
+        let log = fs::read_to_string(self.profile.join(LOG)).expect("it was started with a log");
+        let log: Value = serde_json::from_str(&log).expect("a log of JSON");
+        let starts = log["events"].as_array().expect("events").iter().map(|event| &event["params"]);
+        let of_pages = starts.filter(|start| start["initiator"].as_str().is_some_and(|by| by != "not an origin"));
+        of_pages.filter_map(|start| Some(start["url"].as_str()?.to_owned())).collect()
+    }
+
     /// The page that the tab shows.
     pub fn page(&mut self) -> Page {
         let look = json!({"expression": "[document.title, document.body.innerText]", "returnByValue": true});
@@ -195,16 +222,28 @@ impl Browser {
         }
     }
 
+    /// Ends the browser: it ends at the end of its command pipe. The end of the other pipe shows that its last process has ended.
+    fn end(&mut self) {
+        self.commands = None;
+        while self.messages.recv_timeout(PATIENCE).is_ok() {}
+    }
+
     fn receive(&self) -> Value {
         self.messages.recv_timeout(PATIENCE).expect("the browser goes on")
     }
 }
 
+/// The name of the log in the folder of the profile.
+const LOG: &str = "net-log.json";
+
+/// The profile in a folder of this name.
+fn profile(folder: &str) -> PathBuf {
+    component::target().join("tmp").join(folder)
+}
+
 impl Drop for Browser {
     fn drop(&mut self) {
-        // The browser ends at the end of its command pipe. The end of the other pipe shows that its last process has ended.
-        self.commands = None;
-        while self.messages.recv_timeout(PATIENCE).is_ok() {}
+        self.end();
         leftovers::end(&mut self.process.child);
         if std::thread::panicking() {
             eprintln!("the browser said: {}", fs::read_to_string(self.profile.join("stderr")).unwrap_or_default());

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
+use crate::run;
+
 /// The top level of the project.
 pub fn root() -> &'static Path {
     static ROOT: OnceLock<PathBuf> = OnceLock::new();
@@ -54,6 +56,30 @@ pub fn probe() -> &'static Path {
 pub fn request_probe() -> &'static Path {
     static PATH: OnceLock<PathBuf> = OnceLock::new();
     PATH.get_or_init(|| probe().with_file_name("hello-request-probe.wasm"))
+}
+
+/// The launcher, as `runner/launch` builds it.
+pub fn launcher() -> &'static Path {
+    static PATH: OnceLock<PathBuf> = OnceLock::new();
+    PATH.get_or_init(|| {
+        let target = build(&["--profile", "launcher", "--package", "hello-launcher", "--target", "host-tuple"], "");
+        let folders = fs::read_dir(target).expect("a folder").filter_map(Result::ok);
+        let mut launchers = folders.map(|folder| folder.path().join("launcher/hello-launcher"));
+        launchers.find(|launcher| launcher.is_file()).expect("it was built")
+    })
+}
+
+/// The lesson in one file, as `runner/tab` writes it.
+pub fn tab() -> &'static Path {
+    static PATH: OnceLock<PathBuf> = OnceLock::new();
+    PATH.get_or_init(|| tab_in(root(), target()))
+}
+
+/// The lesson in one file, as `runner/tab` writes it in a copy of the project, with this target folder.
+pub fn tab_in(root: &Path, target: &Path) -> PathBuf {
+    let output = run(Command::new(launcher()).arg("tab").current_dir(root).env("CARGO_TARGET_DIR", target));
+    assert!(output.status.success(), "{output:?}");
+    target.join("tab/hello-server.html")
 }
 
 /// A client of `examples/`: `socket_client` or `url_client`.

@@ -4,11 +4,13 @@
 pub mod chromium;
 pub mod component;
 pub mod events;
+pub mod firefox;
 pub mod leftovers;
 pub mod memory;
 pub mod process;
 pub mod properties;
 mod server;
+pub mod webkit;
 
 use std::fs;
 use std::io::{ErrorKind, Read};

@@ -22,10 +22,15 @@ const FEW: usize = 300;
 const LINGER_TIME: Duration = Duration::from_secs(30);
 const LINGER_SILENCE: Duration = Duration::from_secs(2);
 
+/// The actions of a peer, and the limits of the server, as a file of the corpus notes them.
+pub fn read_file(data: &[u8]) -> (Vec<Step>, Limits) {
+    notation::read(data, MOST)
+}
+
 /// Whatever a peer does, the conversation ends, and the peer receives the right responses, well-formed and in the right
 /// order, however its bytes were cut into pieces.
 pub fn hold(data: &[u8]) {
-    let (steps, limits) = notation::read(data, MOST);
+    let (steps, limits) = read_file(data);
     let said = Said::new(&steps);
     let outcome = play(steps.clone(), &limits);
     let replies = check(&outcome, &said, &limits);
