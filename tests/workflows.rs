@@ -188,6 +188,25 @@ fn both_components_are_pushed_under_names_that_a_registry_accepts() {
 }
 
 #[test]
+fn the_files_of_an_artifact_come_from_one_folder() {
+    let mut files = Vec::new();
+    for (name, workflow) in workflows() {
+        for step in workflow.split("uses: actions/upload-artifact@").skip(1) {
+            let lines = step.lines().map(str::trim).skip_while(|line| !line.starts_with("path: "));
+            let paths: Vec<&str> = lines.take_while(|line| !line.starts_with("if-no-files-found: ")).collect();
+            let paths = if paths[0] == "path: |" { paths[1..].to_vec() } else { vec![&paths[0]["path: ".len()..]] };
+            // The files keep the folders that they do not have in common, and a release has no folders.
+            let folder = |path: &&str| Path::new(path).parent().map(Path::to_owned);
+            assert!(paths.iter().all(|path| folder(path) == folder(&paths[0])), "{name}: {paths:?}");
+            files.extend(paths.iter().map(|path| format!("{}: {path}", name.rsplit('/').next().unwrap_or_default())));
+        }
+    }
+    for workflow in ["ci.yml", "release.yml"] {
+        assert!(files.contains(&format!("{workflow}: target/tab/hello-server.html")), "{files:?}");
+    }
+}
+
+#[test]
 fn every_action_is_pinned_to_a_commit() {
     let mut pinned = 0;
     for (name, workflow) in workflows() {

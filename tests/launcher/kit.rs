@@ -6,12 +6,10 @@ use std::process::Command;
 
 use hello_test_support::{HELLO, Server, component, run, runner};
 
-use super::pretended::launcher;
-
 /// A kit, unpacked in a place with an odd name; and an empty folder to be PATH.
 fn kit() -> (PathBuf, PathBuf) {
     runner();
-    launcher();
+    component::launcher();
     let mut pack = Command::new(component::root().join("runner/kit"));
     // The build for these tests is up to date.
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("a folder");
@@ -32,6 +30,8 @@ fn kit() -> (PathBuf, PathBuf) {
 #[test]
 fn a_kit_serves_and_calls_without_rust_and_says_what_it_cannot_do() {
     let (kit, empty) = kit();
+    let page = fs::read_to_string(kit.join("hello-server.html")).expect("the lesson in one file");
+    assert!(page.contains(" id=\"component\" "), "{page}");
     let command = |program: &str| {
         let mut command = Command::new(kit.join("runner").join(program));
         command.env("PATH", &empty).current_dir("/");

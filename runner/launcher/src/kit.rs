@@ -13,7 +13,7 @@ use anyhow::Context as _;
 use hello_failure::Failure;
 
 use crate::cargo::{self, Product};
-use crate::print;
+use crate::{print, tab};
 
 /// The text of `--help`.
 const HELP: &str = "\
@@ -102,7 +102,8 @@ pub(crate) fn run(words: Vec<OsString>) -> anyhow::Result<u8> {
     let name = format!("hello-server-{}-{}-{}", env!("CARGO_PKG_VERSION"), consts::ARCH, consts::OS);
     let kit = all.join(&name);
     let archive = all.join(format!("{name}.{}", if cfg!(windows) { "zip" } else { "tar.gz" }));
-    fill(&kit, &programs).with_context(|| kit.display().to_string())?;
+    let page = tab::page()?;
+    fill(&kit, &programs, &page).with_context(|| kit.display().to_string())?;
     pack(&all, &name, &archive)?;
     let size = fs::metadata(&archive).with_context(|| archive.display().to_string())?.len();
     let megabytes = size.div_ceil(1_000_000);
@@ -115,8 +116,8 @@ pub(crate) fn run(words: Vec<OsString>) -> anyhow::Result<u8> {
     Ok(0)
 }
 
-/// Makes a new folder of a kit, with these programs.
-fn fill(kit: &Path, programs: &[(PathBuf, PathBuf)]) -> io::Result<()> {
+/// Makes a new folder of a kit, with these programs, and with the lesson in one file.
+fn fill(kit: &Path, programs: &[(PathBuf, PathBuf)], page: &str) -> io::Result<()> {
     match fs::remove_dir_all(kit) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
@@ -124,6 +125,7 @@ fn fill(kit: &Path, programs: &[(PathBuf, PathBuf)]) -> io::Result<()> {
     fs::create_dir_all(kit.join("runner"))?;
     fs::create_dir_all(kit.join("docs"))?;
     fs::write(kit.join("START.md"), include_str!("kit.md"))?;
+    fs::write(kit.join(tab::NAME), page)?;
     for text in TEXTS {
         copy(Path::new(text), &kit.join(text))?;
     }
