@@ -234,12 +234,12 @@ async function main() {
     byId("programs").append(button);
   }
   drawTyped();
+  // The lesson can be read at once.
+  new Lesson(stage, browse);
   const problem = "DecompressionStream" in window ? await stage.open() : TOO_OLD;
   setText(byId("status"), problem || "The server is ready. Start it, or let the lesson do it.");
   byId("status").className = problem ? "status problem" : "status";
-  if (problem) return;
-  stage.drawState();
-  new Lesson(stage, browse);
+  if (!problem) stage.drawState();
 }
 
 main();

@@ -57,6 +57,10 @@ export class Stage {
   /** The program that runs, and the one that came with this file. */
   program = new Uint8Array();
   own = new Uint8Array();
+  /** @type {() => void} */
+  tellOpen = () => {};
+  /** @type {Promise<void>} ends when the program of this file is loaded */
+  isOpen = new Promise(resolve => (this.tellOpen = resolve));
   /** @type {() => void} is called after the server has printed */
   changed = () => {};
 
@@ -84,7 +88,9 @@ export class Stage {
   /** Unpacks the program of this file, and loads it. @returns {Promise<string>} why it cannot run here, or "" */
   async open() {
     this.own = await unpack("component");
-    return this.change(this.own);
+    const problem = await this.change(this.own);
+    this.tellOpen();
+    return problem;
   }
 
   /** Loads another program into a new machine. If it cannot run there, the one before stays. @param {Uint8Array<ArrayBuffer>} program
@@ -117,6 +123,7 @@ export class Stage {
 
   /** Starts the server in the first terminal, and waits until it listens or ends. @param {string[]} words its options */
   async serve(words) {
+    await this.isOpen;
     await this.stop();
     this.printed = "";
     byId("options").value = words.join(" ");

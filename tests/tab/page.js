@@ -11,7 +11,7 @@ window.page = (() => {
   };
 
   /** Waits until the page has loaded the server. */
-  const ready = () => until(() => byId("scene").options.length > 0);
+  const ready = () => until(() => byId("status").innerText.startsWith("The server is ready"));
 
   const type = (id, text) => {
     byId(id).value = text;
