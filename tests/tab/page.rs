@@ -140,6 +140,51 @@ fn a_server_that_is_ended_at_once_can_start_again() {
     assert_plays(&mut tab, 2);
 }
 
+/// Starts the server in a new worker, in which a program does this when it accepts a connection. Then a client connects.
+fn connect_to_a_program_that(tab: &mut impl Tab, does: &str) {
+    let script = format!(
+        "const {{ accept }} = TcpSocket.prototype;
+        TcpSocket.prototype.accept = function () {{
+            if (this.backlog.length > 0) {{ {does} }}
+            return accept.call(this);
+        }};"
+    );
+    tab.evaluate(&format!(
+        "(async () => {{
+            await page.start('');
+            page.byId('worker').textContent += {};
+            page.byId('kill').click();
+            await page.start('');
+            page.byId('browse').requestSubmit();
+        }})()",
+        json!(script)
+    ));
+}
+
+#[test]
+fn the_page_goes_on_when_the_program_computes_without_end() {
+    let Some(mut tab) = in_chromium("tab-busy") else { return };
+    open(&mut tab);
+    connect_to_a_program_that(&mut tab, "for (;;);");
+    tab.evaluate("page.until(() => page.byId('state').innerText.startsWith('It computes, and does not listen.'))");
+    tab.evaluate("(page.byId('kill').click(), page.start(''))");
+    assert_eq!(tab.evaluate("page.byId('state').innerText"), "It runs.");
+}
+
+#[test]
+fn the_page_goes_on_when_the_program_fails() {
+    let Some(mut tab) = in_chromium("tab-fails") else { return };
+    open(&mut tab);
+    connect_to_a_program_that(&mut tab, "throw new Error('a failure');");
+    tab.evaluate("page.until(() => page.byId('state').innerText === 'It has ended, with exit code 134.')");
+    let printed = tab.evaluate("page.byId('output').innerText");
+    assert!(printed.as_str().is_some_and(|text| text.contains("a failure")), "{printed}");
+    // The machine closes the connections of a program that fails.
+    tab.evaluate("page.until(() => document.querySelector('.terminal').innerText.includes('by the server'))");
+    tab.evaluate("page.start('')");
+    assert_eq!(tab.evaluate("page.byId('state').innerText"), "It runs.");
+}
+
 /// The bytes of a component, in which the page is another one of the same length.
 fn with_page(page: &str) -> Vec<u8> {
     let mut bytes = fs::read(component::path()).expect("the component");
