@@ -168,6 +168,8 @@ fn the_page_goes_on_when_the_program_computes_without_end() {
     connect_to_a_program_that(&mut tab, "for (;;);");
     tab.evaluate("page.until(() => page.byId('state').innerText.startsWith('It computes, and does not listen.'))");
     tab.evaluate("(page.byId('kill').click(), page.start(''))");
+    // A server that waits for longer than this is not called busy.
+    tab.evaluate("new Promise((resolve) => setTimeout(resolve, 3000))");
     assert_eq!(tab.evaluate("page.byId('state').innerText"), "It runs.");
 }
 
