@@ -3,7 +3,7 @@
 use hello_test_support::{GET, HELLO, LAST_GET, component};
 use serde_json::{Value, json};
 
-use super::worker::open;
+use super::worker::{open, without_date};
 use super::{Tab, file_address, in_chromium, in_firefox};
 
 /// Opens the file, and starts a server with these options, which prints no log.
@@ -130,4 +130,20 @@ fn chromium_needs_no_more_memory_after_a_hundred_thousand_requests() {
 fn firefox_needs_no_more_memory_after_a_hundred_thousand_requests() {
     let Some(mut tab) = in_firefox("tab-memory-firefox") else { return };
     assert_memory_stays(&mut tab);
+}
+
+#[test]
+fn a_network_that_cuts_and_delays_changes_no_byte() {
+    let Some(mut tab) = in_chromium("tab-line") else { return };
+    start(&mut tab, &[]);
+    let ask = |tab: &mut _, line: &str| {
+        let request = format!("machine.tell({{ do: 'line', {line} }}); return machine.request({});", text(LAST_GET));
+        let answer = "const one = await ask(); return [machine.received(one), machine.pieces(one)];";
+        Tab::evaluate(tab, &format!("(async () => {{ const ask = () => {{ {request} }}; {answer} }})()"))
+    };
+    let whole = ask(&mut tab, "delay: 0, piece: 0");
+    let cut = ask(&mut tab, "delay: 20, piece: 10");
+    let response = whole[0].as_str().expect("text");
+    assert_eq!(without_date(cut[0].as_str().expect("text")), without_date(response));
+    assert_eq!([&whole[1], &cut[1]], [&json!(1), &json!(response.len().div_ceil(10))]);
 }

@@ -97,6 +97,9 @@ window.machine = (() => {
   /** How many bytes a connection has received. */
   const size = (connection) => connections.get(connection).pieces.reduce((sum, { length }) => sum + length, 0);
 
+  /** In how many pieces a connection has received its bytes. */
+  const pieces = (connection) => connections.get(connection).pieces.length;
+
   /** Sends a text on a new connection, and waits until the server closes the connection. */
   const request = async (text) => {
     const connection = await connect();
@@ -145,5 +148,5 @@ window.machine = (() => {
     return { received: received(connection), printed: printed(1), code };
   };
 
-  return { tell, until, load, start, connect, send, state, received, size, request, measure, settle, converse, ask };
+  return { tell, until, load, start, connect, send, state, received, size, pieces, request, measure, settle, converse, ask };
 })();

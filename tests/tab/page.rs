@@ -16,12 +16,7 @@ const FOR_READING: usize = 9;
 
 /// Opens the page from the disk, and waits until the server may start.
 pub(super) fn open(tab: &mut impl Tab) {
-    open_at(tab, &file_address(component::tab()));
-}
-
-/// Opens the page at this address, and waits until the server may start.
-pub(super) fn open_at(tab: &mut impl Tab, url: &str) {
-    tab.visit(url);
+    tab.visit(&file_address(component::tab()));
     tab.evaluate(&format!("[{}].length", PERSON.trim_end().trim_end_matches(';')));
     tab.evaluate("page.ready()");
 }
