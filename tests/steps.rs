@@ -12,6 +12,7 @@ use hello_test_support::process::cpu_time;
 use hello_test_support::{
     GET, HELLO, LAST_GET, PATIENCE, Server, by, component, is_wasmtime, launcher, read_all, read_reply, runner,
 };
+use rustix::process::{Pid, Signal, kill_process};
 
 /// How long a test waits for an answer that does not come.
 const A_WHILE: Duration = Duration::from_secs(2);
@@ -103,14 +104,18 @@ fn send_without_end(server: &Server) {
     assert!(sent < 20_000, "the program takes any number of bytes");
 }
 
-/// The processor time that a program needs for clients that all ask, again and again.
+/// The processor time that a program needs for clients that all ask at once, again and again.
 fn time_for_busy_clients(server: &Server) -> Option<Duration> {
     let mut clients = silent(server, 100);
+    let pid = Pid::from_raw(server.pid().try_into().expect("a small number")).expect("a process");
     let before = cpu_time(server.pid())?;
     for _ in 0..20 {
+        // On a busy machine a program that runs would find one request after the other.
+        kill_process(pid, Signal::STOP).expect("it runs");
         for client in &mut clients {
             client.write_all(GET).expect("send a request");
         }
+        kill_process(pid, Signal::CONT).expect("it is still there");
         for client in &mut clients {
             read_reply(client);
         }
@@ -283,7 +288,7 @@ fn step_8_a_hundred_busy_clients() {
     let [before, after] = [7, 8].map(|step| time_for_busy_clients(&start(step)));
     let (Some(before), Some(after)) = (before, after) else { return };
     println!("step 7 needs {before:?} for 2,000 requests of 100 clients, and step 8 {after:?}");
-    assert!(before > 3 * after, "{before:?}, {after:?}");
+    assert!(before > 2 * after, "{before:?}, {after:?}");
 }
 
 #[test]
