@@ -6,7 +6,7 @@ use std::process::Stdio;
 use hello_test_support::{HELLO, command, component, not_tested, run};
 use serde_json::json;
 
-use super::{Tab, file_address, in_chromium, in_firefox};
+use super::{Tab, file_address, in_chromium, in_firefox, in_webkit};
 
 /// What a person does: `window.page`.
 const PERSON: &str = include_str!("page.js");
@@ -55,6 +55,12 @@ fn chromium_plays_every_scene() {
 #[test]
 fn firefox_plays_every_scene() {
     let Some(mut tab) = in_firefox("tab-scenes-firefox") else { return };
+    assert_plays_all(&mut tab);
+}
+
+#[test]
+fn webkit_plays_every_scene() {
+    let Some(mut tab) = in_webkit() else { return };
     assert_plays_all(&mut tab);
 }
 

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::{PATIENCE, Process, connect, is_there};
+use crate::{PATIENCE, Process, connect};
 
 /// The driver, and what pretends a screen.
 const DRIVER: &str = "WebKitWebDriver";
@@ -17,7 +17,7 @@ const SCREEN: &str = "xvfb-run";
 
 /// Whether there is a WebKit to test with, and a screen for it.
 pub fn is_installed() -> bool {
-    is_there(DRIVER) && (has_screen() || is_there_with(SCREEN, "--help"))
+    has_help(DRIVER) && (has_screen() || has_help(SCREEN))
 }
 
 /// The names of the programs, as text for a sentence.
@@ -29,8 +29,9 @@ fn has_screen() -> bool {
     ["DISPLAY", "WAYLAND_DISPLAY"].iter().any(|name| std::env::var_os(name).is_some())
 }
 
-fn is_there_with(program: &str, option: &str) -> bool {
-    let there = Command::new(program).arg(option).stdout(Stdio::null()).stderr(Stdio::null()).status();
+/// Whether a program can be run. Neither of them has `--version`.
+fn has_help(program: &str) -> bool {
+    let there = Command::new(program).arg("--help").stdout(Stdio::null()).stderr(Stdio::null()).status();
     there.is_ok_and(|status| status.success())
 }
 
