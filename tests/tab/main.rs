@@ -12,8 +12,9 @@ mod table;
 mod worker;
 
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::Path;
+use std::sync::Arc;
 use std::thread::spawn;
 
 use hello_test_support::{chromium, firefox, not_tested, webkit};
@@ -99,20 +100,28 @@ fn file_address(file: &Path) -> String {
     format!("file://{}", file.display())
 }
 
+/// Answers one request: with `page`, if it is for that.
+fn answer(mut stream: TcpStream, page: &[u8]) {
+    let head = BufReader::new(&stream).lines().map_while(Result::ok).take_while(|line| !line.is_empty());
+    let head: Vec<String> = head.collect();
+    let is_page = head.first().is_some_and(|line| line.starts_with("GET /hello-server.html "));
+    let (status, body) = if is_page { ("200 OK", page) } else { ("404 Not Found", &[][..]) };
+    let length = body.len();
+    let head = format!("HTTP/1.1 {status}\r\nContent-Type: text/html\r\nContent-Length: {length}\r\n");
+    // The browser may have left.
+    let _ = stream.write_all(&[head.as_bytes(), b"Connection: close\r\n\r\n", body].concat());
+}
+
 /// Serves `page` at the returned address, as any web server would, until the end of the test.
 fn serve(page: Vec<u8>) -> String {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
     let address = listener.local_addr().expect("an address");
+    let page = Arc::new(page);
     spawn(move || {
-        for mut stream in listener.incoming().map_while(Result::ok) {
-            let head = BufReader::new(&stream).lines().map_while(Result::ok).take_while(|line| !line.is_empty());
-            let head: Vec<String> = head.collect();
-            let is_page = head.first().is_some_and(|line| line.starts_with("GET /hello-server.html "));
-            let (status, body) = if is_page { ("200 OK", page.as_slice()) } else { ("404 Not Found", &[][..]) };
-            let length = body.len();
-            let head = format!("HTTP/1.1 {status}\r\nContent-Type: text/html\r\nContent-Length: {length}\r\n");
-            // The browser may have left.
-            let _ = stream.write_all(&[head.as_bytes(), b"Connection: close\r\n\r\n", body].concat());
+        for stream in listener.incoming().map_while(Result::ok) {
+            let page = Arc::clone(&page);
+            // A browser keeps a spare connection, which says nothing.
+            spawn(move || answer(stream, &page));
         }
     });
     format!("http://{address}/hello-server.html")
