@@ -9,6 +9,8 @@
 //! | `http` | sends requests of a component, to the addresses that are granted only |
 //! | `files` | the one folder of a component, in which every use is refused |
 //! | `cache` | compiled code, kept for the next start |
+//! | `net` | sockets, streams, and everything that a component waits for |
+//! | `refused` | the interfaces that grant nothing, beside `net` |
 //! | `limits` | memory, handles, descriptors |
 //! | `audit` | `--audit`: the list of what the component asks of the sandbox |
 //! | `stdio` | the standard streams; the end of standard input asks the component to stop |
@@ -27,9 +29,11 @@ mod files;
 mod grants;
 mod http;
 mod limits;
+mod net;
 mod options;
 mod outcome;
 mod program;
+mod refused;
 mod sandbox;
 mod stdio;
 mod system;

@@ -4,11 +4,13 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use hello_failure::Failure;
-use wasmtime::component::{Component, Linker, ResourceTable};
+use wasmtime::component::{Component, HasData, Linker, ResourceTable};
 use wasmtime::{Engine, Store};
-use wasmtime_wasi::cli::StdoutStream;
-use wasmtime_wasi::p2::bindings::CommandPre;
-use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
+use wasmtime_wasi::cli::{WasiCli, WasiCliView as _};
+use wasmtime_wasi::clocks::{WasiClocks, WasiClocksView as _};
+use wasmtime_wasi::p2::bindings::{CommandPre, sync};
+use wasmtime_wasi::random::{WasiRandom, WasiRandomView as _};
+use wasmtime_wasi::sockets::{WasiSockets, WasiSocketsView as _};
 use wasmtime_wasi::{HostWallClock, WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtxView, WasiHttpView};
 
@@ -17,10 +19,12 @@ use crate::component::{BUG, OFFER, OptionalImports};
 use crate::denied;
 use crate::grants::{Grants, Guard, join};
 use crate::http::{self, Http};
+use crate::net::{self, Ended, Net, View};
 use crate::limits::{self, Handles, Limits, MIB, MOST_HANDED_OVER};
 use crate::options::Options;
 use crate::outcome;
-use crate::stdio::{NAME, Output, Stdout};
+use crate::refused;
+use crate::stdio::{NAME, Output, OutputHandle, Stdout};
 use crate::system;
 use crate::watch::Watch;
 
@@ -37,6 +41,14 @@ struct Host {
     limits: Limits,
     guard: Guard,
     http: Http,
+    /// The sockets of a component that does not send requests.
+    net: Option<Net>,
+}
+
+impl Host {
+    fn view(&mut self) -> View<'_> {
+        View { net: self.net.as_mut().expect("the linker has its functions"), table: &mut self.table }
+    }
 }
 
 impl WasiView for Host {
@@ -76,10 +88,18 @@ pub(crate) struct Program<'p> {
     engine: &'p Engine,
     name: &'p str,
     imports: OptionalImports,
-    command: CommandPre<Host>,
+    command: Command,
     stderr: &'p Arc<Output>,
-    watch: &'p Watch,
+    watch: &'p Arc<Watch>,
     audit: &'p Audit,
+}
+
+/// The two ways to run a component.
+enum Command {
+    /// With the sockets of this sandbox, in calls that wait.
+    Waiting(sync::CommandPre<Host>),
+    /// With those of wasmtime, which `wasi:http` needs, in a task.
+    Task(CommandPre<Host>),
 }
 
 impl<'p> Program<'p> {
@@ -89,12 +109,17 @@ impl<'p> Program<'p> {
         component: &Component,
         name: &'p str,
         stderr: &'p Arc<Output>,
-        watch: &'p Watch,
+        watch: &'p Arc<Watch>,
         audit: &'p Audit,
     ) -> Result<Self, Failure> {
         let imports = OptionalImports::of(engine, component, name)?;
         let internal = |error: wasmtime::Error| Failure::new(format!("the sandbox cannot be set up: {error:#}"), BUG);
-        let linker = linker(engine, &imports).map_err(internal)?;
+        let own_sockets = !imports.requests && std::env::var_os("HELLO_RUNNER_NET").is_some();
+        let linker = match own_sockets {
+            true => own_linker(engine, component),
+            false => linker(engine, &imports),
+        };
+        let linker = linker.map_err(internal)?;
         let lacking = |error: wasmtime::Error| {
             Failure::new(format!("{name} needs something that this sandbox does not have: {error:#}"), OFFER)
         };
@@ -105,7 +130,11 @@ impl<'p> Program<'p> {
             )
         };
         let command = linker.instantiate_pre(component).map_err(lacking)?;
-        let command = CommandPre::new(command).map_err(nothing_to_start)?;
+        let command = match own_sockets {
+            true => sync::CommandPre::new(command).map(Command::Waiting),
+            false => CommandPre::new(command).map(Command::Task),
+        };
+        let command = command.map_err(nothing_to_start)?;
         Ok(Program { engine, name, imports, command, stderr, watch, audit })
     }
 
@@ -113,26 +142,41 @@ impl<'p> Program<'p> {
     pub(crate) fn ask(&self, options: &Options) -> anyhow::Result<(u8, String)> {
         let mut asking = Options { grants: Grants::default(), quiet: true, ..options.clone() };
         asking.arguments.insert(0, "--check-options".into());
-        let said = MemoryOutputPipe::new(MOST_NEEDS);
+        let (stdout, said) = Output::in_memory(MOST_NEEDS).map_err(|error| system::refused(&error))?;
         self.audit.mark_check(true);
-        let code = self.run(&asking, said.clone())?;
+        let code = self.run(&asking, &stdout)?;
         self.audit.mark_check(false);
-        Ok((code, String::from_utf8_lossy(&said.contents()).into_owned()))
+        stdout.drain(FIRST_WORDS);
+        Ok((code, said.text()))
     }
 
     /// Runs the component to its end. Returns its own exit code.
-    pub(crate) fn run(&self, options: &Options, stdout: impl StdoutStream + 'static) -> anyhow::Result<u8> {
+    pub(crate) fn run(&self, options: &Options, stdout: &Arc<Output>) -> anyhow::Result<u8> {
         let name = self.name;
         let handles = Handles::new(options.max_connections, options.max_memory, self.imports.requests);
-        let mut store = self.store(options, stdout, handles);
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.map_err(|error| system::refused(&error))?;
-        // From here on the process opens only what the component asks for.
-        self.say_first_words(options)?;
-        let (outcome, end) = runtime.block_on(self.watch.over(async {
-            let command = self.command.instantiate_async(&mut store).await?;
-            command.wasi_cli_run().call_run(&mut store).await
-        }));
+        let mut store = self.store(options, stdout, handles).map_err(|error| system::refused(&error))?;
+        let (outcome, end) = match &self.command {
+            Command::Waiting(command) => {
+                self.say_first_words(options)?;
+                let (outcome, end) = self.watch.over_turns(|| {
+                    let command = command.instantiate(&mut store)?;
+                    let outcome = command.wasi_cli_run().call_run(&mut store);
+                    store.data_mut().view().net.finish();
+                    outcome
+                });
+                (Some(outcome).filter(|outcome| !outcome.as_ref().is_err_and(|error| error.is::<Ended>())), end)
+            }
+            Command::Task(command) => {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+                let runtime = runtime.map_err(|error| system::refused(&error))?;
+                // From here on the process opens only what the component asks for.
+                self.say_first_words(options)?;
+                runtime.block_on(self.watch.over(async {
+                    let command = command.instantiate_async(&mut store).await?;
+                    command.wasi_cli_run().call_run(&mut store).await
+                }))
+            }
+        };
         let place = match &outcome {
             Some(Err(error)) if options.verbose => outcome::place(error),
             _ => None,
@@ -163,11 +207,14 @@ impl<'p> Program<'p> {
     }
 
     /// The state of one run of the component.
-    fn store(&self, options: &Options, stdout: impl StdoutStream + 'static, handles: Handles) -> Store<Host> {
+    ///
+    /// # Errors
+    /// The system has no descriptor left for the sockets.
+    fn store(&self, options: &Options, stdout: &Arc<Output>, handles: Handles) -> std::io::Result<Store<Host>> {
         let guard = Guard::new(self.name, self.stderr, self.audit);
         let mut wasi = WasiCtx::builder();
         wasi.arg(self.name).args(&options.arguments);
-        wasi.stdin(self.watch.stdin()).stdout(stdout).stderr(Stdout(Arc::clone(self.stderr)));
+        wasi.stdin(self.watch.stdin()).stdout(Stdout(Arc::clone(stdout))).stderr(Stdout(Arc::clone(self.stderr)));
         wasi.wall_clock(WallClock);
         wasi.allow_tcp(true);
         let (grants, asked) = (options.grants.clone(), guard.clone());
@@ -175,7 +222,15 @@ impl<'p> Program<'p> {
             let allowed = asked.allows(&grants, address, usage);
             Box::pin(async move { allowed })
         });
+        let net = match &self.command {
+            Command::Waiting(_) => {
+                let [stdout, stderr] = [stdout, self.stderr].map(|output| OutputHandle(Arc::clone(output)));
+                Some(Net::new(&options.grants, &guard, self.watch, stdout, stderr)?)
+            }
+            Command::Task(_) => None,
+        };
         let host = Host {
+            net,
             wasi: wasi.build(),
             table: handles.table(),
             limits: Limits::new(options.max_memory, self.audit),
@@ -190,7 +245,7 @@ impl<'p> Program<'p> {
         // Wasmtime counts a handle twice while it is lent to a call.
         store.set_max_component_handles(2 * handles.most);
         store.set_epoch_deadline(1);
-        store
+        Ok(store)
     }
 }
 
@@ -203,6 +258,40 @@ fn linker(engine: &Engine, imports: &OptionalImports) -> wasmtime::Result<Linker
         http::add_to_linker(&mut linker)?;
     }
     Ok(linker)
+}
+
+/// The same imports with the sockets of this sandbox, for `component`.
+fn own_linker(engine: &Engine, component: &Component) -> wasmtime::Result<Linker<Host>> {
+    use wasmtime_wasi::p2::bindings::{cli, clocks, random, sockets};
+
+    let mut linker = Linker::new(engine);
+    let l = &mut linker;
+    net::add_to_linker(l, Host::view)?;
+    wasmtime_wasi_io::bindings::wasi::io::error::add_to_linker::<Host, Errors>(l, |host| &mut host.table)?;
+    // These interfaces neither wait nor have anything to wait for, so they are wasmtime's.
+    clocks::wall_clock::add_to_linker::<Host, WasiClocks>(l, Host::clocks)?;
+    random::random::add_to_linker::<Host, WasiRandom>(l, Host::random)?;
+    random::insecure::add_to_linker::<Host, WasiRandom>(l, Host::random)?;
+    random::insecure_seed::add_to_linker::<Host, WasiRandom>(l, Host::random)?;
+    cli::environment::add_to_linker::<Host, WasiCli>(l, Host::cli)?;
+    cli::exit::add_to_linker::<Host, WasiCli>(l, Host::cli)?;
+    cli::terminal_input::add_to_linker::<Host, WasiCli>(l, Host::cli)?;
+    cli::terminal_output::add_to_linker::<Host, WasiCli>(l, Host::cli)?;
+    cli::terminal_stdin::add_to_linker::<Host, WasiCli>(l, Host::cli)?;
+    cli::terminal_stdout::add_to_linker::<Host, WasiCli>(l, Host::cli)?;
+    cli::terminal_stderr::add_to_linker::<Host, WasiCli>(l, Host::cli)?;
+    let options = sockets::network::LinkOptions::default();
+    sockets::network::add_to_linker::<Host, WasiSockets>(l, &options, Host::sockets)?;
+    sockets::instance_network::add_to_linker::<Host, WasiSockets>(l, Host::sockets)?;
+    refused::add_to_linker(l, component)?;
+    Ok(linker)
+}
+
+/// The table, which has the errors of streams.
+struct Errors;
+
+impl HasData for Errors {
+    type Data<'a> = &'a mut ResourceTable;
 }
 
 /// A note if fewer descriptors are left than `--max-connections` needs.

@@ -14,7 +14,7 @@ use crate::limits;
 use crate::options::Options;
 use crate::outcome::ended;
 use crate::program::Program;
-use crate::stdio::{NAME, Output, Stdout};
+use crate::stdio::{NAME, Output};
 use crate::system;
 use crate::watch::{End, Watch};
 
@@ -75,10 +75,9 @@ fn run_component(
     if options.verbose {
         watch.trap_in(&engine);
     }
-    let stdout = || Stdout(Arc::clone(&streams.stdout));
     let program = Program::new(&engine, &component, name, &streams.stderr, watch, audit)?;
     let Some(given) = options.needs else {
-        return program.run(options, stdout());
+        return program.run(options, &streams.stdout);
     };
     let (code, needs) = program.ask(options)?;
     if code != 0 {
@@ -89,7 +88,7 @@ fn run_component(
     options.grant(&needs, given)?;
     watch.allow(options.grace);
     limits::raise_descriptors(options.max_connections);
-    program.run(&options, stdout())
+    program.run(&options, &streams.stdout)
 }
 
 /// Starts the watch, and then reads and compiles the component, which takes time.

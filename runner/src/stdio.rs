@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use hello_failure::escape;
+use mio::Waker;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Notify, watch};
 use wasmtime_wasi::cli::{IsTerminal, StdinStream, StdoutStream};
@@ -55,6 +56,8 @@ struct State {
     closed: bool,
     /// The error of an earlier write, which the next call reports.
     failure: Option<std::io::Error>,
+    /// Wakes a component that waits for this output.
+    waker: Option<Arc<Waker>>,
 }
 
 impl Output {
@@ -72,6 +75,15 @@ impl Output {
     /// The system has no thread for it.
     pub(crate) fn stderr() -> std::io::Result<Arc<Self>> {
         Output::new(std::io::stderr())
+    }
+
+    /// Writes to memory, at most this many bytes.
+    ///
+    /// # Errors
+    /// The system has no thread for it.
+    pub(crate) fn in_memory(most: usize) -> std::io::Result<(Arc<Self>, Memory)> {
+        let memory = Memory { bytes: Arc::default(), most };
+        Ok((Output::new(memory.clone())?, memory))
     }
 
     fn new(sink: impl Write + IsTerminal + Send + 'static) -> std::io::Result<Arc<Self>> {
@@ -122,6 +134,9 @@ impl Output {
                 state.flushing = false;
             }
             self.writable.notify_waiters();
+            if let Some(waker) = state.waker.take() {
+                wake(&waker);
+            }
             self.drained.notify_all();
         }
     }
@@ -154,6 +169,11 @@ impl Output {
     }
 }
 
+/// Ends the wait of a component. A system that refuses has no memory left for that, and will let the component wait.
+pub(crate) fn wake(waker: &Waker) {
+    let _ = waker.wake();
+}
+
 /// Writes all of `bytes`. Another program may have set this terminal, or pipe, to non-blocking: then this function waits
 /// itself.
 pub(crate) fn write_all(sink: &mut impl Write, mut bytes: &[u8]) -> std::io::Result<()> {
@@ -183,6 +203,39 @@ pub(crate) fn discard_input(mut input: impl Read) {
     }
 }
 
+/// What was written to memory.
+#[derive(Clone)]
+pub(crate) struct Memory {
+    bytes: Arc<Mutex<Vec<u8>>>,
+    most: usize,
+}
+
+impl Memory {
+    /// What was written, as text.
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.bytes.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
+    }
+}
+
+impl Write for Memory {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let mut written = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
+        let length = bytes.len().min(self.most - written.len());
+        written.extend_from_slice(&bytes[..length]);
+        Ok(length)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl IsTerminal for Memory {
+    fn is_terminal(&self) -> bool {
+        false
+    }
+}
+
 impl State {
     /// The number of bytes that the component may write now.
     ///
@@ -208,7 +261,20 @@ impl State {
 }
 
 /// One handle of the component to an [`Output`].
-struct OutputHandle(Arc<Output>);
+#[derive(Clone)]
+pub(crate) struct OutputHandle(pub(crate) Arc<Output>);
+
+impl OutputHandle {
+    /// Whether a write would be permitted, or fail. If not, `waker` is woken when that has changed.
+    pub(crate) fn is_ready(&self, waker: &Arc<Waker>) -> bool {
+        let mut state = self.0.state();
+        let is_ready = state.is_ready();
+        if !is_ready {
+            state.waker = Some(Arc::clone(waker));
+        }
+        is_ready
+    }
+}
 
 #[wasmtime_wasi::async_trait]
 impl Pollable for OutputHandle {
@@ -272,6 +338,8 @@ pub(crate) struct InputLines {
     unread: Mutex<VecDeque<u8>>,
     /// Notifies the component: there is a line to read.
     added: Notify,
+    /// Wakes a component that waits for a line.
+    waker: Mutex<Option<Arc<Waker>>>,
 }
 
 impl InputLines {
@@ -281,6 +349,9 @@ impl InputLines {
         if unread.len() + line.len() < MOST_UNREAD {
             unread.extend(line.bytes().chain([b'\n']));
             self.added.notify_waiters();
+            if let Some(waker) = self.waker.lock().unwrap_or_else(PoisonError::into_inner).take() {
+                wake(&waker);
+            }
         }
     }
 
@@ -309,6 +380,16 @@ impl Stdin {
     /// waits for it or reads it.
     pub(crate) fn new(lines: Arc<InputLines>, stop: watch::Receiver<bool>, heeded: Arc<AtomicBool>) -> Self {
         Stdin { lines, stop, heeded }
+    }
+
+    /// Whether a read would return bytes or the end. If not, `waker` is woken when there is a line; the watch wakes it at the end.
+    pub(crate) fn is_ready(&self, waker: &Arc<Waker>) -> bool {
+        self.heeded.store(true, Ordering::Relaxed);
+        if *self.stop.borrow() {
+            return true;
+        }
+        *self.lines.waker.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(waker));
+        !self.lines.unread().is_empty()
     }
 }
 

@@ -4,16 +4,17 @@
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use mio::Waker;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout};
 use wasmtime::Engine;
 
 use crate::audit::{Audit, What};
-use crate::stdio::{Stdin, discard_input};
+use crate::stdio::{Stdin, discard_input, wake};
 
 /// The time that a turn may still take if it was under way when a signal came. A turn of a server is over in a few
 /// milliseconds; code in a longer turn will not notice a signal either.
@@ -57,6 +58,8 @@ pub(crate) struct Watch {
     ended: Notify,
     /// Notified when standard input has ended, which asks the component to stop.
     input_ended: Notify,
+    /// Wakes the component where it waits, if it does so without a future.
+    waker: Mutex<Option<Arc<Waker>>>,
     /// The engine of wasmtime, if a trap can end the code of the component. If not, the process ends with it.
     traps: OnceLock<Engine>,
     /// The time that the component may take to end after it was asked to stop, in milliseconds.
@@ -76,6 +79,7 @@ impl Watch {
             end: OnceLock::new(),
             ended: Notify::new(),
             input_ended: Notify::new(),
+            waker: Mutex::default(),
             traps: OnceLock::new(),
             grace: AtomicU64::new(0),
             settled: AtomicBool::new(false),
@@ -136,6 +140,39 @@ impl Watch {
         (output, self.end.get().copied())
     }
 
+    /// Lets the component `run`, which returns when it ends, or when it next waits after the watch has ended it. Returns its output,
+    /// and the reason if the watch ended it.
+    pub(crate) fn over_turns<T>(&self, run: impl FnOnce() -> T) -> (T, Option<End>) {
+        self.turns.fetch_add(1, Ordering::Relaxed);
+        let output = run();
+        self.turns.fetch_add(1, Ordering::Relaxed);
+        (output, self.end.get().copied())
+    }
+
+    /// Lets the component `wait`: one turn ends here, and the next one begins.
+    pub(crate) fn pause<T>(&self, wait: impl FnOnce() -> T) -> T {
+        self.turns.fetch_add(1, Ordering::Relaxed);
+        let output = wait();
+        self.turns.fetch_add(1, Ordering::Relaxed);
+        output
+    }
+
+    /// Whether the watch has ended the component, so that it gets no further turn: it might never end.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.end.get().is_some()
+    }
+
+    /// Sets what wakes the component where it waits.
+    pub(crate) fn wake_by(&self, waker: &Arc<Waker>) {
+        *self.waker.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(waker));
+    }
+
+    fn wake(&self) {
+        if let Some(waker) = &*self.waker.lock().unwrap_or_else(PoisonError::into_inner) {
+            wake(waker);
+        }
+    }
+
     /// The number of the turn that is under way, if one is.
     fn turn(&self) -> Option<u64> {
         let turns = self.turns.load(Ordering::Relaxed);
@@ -146,6 +183,7 @@ impl Watch {
     async fn end(&self, end: End, signals: &mut Signals, last_words: &impl Fn(End) -> u8) {
         if self.end.set(end).is_ok() {
             self.ended.notify_one();
+            self.wake();
             // Its code traps at the next loop or function, if it runs, and was compiled to do so.
             if let Some(engine) = self.traps.get() {
                 engine.increment_epoch();
@@ -240,6 +278,7 @@ impl Watch {
         }
         let busy = self.turn();
         self.stop.send_replace(true);
+        self.wake();
         let grace = Duration::from_millis(self.grace.load(Ordering::Relaxed));
         let deadline = Instant::now() + grace;
         let mut looks = SameTurn::default();

@@ -1,0 +1,148 @@
+//! The sockets of a component, and everything that it can wait for: the part of WASI 0.2 that this sandbox implements itself
+//! (`wit/host.wit`), synchronously, over sockets that never block.
+//!
+//! | file | contents |
+//! |---|---|
+//! | `readiness` | which sockets are ready; the only place that asks the system |
+//! | `connection` | one connection: its bytes, and its two ends |
+//! | `sockets` | from a new socket to one that listens or is connected |
+//! | `tcp` | the functions of `wasi:sockets/tcp`, and the options of sockets |
+//! | `streams` | `wasi:io/streams`, and the standard streams |
+//! | `pollables` | `wasi:io/poll`: the only place in which the component waits |
+//! | `clocks` | `wasi:clocks/monotonic-clock` |
+
+// The bindings export the types of the resources.
+#![expect(unreachable_pub, reason = "bindgen! makes public aliases of public types only")]
+
+mod clocks;
+mod connection;
+mod pollables;
+mod readiness;
+mod sockets;
+mod streams;
+mod tcp;
+
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use wasmtime::component::{HasData, Linker, ResourceTable};
+
+use crate::grants::{Grants, Guard};
+use crate::stdio::{OutputHandle, Stdin};
+use crate::watch::Watch;
+
+pub use pollables::Pollable;
+pub use sockets::TcpSocket;
+pub use streams::{InputStream, OutputStream};
+
+/// What `bindgen!` makes of `wit/host.wit`. Errors, addresses and networks are those of wasmtime-wasi, with their conversions.
+mod bindings {
+    wasmtime::component::bindgen!({
+        path: "wit/host.wit",
+        world: "hello:runner/host",
+        imports: { default: trappable },
+        trappable_error_type: {
+            "wasi:io/streams.stream-error" => wasmtime_wasi::p2::StreamError,
+            "wasi:sockets/network.error-code" => wasmtime_wasi::p2::SocketError,
+        },
+        with: {
+            "wasi:io/error": wasmtime_wasi_io::bindings::wasi::io::error,
+            "wasi:io/poll.pollable": crate::net::Pollable,
+            "wasi:io/streams.input-stream": crate::net::InputStream,
+            "wasi:io/streams.output-stream": crate::net::OutputStream,
+            "wasi:sockets/network": wasmtime_wasi::p2::bindings::sockets::network,
+            "wasi:sockets/tcp.tcp-socket": crate::net::TcpSocket,
+        },
+        require_store_data_send: true,
+    });
+}
+
+/// The time that unsent bytes have when the component has ended.
+const LAST_BYTES: Duration = Duration::from_secs(1);
+
+/// The sandbox has ended the component, which waited.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ended;
+
+impl std::fmt::Display for Ended {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the sandbox has ended the component")
+    }
+}
+
+impl std::error::Error for Ended {}
+
+/// The state of the host for one run of a component, beside the table of its handles.
+pub(crate) struct Net {
+    readiness: readiness::Readiness,
+    grants: Grants,
+    guard: Guard,
+    watch: Arc<Watch>,
+    stdin: Stdin,
+    stdout: OutputHandle,
+    stderr: OutputHandle,
+    /// The begin of the clock.
+    started: Instant,
+    /// Room for what a read finds.
+    room: Vec<u8>,
+}
+
+impl Net {
+    /// The host of a component with these `grants`.
+    ///
+    /// # Errors
+    /// The system has no descriptor left.
+    pub(crate) fn new(
+        grants: &Grants,
+        guard: &Guard,
+        watch: &Arc<Watch>,
+        stdout: OutputHandle,
+        stderr: OutputHandle,
+    ) -> io::Result<Self> {
+        let readiness = readiness::Readiness::new()?;
+        watch.wake_by(readiness.waker());
+        Ok(Net {
+            readiness,
+            grants: grants.clone(),
+            guard: guard.clone(),
+            watch: Arc::clone(watch),
+            stdin: watch.stdin(),
+            stdout,
+            stderr,
+            started: Instant::now(),
+            room: vec![0; connection::MOST_BYTES],
+        })
+    }
+
+    /// Sends what the component has left unsent, for a second at most.
+    pub(crate) fn finish(&mut self) {
+        self.readiness.finish(LAST_BYTES);
+    }
+}
+
+/// The host as the functions of the contract see it.
+pub(crate) struct View<'a> {
+    pub(crate) net: &'a mut Net,
+    pub(crate) table: &'a mut ResourceTable,
+}
+
+impl HasData for Net {
+    type Data<'a> = View<'a>;
+}
+
+/// Adds the interfaces of `wit/host.wit` to `linker`.
+pub(crate) fn add_to_linker<T: Send + 'static>(
+    linker: &mut Linker<T>,
+    view: for<'a> fn(&'a mut T) -> View<'a>,
+) -> wasmtime::Result<()> {
+    use bindings::wasi::{cli, clocks, io, sockets};
+    io::poll::add_to_linker::<T, Net>(linker, view)?;
+    io::streams::add_to_linker::<T, Net>(linker, view)?;
+    clocks::monotonic_clock::add_to_linker::<T, Net>(linker, view)?;
+    cli::stdin::add_to_linker::<T, Net>(linker, view)?;
+    cli::stdout::add_to_linker::<T, Net>(linker, view)?;
+    cli::stderr::add_to_linker::<T, Net>(linker, view)?;
+    sockets::tcp::add_to_linker::<T, Net>(linker, view)?;
+    sockets::tcp_create_socket::add_to_linker::<T, Net>(linker, view)
+}

@@ -1,0 +1,197 @@
+//! Which sockets are ready: one `mio::Poll`, in which each socket is registered once, for reading and writing.
+//!
+//! The system reports a change once (it is edge-triggered), so a [`Source`] keeps what was reported until a call would block.
+//! A look at a source that is not ready costs no call of the system.
+
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use mio::event::Event;
+use mio::net::{TcpListener, TcpStream};
+use mio::{Events, Interest, Poll, Token, Waker};
+use slab::Slab;
+
+use super::connection::Connection;
+
+/// The most events that one call of the system reports; the next call reports the others.
+const MOST_EVENTS: usize = 1024;
+
+/// The token of the waker, which no source has.
+const WAKER: Token = Token(usize::MAX);
+
+/// The most unsent bytes of sockets that the component has let go of.
+const MOST_UNSENT: usize = 64 * 1024 * 1024;
+
+/// The time that a peer has to take the unsent bytes of a socket that the component has let go of.
+const TO_TAKE: Duration = Duration::from_secs(30);
+
+/// The number of a source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Key(usize);
+
+/// A socket that the system is asked about.
+pub(super) enum Source {
+    Listener(Listener),
+    Connection(Connection),
+}
+
+/// A socket that accepts connections.
+pub(super) struct Listener {
+    pub(super) socket: TcpListener,
+    /// A connection may wait to be accepted.
+    pub(super) ready: bool,
+}
+
+/// A connection whose socket the component has dropped before all bytes were sent.
+struct Orphan {
+    key: Key,
+    unsent: usize,
+    deadline: Instant,
+}
+
+/// All sources, and the system's notes about them.
+pub(super) struct Readiness {
+    poll: Poll,
+    events: Events,
+    sources: Slab<Source>,
+    orphans: Vec<Orphan>,
+    waker: Arc<Waker>,
+}
+
+impl Readiness {
+    /// # Errors
+    /// The system has no descriptor left.
+    pub(super) fn new() -> io::Result<Self> {
+        let poll = Poll::new()?;
+        let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
+        Ok(Readiness {
+            poll,
+            events: Events::with_capacity(MOST_EVENTS),
+            sources: Slab::new(),
+            orphans: Vec::new(),
+            waker,
+        })
+    }
+
+    /// Ends a [wait](Readiness::wait) from another thread.
+    pub(super) fn waker(&self) -> &Arc<Waker> {
+        &self.waker
+    }
+
+    /// Registers a socket that listens.
+    ///
+    /// # Errors
+    /// The system refuses to report about the socket.
+    pub(super) fn listen(&mut self, mut socket: TcpListener) -> io::Result<Key> {
+        let entry = self.sources.vacant_entry();
+        self.poll.registry().register(&mut socket, Token(entry.key()), Interest::READABLE)?;
+        let key = Key(entry.key());
+        entry.insert(Source::Listener(Listener { socket, ready: true }));
+        Ok(key)
+    }
+
+    /// Registers a socket that is connected, or (if it `connects`) will be.
+    ///
+    /// # Errors
+    /// The system refuses to report about the socket.
+    pub(super) fn connect(&mut self, mut socket: TcpStream, connects: bool) -> io::Result<Key> {
+        let entry = self.sources.vacant_entry();
+        let both = Interest::READABLE | Interest::WRITABLE;
+        self.poll.registry().register(&mut socket, Token(entry.key()), both)?;
+        let key = Key(entry.key());
+        entry.insert(Source::Connection(Connection::new(socket, connects)));
+        Ok(key)
+    }
+
+    pub(super) fn listener(&mut self, key: Key) -> Option<&mut Listener> {
+        match self.sources.get_mut(key.0)? {
+            Source::Listener(listener) => Some(listener),
+            Source::Connection(_) => None,
+        }
+    }
+
+    pub(super) fn connection(&mut self, key: Key) -> Option<&mut Connection> {
+        match self.sources.get_mut(key.0)? {
+            Source::Connection(connection) => Some(connection),
+            Source::Listener(_) => None,
+        }
+    }
+
+    /// Closes a socket that the component has let go of, once its unsent bytes are sent. If there are too many of them, they are
+    /// lost, as they are when a program is killed: nothing that a peer does may take the memory of the host.
+    pub(super) fn close(&mut self, key: Key) {
+        let unsent = self.connection(key).map_or(0, |connection| connection.unsent());
+        let all: usize = self.orphans.iter().map(|orphan| orphan.unsent).sum();
+        if unsent == 0 || all + unsent > MOST_UNSENT {
+            return self.remove(key);
+        }
+        self.orphans.push(Orphan { key, unsent, deadline: Instant::now() + TO_TAKE });
+    }
+
+    fn remove(&mut self, key: Key) {
+        if self.sources.contains(key.0) {
+            // Closing the socket removes it from the notes of the system; asking for it by itself is for Windows only.
+            match self.sources.remove(key.0) {
+                Source::Listener(mut listener) => _ = self.poll.registry().deregister(&mut listener.socket),
+                Source::Connection(mut connection) => _ = self.poll.registry().deregister(connection.socket()),
+            }
+        }
+    }
+
+    /// Waits until the system reports about a source, or another thread wakes it, or `timeout` is over. It may also end for no
+    /// reason.
+    ///
+    /// # Errors
+    /// The system cannot report.
+    pub(super) fn wait(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+        match self.poll.poll(&mut self.events, timeout) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
+            polled => polled?,
+        }
+        for event in &self.events {
+            if let Some(source) = self.sources.get_mut(event.token().0) {
+                source.notice(event);
+            }
+        }
+        if !self.orphans.is_empty() {
+            self.close_orphans();
+        }
+        Ok(())
+    }
+
+    /// Closes the sockets whose bytes are sent, or whose peers do not take them.
+    fn close_orphans(&mut self) {
+        let now = Instant::now();
+        let mut orphans = std::mem::take(&mut self.orphans);
+        orphans.retain_mut(|orphan| {
+            orphan.unsent = self.connection(orphan.key).map_or(0, |connection| connection.unsent());
+            let stays = orphan.unsent > 0 && now < orphan.deadline;
+            if !stays {
+                self.remove(orphan.key);
+            }
+            stays
+        });
+        self.orphans = orphans;
+    }
+
+    /// Sends the unsent bytes of all sockets that the component has let go of, for at most this time.
+    pub(super) fn finish(&mut self, most: Duration) {
+        let deadline = Instant::now() + most;
+        while !self.orphans.is_empty() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() || self.wait(Some(left)).is_err() {
+                return;
+            }
+        }
+    }
+}
+
+impl Source {
+    fn notice(&mut self, event: &Event) {
+        match self {
+            Source::Listener(listener) => listener.ready = true,
+            Source::Connection(connection) => connection.notice(event),
+        }
+    }
+}

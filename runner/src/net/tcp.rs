@@ -1,0 +1,265 @@
+//! The functions of `wasi:sockets/tcp` as the contract has them. `sockets.rs` does what takes more than a call, and the options
+//! of sockets are here.
+
+use std::net::Shutdown;
+use std::time::Duration;
+
+use socket2::{SockRef, TcpKeepalive};
+use wasmtime::Result;
+use wasmtime::component::Resource;
+use wasmtime_wasi::p2::SocketResult;
+use wasmtime_wasi::p2::bindings::sockets::network::{ErrorCode, IpAddressFamily, IpSocketAddress, Network};
+
+use super::bindings::wasi::sockets::tcp;
+use super::sockets::{Operation, State, TcpSocket, lost};
+use super::{InputStream, OutputStream, Pollable, View};
+
+/// The range of times that each system takes for keep-alive: Linux takes the shortest.
+const KEEP_ALIVE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(i16::MAX as u64));
+
+/// The most probes of keep-alive that Linux takes.
+const MOST_PROBES: u32 = i8::MAX as u32;
+
+/// Linux reports twice the size of a buffer that was set: it counts its own notes.
+const REPORTED: usize = if cfg!(target_os = "linux") { 2 } else { 1 };
+
+impl View<'_> {
+    /// Uses the options of a socket.
+    fn with_options<T>(
+        &mut self,
+        this: &Resource<TcpSocket>,
+        act: impl FnOnce(SockRef<'_>, IpAddressFamily) -> std::io::Result<T>,
+    ) -> SocketResult<T> {
+        let socket = self.table.get(this)?;
+        let readiness = &mut self.net.readiness;
+        let options = match &socket.state {
+            State::New { socket, .. } => SockRef::from(socket),
+            State::Listening(key) => SockRef::from(&readiness.listener(*key).ok_or_else(lost)?.socket),
+            State::Connected { key, .. } => SockRef::from(&*readiness.connection(*key).ok_or_else(lost)?.socket()),
+            State::Connecting(_) => return Err(ErrorCode::InvalidState.into()),
+            State::Failed(code) => return Err((*code).into()),
+        };
+        Ok(act(options, socket.family)?)
+    }
+
+    /// Sets the size of a buffer. A system that allows less does not take the size, but the call succeeds: it is a hint.
+    fn set_size(
+        &mut self,
+        this: &Resource<TcpSocket>,
+        value: u64,
+        set: impl FnOnce(&SockRef<'_>, usize) -> std::io::Result<()>,
+    ) -> SocketResult<()> {
+        let size = value.clamp(1, i32::MAX as u64) as usize;
+        self.with_options(this, |options, _| match set(&options, size) {
+            Err(error) if ErrorCode::from(&error) == ErrorCode::OutOfMemory => Ok(()),
+            done => done,
+        })
+    }
+}
+
+/// An argument that must not be 0.
+fn positive<T: Default + PartialEq>(value: T) -> SocketResult<T> {
+    if value == T::default() { Err(ErrorCode::InvalidArgument.into()) } else { Ok(value) }
+}
+
+fn keep_alive_time(nanoseconds: u64) -> Duration {
+    Duration::from_nanos(nanoseconds).clamp(KEEP_ALIVE.0, KEEP_ALIVE.1)
+}
+
+fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+impl tcp::Host for View<'_> {}
+
+impl tcp::HostTcpSocket for View<'_> {
+    fn start_bind(
+        &mut self,
+        this: Resource<TcpSocket>,
+        network: Resource<Network>,
+        address: IpSocketAddress,
+    ) -> SocketResult<()> {
+        self.bind(&this, &network, address.into())
+    }
+
+    fn finish_bind(&mut self, this: Resource<TcpSocket>) -> SocketResult<()> {
+        self.table.get_mut(&this)?.finish(Operation::Bind)
+    }
+
+    fn start_connect(
+        &mut self,
+        this: Resource<TcpSocket>,
+        network: Resource<Network>,
+        address: IpSocketAddress,
+    ) -> SocketResult<()> {
+        self.connect(&this, &network, address.into())
+    }
+
+    fn finish_connect(
+        &mut self,
+        this: Resource<TcpSocket>,
+    ) -> SocketResult<(Resource<InputStream>, Resource<OutputStream>)> {
+        self.connected(&this)
+    }
+
+    fn start_listen(&mut self, this: Resource<TcpSocket>) -> SocketResult<()> {
+        self.listen(&this)
+    }
+
+    fn finish_listen(&mut self, this: Resource<TcpSocket>) -> SocketResult<()> {
+        self.table.get_mut(&this)?.finish(Operation::Listen)
+    }
+
+    fn accept(
+        &mut self,
+        this: Resource<TcpSocket>,
+    ) -> SocketResult<(Resource<TcpSocket>, Resource<InputStream>, Resource<OutputStream>)> {
+        self.accept_one(&this)
+    }
+
+    fn local_address(&mut self, this: Resource<TcpSocket>) -> SocketResult<IpSocketAddress> {
+        if let State::New { bound: false, .. } = self.table.get(&this)?.state {
+            return Err(ErrorCode::InvalidState.into());
+        }
+        let address = self.with_options(&this, |options, _| options.local_addr())?;
+        Ok(address.as_socket().ok_or(ErrorCode::InvalidState)?.into())
+    }
+
+    fn remote_address(&mut self, this: Resource<TcpSocket>) -> SocketResult<IpSocketAddress> {
+        match self.table.get(&this)?.state {
+            State::Connected { peer, .. } => Ok(peer.into()),
+            State::Failed(code) => Err(code.into()),
+            _ => Err(ErrorCode::InvalidState.into()),
+        }
+    }
+
+    fn is_listening(&mut self, this: Resource<TcpSocket>) -> Result<bool> {
+        Ok(matches!(self.table.get(&this)?.state, State::Listening(_)))
+    }
+
+    fn address_family(&mut self, this: Resource<TcpSocket>) -> Result<IpAddressFamily> {
+        Ok(self.table.get(&this)?.family)
+    }
+
+    fn set_listen_backlog_size(&mut self, this: Resource<TcpSocket>, value: u64) -> SocketResult<()> {
+        let backlog = i32::try_from(positive(value)?).unwrap_or(i32::MAX);
+        match self.table.get(&this)?.state {
+            State::New { .. } => {}
+            // Not every system takes another length while it listens.
+            State::Listening(_) => {
+                let set = self.with_options(&this, |options, _| options.listen(backlog));
+                set.map_err(|_| ErrorCode::NotSupported)?;
+            }
+            State::Failed(code) => return Err(code.into()),
+            State::Connecting(_) | State::Connected { .. } => return Err(ErrorCode::InvalidState.into()),
+        }
+        self.table.get_mut(&this)?.backlog = backlog;
+        Ok(())
+    }
+
+    fn keep_alive_enabled(&mut self, this: Resource<TcpSocket>) -> SocketResult<bool> {
+        self.with_options(&this, |options, _| options.keepalive())
+    }
+
+    fn set_keep_alive_enabled(&mut self, this: Resource<TcpSocket>, value: bool) -> SocketResult<()> {
+        self.with_options(&this, |options, _| options.set_keepalive(value))
+    }
+
+    fn keep_alive_idle_time(&mut self, this: Resource<TcpSocket>) -> SocketResult<u64> {
+        self.with_options(&this, |options, _| options.tcp_keepalive_time()).map(nanoseconds)
+    }
+
+    fn set_keep_alive_idle_time(&mut self, this: Resource<TcpSocket>, value: u64) -> SocketResult<()> {
+        let time = keep_alive_time(positive(value)?);
+        self.keep_alive(&this, TcpKeepalive::new().with_time(time))
+    }
+
+    fn keep_alive_interval(&mut self, this: Resource<TcpSocket>) -> SocketResult<u64> {
+        self.with_options(&this, |options, _| options.tcp_keepalive_interval()).map(nanoseconds)
+    }
+
+    fn set_keep_alive_interval(&mut self, this: Resource<TcpSocket>, value: u64) -> SocketResult<()> {
+        let time = keep_alive_time(positive(value)?);
+        self.keep_alive(&this, TcpKeepalive::new().with_interval(time))
+    }
+
+    fn keep_alive_count(&mut self, this: Resource<TcpSocket>) -> SocketResult<u32> {
+        self.with_options(&this, |options, _| options.tcp_keepalive_retries())
+    }
+
+    fn set_keep_alive_count(&mut self, this: Resource<TcpSocket>, value: u32) -> SocketResult<()> {
+        let probes = positive(value)?.min(MOST_PROBES);
+        self.keep_alive(&this, TcpKeepalive::new().with_retries(probes))
+    }
+
+    fn hop_limit(&mut self, this: Resource<TcpSocket>) -> SocketResult<u8> {
+        let limit = self.with_options(&this, |options, family| match family {
+            IpAddressFamily::Ipv4 => options.ttl_v4(),
+            IpAddressFamily::Ipv6 => options.unicast_hops_v6(),
+        })?;
+        Ok(u8::try_from(limit).map_err(|_| ErrorCode::NotSupported)?)
+    }
+
+    fn set_hop_limit(&mut self, this: Resource<TcpSocket>, value: u8) -> SocketResult<()> {
+        let limit = positive(value)?.into();
+        self.with_options(&this, |options, family| match family {
+            IpAddressFamily::Ipv4 => options.set_ttl_v4(limit),
+            IpAddressFamily::Ipv6 => options.set_unicast_hops_v6(limit),
+        })
+    }
+
+    fn receive_buffer_size(&mut self, this: Resource<TcpSocket>) -> SocketResult<u64> {
+        self.with_options(&this, |options, _| Ok((options.recv_buffer_size()? / REPORTED) as u64))
+    }
+
+    fn set_receive_buffer_size(&mut self, this: Resource<TcpSocket>, value: u64) -> SocketResult<()> {
+        self.set_size(&this, positive(value)?, |options, size| options.set_recv_buffer_size(size))
+    }
+
+    fn send_buffer_size(&mut self, this: Resource<TcpSocket>) -> SocketResult<u64> {
+        self.with_options(&this, |options, _| Ok((options.send_buffer_size()? / REPORTED) as u64))
+    }
+
+    /// A larger buffer takes unsent bytes in at once: so a component gives a write up.
+    fn set_send_buffer_size(&mut self, this: Resource<TcpSocket>, value: u64) -> SocketResult<()> {
+        self.set_size(&this, positive(value)?, |options, size| options.set_send_buffer_size(size))?;
+        if let State::Connected { key, .. } = self.table.get(&this)?.state
+            && let Some(connection) = self.net.readiness.connection(key)
+        {
+            connection.send();
+        }
+        Ok(())
+    }
+
+    fn subscribe(&mut self, this: Resource<TcpSocket>) -> Result<Resource<Pollable>> {
+        self.table.get(&this)?;
+        Ok(self.table.push_child(Pollable::Socket(this.rep()), &this)?)
+    }
+
+    fn shutdown(&mut self, this: Resource<TcpSocket>, how: tcp::ShutdownType) -> SocketResult<()> {
+        let State::Connected { key, .. } = self.table.get(&this)?.state else {
+            return Err(ErrorCode::InvalidState.into());
+        };
+        let how = match how {
+            tcp::ShutdownType::Receive => Shutdown::Read,
+            tcp::ShutdownType::Send => Shutdown::Write,
+            tcp::ShutdownType::Both => Shutdown::Both,
+        };
+        self.net.readiness.connection(key).ok_or_else(lost)?.shut_down(how);
+        Ok(())
+    }
+
+    fn drop(&mut self, this: Resource<TcpSocket>) -> Result<()> {
+        let socket = self.table.delete(this)?;
+        if let State::Listening(key) | State::Connecting(key) | State::Connected { key, .. } = socket.state {
+            self.net.readiness.close(key);
+        }
+        Ok(())
+    }
+}
+
+impl View<'_> {
+    fn keep_alive(&mut self, this: &Resource<TcpSocket>, settings: TcpKeepalive) -> SocketResult<()> {
+        self.with_options(this, |options, _| options.set_tcp_keepalive(&settings))
+    }
+}
