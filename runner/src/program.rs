@@ -160,10 +160,11 @@ impl<'p> Program<'p> {
                 self.say_first_words(options)?;
                 let (outcome, end) = self.watch.over_turns(|| {
                     let command = command.instantiate(&mut store)?;
-                    let outcome = command.wasi_cli_run().call_run(&mut store);
-                    store.data_mut().view().net.finish();
-                    outcome
+                    command.wasi_cli_run().call_run(&mut store)
                 });
+                if end.is_none() {
+                    store.data_mut().view().net.finish();
+                }
                 (Some(outcome).filter(|outcome| !outcome.as_ref().is_err_and(|error| error.is::<Ended>())), end)
             }
             Command::Task(command) => {

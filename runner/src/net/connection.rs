@@ -1,7 +1,7 @@
 //! One TCP connection: its bytes in and out, and the two ways to end it.
 
 use std::io::{self, ErrorKind, Read as _, Write as _};
-use std::net::Shutdown;
+use std::net::{Shutdown, SocketAddr};
 
 use mio::event::Event;
 use mio::net::TcpStream;
@@ -88,15 +88,21 @@ impl Connection {
     }
 
     /// The result of connecting, once there is one.
-    pub(super) fn connected(&mut self) -> Option<io::Result<()>> {
+    pub(super) fn connected(&mut self) -> Option<io::Result<SocketAddr>> {
         if self.connecting && !self.writable {
             return None;
         }
-        self.connecting = false;
-        Some(match self.socket.take_error() {
-            Ok(None) => self.socket.peer_addr().map(drop),
+        let result = match self.socket.take_error() {
+            Ok(None) => self.socket.peer_addr(),
             Ok(Some(error)) | Err(error) => Err(error),
-        })
+        };
+        // The report was about something else.
+        if result.as_ref().is_err_and(|error| error.kind() == ErrorKind::NotConnected) {
+            self.writable = false;
+            return None;
+        }
+        self.connecting = false;
+        Some(result)
     }
 
     /// Whether there is a result of connecting.

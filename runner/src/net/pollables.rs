@@ -8,7 +8,7 @@ use wasmtime::component::Resource;
 use super::bindings::wasi::io::poll;
 use super::readiness::Key;
 use super::sockets::TcpSocket;
-use super::{Ended, View};
+use super::{Ended, Net, View};
 
 /// What a component can wait for.
 #[derive(Debug, Clone, Copy)]
@@ -43,8 +43,8 @@ impl poll::Host for View<'_> {
 impl poll::HostPollable for View<'_> {
     fn ready(&mut self, pollable: Resource<Pollable>) -> Result<bool> {
         let pollable = *self.table.get(&pollable)?;
-        // The component may ask for nothing else in a loop, so the system is asked each time, too.
-        self.pause(Some(Duration::ZERO))?;
+        // A component may ask this in a loop and nothing else, so the system is asked each time. Such a loop is no pause.
+        self.net.readiness.wait(Some(Duration::ZERO))?;
         Ok(self.is_ready(pollable, Instant::now()))
     }
 
@@ -65,7 +65,7 @@ impl View<'_> {
         loop {
             // What is known to be ready does not keep what has become ready meanwhile from being told: the system is always asked.
             let timeout = self.timeout(list);
-            self.pause(timeout)?;
+            self.pause(timeout, list)?;
             let now = Instant::now();
             let ready = (0..).zip(list).filter(|&(_, &pollable)| self.is_ready(pollable, now));
             let ready: Vec<u32> = ready.map(|(place, _)| place).collect();
@@ -90,13 +90,23 @@ impl View<'_> {
         first.map(|first| first.saturating_duration_since(Instant::now()))
     }
 
-    /// Asks the system about all sockets, and lets it wait. A turn of the component ends here, and another begins.
+    /// Asks the system about all sockets, and lets it wait. A turn of the component ends here, and another begins, unless nothing
+    /// has happened: a component that asks again and again about what is always ready is in a loop. If it asks about a time,
+    /// it only gives others a turn.
     ///
     /// # Errors
     /// The sandbox has ended the component meanwhile, or the system cannot report.
-    fn pause(&mut self, timeout: Option<Duration>) -> Result<()> {
-        self.net.watch.pause(|| self.net.readiness.wait(timeout))?;
-        match self.net.watch.has_ended() {
+    fn pause(&mut self, timeout: Option<Duration>, list: &[Pollable]) -> Result<()> {
+        let Net { watch, readiness, .. } = self.net;
+        let waits = timeout != Some(Duration::ZERO) || list.iter().any(|pollable| matches!(pollable, Pollable::Time(_)));
+        let happened = match waits {
+            true => watch.pause(|| readiness.wait(timeout))?,
+            false => readiness.wait(timeout)?,
+        };
+        if happened && !waits {
+            watch.pause(|| ());
+        }
+        match watch.has_ended() {
             true => Err(Ended.into()),
             false => Ok(()),
         }

@@ -20,8 +20,8 @@ const MOST_EVENTS: usize = 1024;
 /// The token of the waker, which no source has.
 const WAKER: Token = Token(usize::MAX);
 
-/// The most unsent bytes of sockets that the component has let go of.
-const MOST_UNSENT: usize = 64 * 1024 * 1024;
+/// The most sockets with unsent bytes that the component has let go of. They have at most 64 KiB each, and a descriptor.
+const MOST_ORPHANS: usize = 1000;
 
 /// The time that a peer has to take the unsent bytes of a socket that the component has let go of.
 const TO_TAKE: Duration = Duration::from_secs(30);
@@ -46,7 +46,6 @@ pub(super) struct Listener {
 /// A connection whose socket the component has dropped before all bytes were sent.
 struct Orphan {
     key: Key,
-    unsent: usize,
     deadline: Instant,
 }
 
@@ -118,15 +117,21 @@ impl Readiness {
         }
     }
 
-    /// Closes a socket that the component has let go of, once its unsent bytes are sent. If there are too many of them, they are
-    /// lost, as they are when a program is killed: nothing that a peer does may take the memory of the host.
+    /// Closes a socket that the component has let go of, once its unsent bytes are sent. If there are too many such sockets, the
+    /// oldest one is closed, and its bytes are lost: nothing that peers do may take the memory and the descriptors of the host.
     pub(super) fn close(&mut self, key: Key) {
-        let unsent = self.connection(key).map_or(0, |connection| connection.unsent());
-        let all: usize = self.orphans.iter().map(|orphan| orphan.unsent).sum();
-        if unsent == 0 || all + unsent > MOST_UNSENT {
+        if self.unsent(key) == 0 {
             return self.remove(key);
         }
-        self.orphans.push(Orphan { key, unsent, deadline: Instant::now() + TO_TAKE });
+        if self.orphans.len() == MOST_ORPHANS {
+            let oldest = self.orphans.remove(0);
+            self.remove(oldest.key);
+        }
+        self.orphans.push(Orphan { key, deadline: Instant::now() + TO_TAKE });
+    }
+
+    fn unsent(&mut self, key: Key) -> usize {
+        self.connection(key).map_or(0, |connection| connection.unsent())
     }
 
     fn remove(&mut self, key: Key) {
@@ -140,13 +145,13 @@ impl Readiness {
     }
 
     /// Waits until the system reports about a source, or another thread wakes it, or `timeout` is over. It may also end for no
-    /// reason.
+    /// reason. Returns whether there was a report.
     ///
     /// # Errors
     /// The system cannot report.
-    pub(super) fn wait(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+    pub(super) fn wait(&mut self, timeout: Option<Duration>) -> io::Result<bool> {
         match self.poll.poll(&mut self.events, timeout) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(false),
             polled => polled?,
         }
         for event in &self.events {
@@ -157,16 +162,15 @@ impl Readiness {
         if !self.orphans.is_empty() {
             self.close_orphans();
         }
-        Ok(())
+        Ok(!self.events.is_empty())
     }
 
     /// Closes the sockets whose bytes are sent, or whose peers do not take them.
     fn close_orphans(&mut self) {
         let now = Instant::now();
         let mut orphans = std::mem::take(&mut self.orphans);
-        orphans.retain_mut(|orphan| {
-            orphan.unsent = self.connection(orphan.key).map_or(0, |connection| connection.unsent());
-            let stays = orphan.unsent > 0 && now < orphan.deadline;
+        orphans.retain(|orphan| {
+            let stays = self.unsent(orphan.key) > 0 && now < orphan.deadline;
             if !stays {
                 self.remove(orphan.key);
             }

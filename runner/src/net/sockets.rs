@@ -275,7 +275,7 @@ impl View<'_> {
         let connection = self.net.readiness.connection(key).ok_or_else(lost)?;
         let connected = connection.connected().ok_or(ErrorCode::WouldBlock)?;
         socket.pending = None;
-        match connected.and_then(|()| connection.socket().peer_addr()) {
+        match connected {
             Ok(peer) => {
                 socket.state = State::Connected { key, peer };
                 self.streams(this, key)
