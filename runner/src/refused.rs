@@ -59,9 +59,7 @@ pub(crate) fn add_to_linker<T: AsRef<Guard> + 'static>(linker: &mut Linker<T>, c
 /// Adds the function with this name.
 fn refuse<T: AsRef<Guard> + 'static>(instance: &mut LinkerInstance<'_, T>, name: &str) -> Result<()> {
     if name == "get-directories" {
-        return instance.func_wrap(name, |_, ()| {
-            Ok((vec![(Resource::<Nothing>::new_own(0), "/".to_owned())],))
-        });
+        return instance.func_wrap(name, |_, ()| Ok((vec![(Resource::<Nothing>::new_own(0), "/".to_owned())],)));
     }
     let function = name.to_owned();
     instance.func_new(name, move |mut store: StoreContextMut<'_, T>, _, arguments, results| {

@@ -5,9 +5,12 @@
 //! |---|---|
 //! | `readiness` | which sockets are ready; the only place that asks the system |
 //! | `connection` | one connection: its bytes, and its two ends |
-//! | `sockets` | from a new socket to one that listens or is connected |
-//! | `tcp` | the functions of `wasi:sockets/tcp`, and the options of sockets |
-//! | `streams` | `wasi:io/streams`, and the standard streams |
+//! | `sockets` | a TCP socket: how far it has come, and the addresses that it takes |
+//! | `states` | bind, listen, connect and accept, behind the grants |
+//! | `options` | the options of sockets |
+//! | `tcp` | the functions of `wasi:sockets/tcp` |
+//! | `streams` | `wasi:io/streams` |
+//! | `standard` | the standard streams |
 //! | `pollables` | `wasi:io/poll`: the only place in which the component waits |
 //! | `clocks` | `wasi:clocks/monotonic-clock` |
 
@@ -16,9 +19,12 @@
 
 mod clocks;
 mod connection;
+mod options;
 mod pollables;
 mod readiness;
 mod sockets;
+mod standard;
+mod states;
 mod streams;
 mod tcp;
 

@@ -98,7 +98,8 @@ impl View<'_> {
     /// The sandbox has ended the component meanwhile, or the system cannot report.
     fn pause(&mut self, timeout: Option<Duration>, list: &[Pollable]) -> Result<()> {
         let Net { watch, readiness, .. } = self.net;
-        let waits = timeout != Some(Duration::ZERO) || list.iter().any(|pollable| matches!(pollable, Pollable::Time(_)));
+        let waits =
+            timeout != Some(Duration::ZERO) || list.iter().any(|pollable| matches!(pollable, Pollable::Time(_)));
         let happened = match waits {
             true => watch.pause(|| readiness.wait(timeout))?,
             false => readiness.wait(timeout)?,

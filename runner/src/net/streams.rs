@@ -4,7 +4,6 @@ use wasmtime::Result;
 use wasmtime::component::Resource;
 use wasmtime_wasi::p2::{InputStream as _, OutputStream as _, StreamError, StreamResult};
 
-use super::bindings::wasi::cli::{stderr, stdin, stdout};
 use super::bindings::wasi::io::streams;
 use super::readiness::Key;
 use super::{Pollable, View};
@@ -216,12 +215,7 @@ impl streams::HostOutputStream for View<'_> {
         }
     }
 
-    fn splice(
-        &mut self,
-        stream: Resource<OutputStream>,
-        source: Resource<InputStream>,
-        len: u64,
-    ) -> StreamResult<u64> {
+    fn splice(&mut self, stream: Resource<OutputStream>, source: Resource<InputStream>, len: u64) -> StreamResult<u64> {
         let most = len.min(self.permitted(&stream)? as u64);
         let bytes = self.read_from(&source, most)?;
         let length = bytes.len() as u64;
@@ -246,23 +240,5 @@ impl streams::HostOutputStream for View<'_> {
     fn drop(&mut self, stream: Resource<OutputStream>) -> Result<()> {
         self.table.delete(stream)?;
         Ok(())
-    }
-}
-
-impl stdin::Host for View<'_> {
-    fn get_stdin(&mut self) -> Result<Resource<InputStream>> {
-        Ok(self.table.push(InputStream::Stdin(self.net.stdin.clone()))?)
-    }
-}
-
-impl stdout::Host for View<'_> {
-    fn get_stdout(&mut self) -> Result<Resource<OutputStream>> {
-        Ok(self.table.push(OutputStream::Stdout(self.net.stdout.clone()))?)
-    }
-}
-
-impl stderr::Host for View<'_> {
-    fn get_stderr(&mut self) -> Result<Resource<OutputStream>> {
-        Ok(self.table.push(OutputStream::Stderr(self.net.stderr.clone()))?)
     }
 }
