@@ -27,6 +27,8 @@ mod standard;
 mod states;
 mod streams;
 mod tcp;
+#[cfg(test)]
+mod tests;
 
 use std::io;
 use std::sync::Arc;
