@@ -136,7 +136,7 @@ impl Readiness {
 
     fn remove(&mut self, key: Key) {
         if self.sources.contains(key.0) {
-            // Closing the socket removes it from the notes of the system; asking for it by itself is for Windows only.
+            // Closing the socket would do on Unix; on Windows the system has to be asked.
             match self.sources.remove(key.0) {
                 Source::Listener(mut listener) => _ = self.poll.registry().deregister(&mut listener.socket),
                 Source::Connection(mut connection) => _ = self.poll.registry().deregister(connection.socket()),
