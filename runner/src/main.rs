@@ -24,9 +24,8 @@
 mod audit;
 mod cache;
 mod component;
-mod denied;
-mod files;
 mod grants;
+mod host;
 mod http;
 mod limits;
 mod net;

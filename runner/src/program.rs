@@ -1,29 +1,22 @@
 //! Links a component with its imports, asks for its needs, and runs it to its end.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use hello_failure::Failure;
-use wasmtime::component::{Component, HasData, Linker, ResourceTable};
+use wasmtime::component::Component;
 use wasmtime::{Engine, Store};
-use wasmtime_wasi::cli::{WasiCli, WasiCliView as _};
-use wasmtime_wasi::clocks::{WasiClocks, WasiClocksView as _};
-use wasmtime_wasi::p2::bindings::{CommandPre, sync};
-use wasmtime_wasi::random::{WasiRandom, WasiRandomView as _};
-use wasmtime_wasi::sockets::{WasiSockets, WasiSocketsView as _};
-use wasmtime_wasi::{HostWallClock, WasiCtx, WasiCtxView, WasiView};
-use wasmtime_wasi_http::{WasiHttpCtxView, WasiHttpView};
+use wasmtime_wasi::WasiCtx;
 
 use crate::audit::Audit;
-use crate::component::{BUG, OFFER, OptionalImports};
-use crate::denied;
+use crate::component::OptionalImports;
 use crate::grants::{Grants, Guard, join};
-use crate::http::{self, Http};
+use crate::host::{ByWay, Command, Host, WallClock};
+use crate::http::Http;
 use crate::limits::{self, Handles, Limits, MIB, MOST_HANDED_OVER};
-use crate::net::{self, Ended, Net, View};
+use crate::net::{Ended, Net};
 use crate::options::Options;
 use crate::outcome;
-use crate::refused;
 use crate::stdio::{NAME, Output, OutputHandle, Stdout};
 use crate::system;
 use crate::watch::Watch;
@@ -34,55 +27,6 @@ const MOST_NEEDS: usize = 64 * 1024;
 /// The time that messages about a component may take to be written, before the component starts all the same.
 const FIRST_WORDS: Duration = Duration::from_secs(1);
 
-/// The state of the component on the host.
-struct Host {
-    wasi: WasiCtx,
-    table: ResourceTable,
-    limits: Limits,
-    guard: Guard,
-    http: Http,
-    /// The sockets of a component that does not send requests.
-    net: Option<Net>,
-}
-
-impl Host {
-    fn view(&mut self) -> View<'_> {
-        View { net: self.net.as_mut().expect("the linker has its functions"), table: &mut self.table }
-    }
-}
-
-impl WasiView for Host {
-    fn ctx(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
-    }
-}
-
-impl WasiHttpView for Host {
-    fn http(&mut self) -> WasiHttpCtxView<'_> {
-        self.http.view(&mut self.table)
-    }
-}
-
-impl AsRef<Guard> for Host {
-    fn as_ref(&self) -> &Guard {
-        &self.guard
-    }
-}
-
-/// The time of day. The clock of wasmtime panics while that of the system stands before 1970, for which WASI has no number;
-/// this clock is 1970 then.
-struct WallClock;
-
-impl HostWallClock for WallClock {
-    fn resolution(&self) -> Duration {
-        Duration::from_nanos(1)
-    }
-
-    fn now(&self) -> Duration {
-        SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
-    }
-}
-
 /// A linked component, which can be run more than once.
 pub(crate) struct Program<'p> {
     engine: &'p Engine,
@@ -92,14 +36,6 @@ pub(crate) struct Program<'p> {
     stderr: &'p Arc<Output>,
     watch: &'p Arc<Watch>,
     audit: &'p Audit,
-}
-
-/// The two ways to run a component.
-enum Command {
-    /// With the sockets of this sandbox, in calls that wait.
-    Waiting(sync::CommandPre<Host>),
-    /// With those of wasmtime, which `wasi:http` needs, in a task.
-    Task(CommandPre<Host>),
 }
 
 impl<'p> Program<'p> {
@@ -113,28 +49,7 @@ impl<'p> Program<'p> {
         audit: &'p Audit,
     ) -> Result<Self, Failure> {
         let imports = OptionalImports::of(engine, component, name)?;
-        let internal = |error: wasmtime::Error| Failure::new(format!("the sandbox cannot be set up: {error:#}"), BUG);
-        let own_sockets = !imports.requests && std::env::var_os("HELLO_RUNNER_NET").is_some();
-        let linker = match own_sockets {
-            true => own_linker(engine, component),
-            false => linker(engine, &imports),
-        };
-        let linker = linker.map_err(internal)?;
-        let lacking = |error: wasmtime::Error| {
-            Failure::new(format!("{name} needs something that this sandbox does not have: {error:#}"), OFFER)
-        };
-        let nothing_to_start = |_| {
-            Failure::new(
-                format!("{name} has nothing to start: it does not export wasi:cli/run"),
-                "build it as a program (with a main function), not as a library or for wasmtime serve",
-            )
-        };
-        let command = linker.instantiate_pre(component).map_err(lacking)?;
-        let command = match own_sockets {
-            true => sync::CommandPre::new(command).map(Command::Waiting),
-            false => CommandPre::new(command).map(Command::Task),
-        };
-        let command = command.map_err(nothing_to_start)?;
+        let command = Command::link(engine, component, name, &imports)?;
         Ok(Program { engine, name, imports, command, stderr, watch, audit })
     }
 
@@ -156,7 +71,7 @@ impl<'p> Program<'p> {
         let handles = Handles::new(options.max_connections, options.max_memory, self.imports.requests);
         let mut store = self.store(options, stdout, handles).map_err(|error| system::refused(&error))?;
         let (outcome, end) = match &self.command {
-            Command::Waiting(command) => {
+            Command::Waits(command) => {
                 self.say_first_words(options)?;
                 let (outcome, end) = self.watch.over_turns(|| {
                     let command = command.instantiate(&mut store)?;
@@ -167,7 +82,7 @@ impl<'p> Program<'p> {
                 }
                 (Some(outcome).filter(|outcome| !outcome.as_ref().is_err_and(|error| error.is::<Ended>())), end)
             }
-            Command::Task(command) => {
+            Command::IsPolled(command) => {
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
                 let runtime = runtime.map_err(|error| system::refused(&error))?;
                 // From here on the process opens only what the component asks for.
@@ -217,26 +132,26 @@ impl<'p> Program<'p> {
         wasi.arg(self.name).args(&options.arguments);
         wasi.stdin(self.watch.stdin()).stdout(Stdout(Arc::clone(stdout))).stderr(Stdout(Arc::clone(self.stderr)));
         wasi.wall_clock(WallClock);
-        wasi.allow_tcp(true);
-        let (grants, asked) = (options.grants.clone(), guard.clone());
-        wasi.socket_addr_check(move |address, usage| {
-            let allowed = asked.allows(&grants, address, usage);
-            Box::pin(async move { allowed })
-        });
-        let net = match &self.command {
-            Command::Waiting(_) => {
+        let by_way = match &self.command {
+            Command::Waits(_) => {
                 let [stdout, stderr] = [stdout, self.stderr].map(|output| OutputHandle(Arc::clone(output)));
-                Some(Net::new(&options.grants, &guard, self.watch, stdout, stderr)?)
+                ByWay::Waits(Net::new(&options.grants, &guard, self.watch, stdout, stderr)?)
             }
-            Command::Task(_) => None,
+            Command::IsPolled(_) => {
+                let (grants, asked) = (options.grants.clone(), guard.clone());
+                wasi.allow_tcp(true).socket_addr_check(move |address, usage| {
+                    let allowed = asked.allows(&grants, address, usage);
+                    Box::pin(async move { allowed })
+                });
+                ByWay::IsPolled(Http::new(&options.grants, &guard, handles.connections))
+            }
         };
         let host = Host {
-            net,
             wasi: wasi.build(),
             table: handles.table(),
             limits: Limits::new(options.max_memory, self.audit),
-            http: Http::new(&options.grants, &guard, handles.connections),
             guard,
+            by_way,
         };
         let mut store = Store::new(self.engine, host);
         if self.imports.requests {
@@ -248,51 +163,6 @@ impl<'p> Program<'p> {
         store.set_epoch_deadline(1);
         Ok(store)
     }
-}
-
-/// The imports that a component can have: the offered part of WASI 0.2, with the interfaces [denied] to every component.
-fn linker(engine: &Engine, imports: &OptionalImports) -> wasmtime::Result<Linker<Host>> {
-    let mut linker = Linker::new(engine);
-    wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
-    denied::add_to_linker(&mut linker)?;
-    if imports.requests {
-        http::add_to_linker(&mut linker)?;
-    }
-    Ok(linker)
-}
-
-/// The same imports with the sockets of this sandbox, for `component`.
-fn own_linker(engine: &Engine, component: &Component) -> wasmtime::Result<Linker<Host>> {
-    use wasmtime_wasi::p2::bindings::{cli, clocks, random, sockets};
-
-    let mut linker = Linker::new(engine);
-    let l = &mut linker;
-    net::add_to_linker(l, Host::view)?;
-    wasmtime_wasi_io::bindings::wasi::io::error::add_to_linker::<Host, Errors>(l, |host| &mut host.table)?;
-    // These interfaces neither wait nor have anything to wait for, so they are wasmtime's.
-    clocks::wall_clock::add_to_linker::<Host, WasiClocks>(l, Host::clocks)?;
-    random::random::add_to_linker::<Host, WasiRandom>(l, Host::random)?;
-    random::insecure::add_to_linker::<Host, WasiRandom>(l, Host::random)?;
-    random::insecure_seed::add_to_linker::<Host, WasiRandom>(l, Host::random)?;
-    cli::environment::add_to_linker::<Host, WasiCli>(l, Host::cli)?;
-    cli::exit::add_to_linker::<Host, WasiCli>(l, Host::cli)?;
-    cli::terminal_input::add_to_linker::<Host, WasiCli>(l, Host::cli)?;
-    cli::terminal_output::add_to_linker::<Host, WasiCli>(l, Host::cli)?;
-    cli::terminal_stdin::add_to_linker::<Host, WasiCli>(l, Host::cli)?;
-    cli::terminal_stdout::add_to_linker::<Host, WasiCli>(l, Host::cli)?;
-    cli::terminal_stderr::add_to_linker::<Host, WasiCli>(l, Host::cli)?;
-    let options = sockets::network::LinkOptions::default();
-    sockets::network::add_to_linker::<Host, WasiSockets>(l, &options, Host::sockets)?;
-    sockets::instance_network::add_to_linker::<Host, WasiSockets>(l, Host::sockets)?;
-    refused::add_to_linker(l, component)?;
-    Ok(linker)
-}
-
-/// The table, which has the errors of streams.
-struct Errors;
-
-impl HasData for Errors {
-    type Data<'a> = &'a mut ResourceTable;
 }
 
 /// A note if fewer descriptors are left than `--max-connections` needs.

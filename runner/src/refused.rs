@@ -1,6 +1,5 @@
-//! Refuses the interfaces that grant nothing to any component, beside the sockets of `net`: files, UDP, names. Their functions mention
-//! streams and pollables, whose types would have to be the same as in `net`, but no component ever gets one of them; so these functions
-//! have no types.
+//! Refuses the interfaces that grant nothing to any component: files, UDP, names. Wasmtime would refuse them without a message.
+//! No component ever gets a handle of one of them, so their functions need no types, and work with any streams and pollables.
 //!
 //! There is one folder, in which every use is refused and reported. No folder at all would be as safe, but then the sandbox could not
 //! report that a component opens a file: the C library of a component looks for its folders, and without a folder it refuses by itself.
@@ -37,6 +36,8 @@ const RESOURCES: [&str; 6] = [
 /// Adds those of the interfaces that `component` imports.
 pub(crate) fn add_to_linker<T: AsRef<Guard> + 'static>(linker: &mut Linker<T>, component: &Component) -> Result<()> {
     let engine = linker.engine().clone();
+    // Those of wasmtime, if it has any.
+    linker.allow_shadowing(true);
     for (interface, item) in component.component_type().imports(&engine) {
         let ComponentItem::ComponentInstance(contract) = item.ty else { continue };
         if !REFUSED.iter().any(|refused| interface.starts_with(refused)) {
@@ -53,6 +54,7 @@ pub(crate) fn add_to_linker<T: AsRef<Guard> + 'static>(linker: &mut Linker<T>, c
             }
         }
     }
+    linker.allow_shadowing(false);
     Ok(())
 }
 
