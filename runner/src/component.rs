@@ -98,14 +98,14 @@ fn engine(options: &Options, cache: Option<&CodeCache>) -> Result<Engine, Failur
     let mut config = Config::new();
     if options.verbose {
         config.wasm_backtrace_details(WasmBacktraceDetails::Enable);
-        // The sandbox can then stop code that never pauses, which costs 5 % of the speed; see `watch.rs`.
-        config.epoch_interruption(true);
     }
+    // The sandbox can then stop code that never pauses without the process, which costs 5 % of the speed; see `watch.rs`.
+    config.epoch_interruption(options.has_traps());
     // Concurrency is for WASI 0.3 only, and makes WASI 0.2 slower.
     config.concurrency_support(false);
     // WASI 0.2 has 32-bit addresses.
     config.wasm_memory64(false);
-    // There is only one instance, so a file with its initial memory would gain nothing; and files may be limited.
+    // There are few instances, so a file with its initial memory would gain nothing; and files may be limited.
     config.memory_init_cow(false);
     config.cache(cache.map(CodeCache::cache));
     Engine::new(&config).map_err(|error| Failure::new(format!("this machine cannot run WebAssembly: {error:#}"), BUG))

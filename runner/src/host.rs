@@ -30,6 +30,10 @@ pub(crate) struct Host {
 }
 
 /// The part of the state that depends on the [`Command`].
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one for each instance, and each call of the component looks into it"
+)]
 pub(crate) enum ByWay {
     Waits(Net),
     IsPolled(Http),

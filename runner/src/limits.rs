@@ -4,12 +4,16 @@ use wasmtime::component::ResourceTable;
 use wasmtime::{ResourceLimiter, Result};
 
 use crate::audit::{Audit, What};
+use crate::options::Options;
 
 /// Bytes of a MiB.
 pub(crate) const MIB: usize = 1024 * 1024;
 
 /// The most memory of a component, in MiB: WASI 0.2 has 32-bit addresses.
 pub(crate) const MOST_MEMORY: usize = 4096;
+
+/// The most instances that the command line can ask for.
+pub(crate) const MOST_INSTANCES: u64 = 256;
 
 /// The most connections that the command line can ask for.
 pub(crate) const MOST_CONNECTIONS: usize = 1_000_000;
@@ -189,27 +193,40 @@ const LOOKS: usize = 5;
 #[cfg(unix)]
 const BETWEEN_LOOKS: std::time::Duration = std::time::Duration::from_millis(5);
 
-/// Raises the limit of descriptors of this process, as far as the system allows, if `connections` need more.
+/// The descriptors with which an instance waits: those of the readiness of its sockets.
+const OF_AN_INSTANCE: usize = 2;
+
+/// The descriptors that all instances take for their listeners, and that all instances but the first take for waiting.
+pub(crate) fn others_to_open(options: &Options) -> usize {
+    let listeners = options.grants.listen.len();
+    match options.instances {
+        1 => listeners,
+        // One more of each listener is kept for the next instance.
+        several => listeners + several * (listeners + OF_AN_INSTANCE) - OF_AN_INSTANCE,
+    }
+}
+
+/// Raises the limit of descriptors of this process, as far as the system allows, if its connections need more.
 #[cfg(unix)]
-pub(crate) fn raise_descriptors(connections: u64) {
+pub(crate) fn raise_descriptors(options: &Options) {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     // `None` means no limit.
-    if current.is_some_and(|limit| limit < connections + OTHERS) {
+    if current.is_some_and(|limit| limit < options.all_connections() + others_to_open(options) as u64 + OTHERS) {
         // macOS reports no limit, but refuses more than its own: then the limit stays as it is.
         let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
     }
 }
 
-/// The number of connections for which descriptors are left, once these `listeners` are open, too; and the limit of
+/// The number of connections for which descriptors are left, once as many `others` are open; and the limit of
 /// descriptors. `None` if there is no limit.
 #[cfg(unix)]
-pub(crate) fn room_for_connections(wanted: u64, listeners: usize) -> Option<(u64, u64)> {
+pub(crate) fn room_for_connections(wanted: u64, others: usize) -> Option<(u64, u64)> {
     use rustix::process::{Resource, getrlimit};
 
     let most = getrlimit(Resource::Nofile).current?;
-    let room = || most.saturating_sub(open_descriptors(most) + listeners as u64 + TO_ACCEPT);
+    let room = || most.saturating_sub(open_descriptors(most) + others as u64 + TO_ACCEPT);
     let mut found = room();
     // The cache of compiled code has a thread, which opens a file for a moment.
     for _ in 0..LOOKS {
@@ -236,11 +253,11 @@ fn open_descriptors(most: u64) -> u64 {
 
 /// Raises nothing: this system has no such limit.
 #[cfg(not(unix))]
-pub(crate) fn raise_descriptors(_connections: u64) {}
+pub(crate) fn raise_descriptors(_options: &Options) {}
 
 /// `None`: this system has no such limit.
 #[cfg(not(unix))]
-pub(crate) fn room_for_connections(_wanted: u64, _listeners: usize) -> Option<(u64, u64)> {
+pub(crate) fn room_for_connections(_wanted: u64, _others: usize) -> Option<(u64, u64)> {
     None
 }
 

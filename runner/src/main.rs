@@ -27,6 +27,7 @@ mod component;
 mod grants;
 mod host;
 mod http;
+mod instances;
 mod limits;
 mod net;
 mod options;
@@ -34,8 +35,10 @@ mod outcome;
 mod program;
 mod refused;
 mod sandbox;
+mod signals;
 mod stdio;
 mod system;
+mod turns;
 mod watch;
 
 use std::io::Write;

@@ -10,7 +10,7 @@ use hello_failure::Failure;
 use hello_failure::option::{self, address, number, seconds};
 
 use crate::grants::{Grants, NAME_SCOPE, can_be_used, lacks_scope};
-use crate::limits::{MIB, MOST_CONNECTIONS, MOST_MEMORY};
+use crate::limits::{MIB, MOST_CONNECTIONS, MOST_INSTANCES, MOST_MEMORY};
 
 /// The text of `--help`.
 pub(crate) const HELP: &str = "\
@@ -24,6 +24,10 @@ What it may do
   --allow-connect ADDR:PORT   connect to this address; may be given several times
   --grant-needs               grant what the component says that it needs for its arguments (hello-runner asks it with
                               --check-options, and grants nothing meanwhile); other options here count more
+
+How often
+  --instances N               run N instances at once, each in a thread, with the limits below for itself: with as many as
+                              there are cores, a component whose answers take long serves as many times more (default 1)
 
 Limits
   --max-connections N         connections, for which file descriptors and memory are provided (default 10000)
@@ -83,6 +87,8 @@ pub(crate) struct Options {
     pub(crate) stops_with_input: bool,
     /// The limits of the command line, which override the needs of the component. `None` without `--grant-needs`.
     pub(crate) needs: Option<Given>,
+    /// The number of instances that run at once.
+    pub(crate) instances: usize,
     /// Whether the sandbox prints nothing at the start.
     pub(crate) quiet: bool,
     /// Whether the sandbox reports a failure with the functions in which it happened.
@@ -102,6 +108,16 @@ pub(crate) struct Given {
 }
 
 impl Options {
+    /// The number of connections of all instances.
+    pub(crate) fn all_connections(&self) -> u64 {
+        self.max_connections * self.instances as u64
+    }
+
+    /// Whether code of the component can be made to trap at any time: to say where it was, or to end one of several instances.
+    pub(crate) fn has_traps(&self) -> bool {
+        self.verbose || self.instances > 1
+    }
+
     /// Grants the needs that a component prints: lines such as `listen 127.0.0.1:9000`, `connect 127.0.0.1:9000`,
     /// `connections 10000` and `grace 5`. Limits that are `given` stay as they are.
     ///
@@ -142,6 +158,7 @@ impl Default for Options {
             grace: Duration::from_secs(6),
             stops_with_input: false,
             needs: None,
+            instances: 1,
             quiet: false,
             verbose: false,
             audit: None,
@@ -155,6 +172,9 @@ fn memory_for(connections: u64) -> usize {
     let connections = connections as usize * MEMORY_PER_CONNECTION;
     (MEMORY + connections.div_ceil(MIB)).min(MOST_MEMORY) * MIB
 }
+
+/// The range of `--instances`.
+const INSTANCES: RangeInclusive<u64> = 1..=MOST_INSTANCES;
 
 /// The range of `--max-connections`.
 const CONNECTIONS: RangeInclusive<u64> = 1..=MOST_CONNECTIONS as u64;
@@ -178,6 +198,9 @@ where
             Long("allow-listen") => add(&mut options.grants.listen, option::parse(&parser.value()?, grant_to_listen)?),
             Long("allow-connect") => add(&mut options.grants.connect, grant_to_connect(&parser.value()?)?),
             Long("grant-needs") => grants_needs = true,
+            Long("instances") => {
+                options.instances = option::parse(&parser.value()?, number("--instances", INSTANCES))? as usize;
+            }
             Long("max-memory") => {
                 given.memory = true;
                 let mib = option::parse(&parser.value()?, number("--max-memory", 1..=MOST_MEMORY as u64))?;
@@ -210,6 +233,9 @@ where
             }
             other => return Err(other.unexpected().into()),
         }
+    }
+    if options.audit_to_stdin && options.instances > 1 {
+        return Err(Failure::see_help("--audit-to-stdin needs one instance, which reads the lines"));
     }
     // All arguments behind the component are for the component.
     options.arguments = parser.raw_args()?.map(text).collect::<Result<_, _>>()?;
@@ -365,6 +391,8 @@ mod tests {
             (&["--allow-connect", "127.0.0.1:0", "a"], "--allow-connect takes a port from 1 to 65535"),
             (&["--allow-connect", "[fe80::1]:80", "a"], "--allow-connect cannot grant [fe80::1]:80: an address that"),
             (&["--max-memory", "0", "a"], "--max-memory takes a whole number from 1 to 4096"),
+            (&["--instances", "0", "a"], "--instances takes a whole number from 1 to 256"),
+            (&["--instances", "2", "--audit-to-stdin", "a"], "--audit-to-stdin needs one instance"),
             (&["--max-turn", "soon", "a"], "--max-turn takes a whole number from 0 to 86400, not \"soon\""),
             (&["--allow-files", "a"], "--allow-files"),
             (&["--audit", "", "a"], "--audit takes a file, or -"),

@@ -8,8 +8,10 @@ use wasmtime_wasi::I32Exit;
 
 use crate::limits::{Handles, MIB, MOST_ELEMENTS, MOST_PARTS, OutOfMemory};
 use crate::options::Options;
+use crate::signals::exit_code;
 use crate::system;
-use crate::watch::{End, NO_TURN_LIMIT, exit_code};
+use crate::turns::End;
+use crate::watch::NO_TURN_LIMIT;
 
 /// The exit code of a component that has returned, or has exited with a code of its own.
 ///

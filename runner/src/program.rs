@@ -1,11 +1,11 @@
 //! Links a component with its imports, asks for its needs, and runs it to its end.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use hello_failure::Failure;
 use wasmtime::component::Component;
-use wasmtime::{Engine, Store};
+use wasmtime::{Engine, Store, UpdateDeadline};
 use wasmtime_wasi::WasiCtx;
 
 use crate::audit::Audit;
@@ -19,6 +19,7 @@ use crate::options::Options;
 use crate::outcome;
 use crate::stdio::{NAME, Output, OutputHandle, Stdout};
 use crate::system;
+use crate::turns::Turns;
 use crate::watch::Watch;
 
 /// The most bytes that a component may print about its needs.
@@ -27,15 +28,23 @@ const MOST_NEEDS: usize = 64 * 1024;
 /// The time that messages about a component may take to be written, before the component starts all the same.
 const FIRST_WORDS: Duration = Duration::from_secs(1);
 
+/// One of the instances of a component.
+pub(crate) struct Instance {
+    number: usize,
+    pub(crate) turns: Arc<Turns>,
+}
+
 /// A linked component, which can be run more than once.
 pub(crate) struct Program<'p> {
     engine: &'p Engine,
     name: &'p str,
     imports: OptionalImports,
     command: Command,
-    stderr: &'p Arc<Output>,
-    watch: &'p Arc<Watch>,
+    pub(crate) stderr: &'p Arc<Output>,
+    pub(crate) watch: &'p Arc<Watch>,
     audit: &'p Audit,
+    /// Whether the grants were printed.
+    has_spoken: Mutex<bool>,
 }
 
 impl<'p> Program<'p> {
@@ -50,7 +59,7 @@ impl<'p> Program<'p> {
     ) -> Result<Self, Failure> {
         let imports = OptionalImports::of(engine, component, name)?;
         let command = Command::link(engine, component, name, &imports)?;
-        Ok(Program { engine, name, imports, command, stderr, watch, audit })
+        Ok(Program { engine, name, imports, command, stderr, watch, audit, has_spoken: Mutex::default() })
     }
 
     /// Asks the component for its needs with these arguments, with nothing granted. Returns its exit code and its output.
@@ -59,21 +68,30 @@ impl<'p> Program<'p> {
         asking.arguments.insert(0, "--check-options".into());
         let (stdout, said) = Output::in_memory(MOST_NEEDS).map_err(|error| system::refused(&error))?;
         self.audit.mark_check(true);
-        let code = self.run(&asking, &stdout)?;
+        let code = self.run(&asking, &stdout, &self.instance(0))?;
         self.audit.mark_check(false);
         stdout.drain(FIRST_WORDS);
         Ok((code, said.text()))
     }
 
-    /// Runs the component to its end. Returns its own exit code.
-    pub(crate) fn run(&self, options: &Options, stdout: &Arc<Output>) -> anyhow::Result<u8> {
-        let name = self.name;
+    /// The instance with this number, which starts now.
+    pub(crate) fn instance(&self, number: usize) -> Instance {
+        Instance { number, turns: self.watch.start(number) }
+    }
+
+    /// Runs an instance of the component to its end. Returns its own exit code.
+    pub(crate) fn run(&self, options: &Options, stdout: &Arc<Output>, instance: &Instance) -> anyhow::Result<u8> {
+        let name = &match options.instances {
+            1 => self.name.to_owned(),
+            _ => format!("instance {} of {}", instance.number + 1, self.name),
+        };
         let handles = Handles::new(options.max_connections, options.max_memory, self.imports.requests);
-        let mut store = self.store(options, stdout, handles).map_err(|error| system::refused(&error))?;
+        let mut store =
+            self.store(options, stdout, handles, &instance.turns).map_err(|error| system::refused(&error))?;
         let (outcome, end) = match &self.command {
             Command::Waits(command) => {
                 self.say_first_words(options)?;
-                let (outcome, end) = self.watch.over_turns(|| {
+                let (outcome, end) = instance.turns.over_turns(|| {
                     let command = command.instantiate(&mut store)?;
                     command.wasi_cli_run().call_run(&mut store)
                 });
@@ -87,7 +105,7 @@ impl<'p> Program<'p> {
                 let runtime = runtime.map_err(|error| system::refused(&error))?;
                 // From here on the process opens only what the component asks for.
                 self.say_first_words(options)?;
-                runtime.block_on(self.watch.over(async {
+                runtime.block_on(instance.turns.over(async {
                     let command = command.instantiate_async(&mut store).await?;
                     command.wasi_cli_run().call_run(&mut store).await
                 }))
@@ -110,6 +128,10 @@ impl<'p> Program<'p> {
     /// # Errors
     /// There is no file descriptor for a connection.
     fn say_first_words(&self, options: &Options) -> Result<(), Failure> {
+        let mut has_spoken = self.has_spoken.lock().unwrap_or_else(PoisonError::into_inner);
+        if std::mem::replace(&mut *has_spoken, !options.quiet) {
+            return Ok(());
+        }
         let note = descriptors(options)?;
         if !options.quiet {
             self.stderr.say(sentences(options, self.name, &self.imports).iter().map(String::as_str));
@@ -126,7 +148,13 @@ impl<'p> Program<'p> {
     ///
     /// # Errors
     /// The system has no descriptor left for the sockets.
-    fn store(&self, options: &Options, stdout: &Arc<Output>, handles: Handles) -> std::io::Result<Store<Host>> {
+    fn store(
+        &self,
+        options: &Options,
+        stdout: &Arc<Output>,
+        handles: Handles,
+        turns: &Arc<Turns>,
+    ) -> std::io::Result<Store<Host>> {
         let guard = Guard::new(self.name, self.stderr, self.audit);
         let mut wasi = WasiCtx::builder();
         wasi.arg(self.name).args(&options.arguments);
@@ -134,8 +162,9 @@ impl<'p> Program<'p> {
         wasi.wall_clock(WallClock);
         let by_way = match &self.command {
             Command::Waits(_) => {
-                let [stdout, stderr] = [stdout, self.stderr].map(|output| OutputHandle(Arc::clone(output)));
-                ByWay::Waits(Net::new(&options.grants, &guard, self.watch, stdout, stderr)?)
+                let shares = options.instances > 1;
+                let [stdout, stderr] = [stdout, self.stderr].map(|output| OutputHandle::new(output, shares));
+                ByWay::Waits(Net::new(&options.grants, &guard, turns, self.watch.stdin(), stdout, stderr)?)
             }
             Command::IsPolled(_) => {
                 let (grants, asked) = (options.grants.clone(), guard.clone());
@@ -160,18 +189,26 @@ impl<'p> Program<'p> {
         store.limiter(|host| &mut host.limits);
         // Wasmtime counts a handle twice while it is lent to a call.
         store.set_max_component_handles(2 * handles.most);
+        if options.has_traps() {
+            let turns = Arc::clone(turns);
+            store.epoch_deadline_callback(move |_| match turns.has_ended() {
+                true => Ok(UpdateDeadline::Interrupt),
+                // Another instance has ended.
+                false => Ok(UpdateDeadline::Continue(1)),
+            });
+        }
         store.set_epoch_deadline(1);
         Ok(store)
     }
 }
 
-/// A note if fewer descriptors are left than `--max-connections` needs.
+/// A note if fewer descriptors are left than all connections need.
 ///
 /// # Errors
 /// No descriptor is left for a connection.
 fn descriptors(options: &Options) -> Result<Option<String>, Failure> {
-    let wanted = options.max_connections;
-    match limits::room_for_connections(wanted, options.grants.listen.len()) {
+    let wanted = options.all_connections();
+    match limits::room_for_connections(wanted, limits::others_to_open(options)) {
         Some((0, most)) => Err(Failure::new(
             format!("this process may have {most} file descriptors (ulimit -n), which leaves none for a connection"),
             system::RAISE,
@@ -197,8 +234,9 @@ fn sentences(options: &Options, name: &str, imports: &OptionalImports) -> Vec<St
     let mut sentences = vec![
         format!("The sandbox lets {name} {}.", join(&may)),
         format!(
-            "It can do nothing else: no files, no environment, no other connections, no name lookup, and at most {} MiB of memory.",
+            "It can do nothing else: no files, no environment, no other connections, no name lookup, and at most {} MiB of memory{}.",
             options.max_memory / MIB,
+            if options.instances == 1 { String::new() } else { format!(" in each of {} instances", options.instances) },
         ),
     ];
     let urls = options.grants.urls();

@@ -10,13 +10,15 @@ use wasmtime::component::Component;
 
 use crate::audit::Audit;
 use crate::component::load;
+use crate::instances;
 use crate::limits;
 use crate::options::Options;
 use crate::outcome::ended;
 use crate::program::Program;
 use crate::stdio::{NAME, Output};
 use crate::system;
-use crate::watch::{End, Watch};
+use crate::turns::End;
+use crate::watch::Watch;
 
 /// The time that the last output of a component may take to be written.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -49,7 +51,7 @@ impl Streams {
 /// The process has too little address space, no thread that could print an error, or no file for the audit.
 pub(crate) fn run(options: &Options, started: Instant) -> anyhow::Result<u8> {
     system::has_address_space()?;
-    limits::raise_descriptors(options.max_connections);
+    limits::raise_descriptors(options);
     let name = options.component.file_name().unwrap_or(options.component.as_os_str()).to_string_lossy();
     let outputs = Output::stdout().and_then(|stdout| Ok(Streams { stdout, stderr: Output::stderr()? }));
     let streams = outputs.map_err(|error| system::refused(&error))?;
@@ -72,12 +74,12 @@ fn run_component(
     audit: &Audit,
 ) -> anyhow::Result<u8> {
     let (engine, component) = catch_setup_panic(|| set_up(options, name, streams, watch))?;
-    if options.verbose {
+    if options.has_traps() {
         watch.trap_in(&engine);
     }
     let program = Program::new(&engine, &component, name, &streams.stderr, watch, audit)?;
     let Some(given) = options.needs else {
-        return program.run(options, &streams.stdout);
+        return instances::run(&program, options, &streams.stdout);
     };
     let (code, needs) = program.ask(options)?;
     if code != 0 {
@@ -87,8 +89,8 @@ fn run_component(
     let mut options = options.clone();
     options.grant(&needs, given)?;
     watch.allow(options.grace);
-    limits::raise_descriptors(options.max_connections);
-    program.run(&options, &streams.stdout)
+    limits::raise_descriptors(&options);
+    instances::run(&program, &options, &streams.stdout)
 }
 
 /// Starts the watch, and then reads and compiles the component, which takes time.

@@ -56,8 +56,8 @@ struct State {
     closed: bool,
     /// The error of an earlier write, which the next call reports.
     failure: Option<std::io::Error>,
-    /// Wakes a component that waits for this output.
-    waker: Option<Arc<Waker>>,
+    /// Wake the instances that wait for this output.
+    wakers: Vec<Arc<Waker>>,
 }
 
 impl Output {
@@ -134,9 +134,7 @@ impl Output {
                 state.flushing = false;
             }
             self.writable.notify_waiters();
-            if let Some(waker) = state.waker.take() {
-                wake(&waker);
-            }
+            state.wakers.drain(..).for_each(|waker| wake(&waker));
             self.drained.notify_all();
         }
     }
@@ -260,19 +258,62 @@ impl State {
     }
 }
 
-/// One handle of the component to an [`Output`].
+/// The handle of an instance to an [`Output`].
 #[derive(Clone)]
-pub(crate) struct OutputHandle(pub(crate) Arc<Output>);
+pub(crate) struct OutputHandle {
+    output: Arc<Output>,
+    /// Where other instances write, too, the lines of this one.
+    lines: Option<Arc<Lines>>,
+}
 
 impl OutputHandle {
+    /// A handle to `output`. If an instance `shares` it with others, whole lines are written.
+    pub(crate) fn new(output: &Arc<Output>, shares: bool) -> Self {
+        let lines = shares.then(|| Arc::new(Lines { output: Arc::clone(output), begun: Mutex::default() }));
+        OutputHandle { output: Arc::clone(output), lines }
+    }
+
     /// Whether a write would be permitted, or fail. If not, `waker` is woken when that has changed.
     pub(crate) fn is_ready(&self, waker: &Arc<Waker>) -> bool {
-        let mut state = self.0.state();
+        let mut state = self.output.state();
         let is_ready = state.is_ready();
-        if !is_ready {
-            state.waker = Some(Arc::clone(waker));
+        if !is_ready && !state.wakers.iter().any(|other| Arc::ptr_eq(other, waker)) {
+            state.wakers.push(Arc::clone(waker));
         }
         is_ready
+    }
+}
+
+/// The lines of one of several instances.
+struct Lines {
+    output: Arc<Output>,
+    /// A line whose end is still to come.
+    begun: Mutex<Vec<u8>>,
+}
+
+impl Lines {
+    /// Pushes the lines that end in `bytes`, and keeps the rest, unless it is too long for a line.
+    fn push(&self, bytes: &[u8]) {
+        let mut begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
+        begun.extend_from_slice(bytes);
+        let whole = match begun.iter().rposition(|&byte| byte == b'\n') {
+            Some(end) => end + 1,
+            None if begun.len() >= MOST_WAITING => begun.len(),
+            None => 0,
+        };
+        self.output.push(&begun[..whole]);
+        begun.drain(..whole);
+    }
+}
+
+/// An instance that ends in the middle of a line has no more of it.
+impl Drop for Lines {
+    fn drop(&mut self) {
+        let begun = self.begun.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if !begun.is_empty() {
+            begun.push(b'\n');
+            self.output.push(begun);
+        }
     }
 }
 
@@ -280,9 +321,9 @@ impl OutputHandle {
 impl Pollable for OutputHandle {
     async fn ready(&mut self) {
         loop {
-            let mut changed = std::pin::pin!(self.0.writable.notified());
+            let mut changed = std::pin::pin!(self.output.writable.notified());
             changed.as_mut().enable();
-            if self.0.state().is_ready() {
+            if self.output.state().is_ready() {
                 return;
             }
             changed.await;
@@ -293,22 +334,25 @@ impl Pollable for OutputHandle {
 #[wasmtime_wasi::async_trait]
 impl OutputStream for OutputHandle {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
-        if bytes.len() > self.0.state().permitted()? {
+        if bytes.len() > self.output.state().permitted()? {
             return Err(StreamError::trap("more was written to standard output or error than was permitted"));
         }
-        self.0.push(&bytes);
+        match &self.lines {
+            Some(lines) => lines.push(&bytes),
+            None => self.output.push(&bytes),
+        }
         Ok(())
     }
 
     fn flush(&mut self) -> StreamResult<()> {
-        let mut state = self.0.state();
+        let mut state = self.output.state();
         state.permitted()?;
         state.flushing = state.writing || !state.waiting.is_empty();
         Ok(())
     }
 
     fn check_write(&mut self) -> StreamResult<usize> {
-        self.0.state().permitted()
+        self.output.state().permitted()
     }
 }
 
@@ -323,7 +367,7 @@ impl IsTerminal for Stdout {
 
 impl StdoutStream for Stdout {
     fn p2_stream(&self) -> Box<dyn OutputStream> {
-        Box::new(OutputHandle(Arc::clone(&self.0)))
+        Box::new(OutputHandle::new(&self.0, false))
     }
 
     /// WASI 0.2 has no use for it, and it is the only one that is offered.
@@ -489,7 +533,7 @@ mod tests {
     #[test]
     fn a_reader_that_does_not_read_stops_no_connection() {
         let (output, permits, written) = slow();
-        let mut handle = OutputHandle(Arc::clone(&output));
+        let mut handle = OutputHandle::new(&output, false);
         let mut accepted = 0;
         // The output never accepts more than the thread takes at once and may wait behind that.
         while let Ok(permitted @ 1..) = handle.check_write() {
@@ -510,7 +554,7 @@ mod tests {
     #[test]
     fn a_flush_is_done_when_everything_is_written() {
         let (output, permits, written) = slow();
-        let mut handle = OutputHandle(output);
+        let mut handle = OutputHandle::new(&output, false);
         handle.write(Bytes::from_static(b"a")).expect("permitted");
         handle.flush().expect("nothing is wrong");
         assert_eq!(handle.check_write().expect("nothing is wrong"), 0);
@@ -523,7 +567,7 @@ mod tests {
     #[test]
     fn a_failed_write_is_reported_once_and_a_closed_output_for_ever() {
         let (output, permits, _written) = slow();
-        let mut handle = OutputHandle(output);
+        let mut handle = OutputHandle::new(&output, false);
         for (kind, times) in [(ErrorKind::StorageFull, 1), (ErrorKind::BrokenPipe, 2)] {
             handle.write(Bytes::from_static(b"a")).expect("permitted");
             handle.flush().expect("nothing is wrong yet");
@@ -539,13 +583,13 @@ mod tests {
     #[test]
     fn behind_what_could_not_be_written_comes_nothing_that_belongs_to_it() {
         let (output, permits, written) = slow();
-        let mut handle = OutputHandle(output);
+        let mut handle = OutputHandle::new(&output, false);
         handle.write(Bytes::from_static(b"a line\nand half ")).expect("permitted");
         permits.send(Ok(())).expect("it writes");
         assert_eq!(written.recv().expect("written"), b"a line\nand half ");
         // The thread takes these bytes, and then there are more.
         handle.write(Bytes::from_static(b"of one that is long ")).expect("permitted");
-        while !handle.0.state().writing {
+        while !handle.output.state().writing {
             std::thread::yield_now();
         }
         handle.write(Bytes::from_static(b"and its end\n")).expect("permitted");
@@ -620,7 +664,7 @@ mod tests {
     #[test]
     fn more_than_was_permitted_is_a_trap() {
         let (output, _permits, _written) = slow();
-        let mut handle = OutputHandle(output);
+        let mut handle = OutputHandle::new(&output, false);
         let bytes = Bytes::from(vec![b'x'; MOST_WAITING + 1]);
         assert!(matches!(handle.write(bytes), Err(StreamError::Trap(_))));
     }

@@ -1,20 +1,21 @@
-//! Watches over the component from a thread of its own, which the component cannot block. The watch receives signals and the end
-//! of standard input, asks the component to stop, and ends it if it does not stop, or if its code never pauses.
+//! Watches over the instances of the component from a thread of its own, which they cannot block. The watch receives signals and the
+//! end of standard input, asks the component to stop, and ends it if it does not stop, or if its code never pauses.
 
-use std::future::{Future, poll_fn};
+use std::future::{Future as _, poll_fn};
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::task::{Context, Poll};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 
-use mio::Waker;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout};
 use wasmtime::Engine;
 
 use crate::audit::{Audit, What};
-use crate::stdio::{Stdin, discard_input, wake};
+use crate::signals::{Request, Signals, exit_code};
+use crate::stdio::{Stdin, discard_input};
+use crate::turns::{End, SameTurn, Turns};
 
 /// The time that a turn may still take if it was under way when a signal came. A turn of a server is over in a few
 /// milliseconds; code in a longer turn will not notice a signal either.
@@ -33,33 +34,16 @@ const LOOKS: u32 = 10;
 /// The option that allows a turn of any length.
 pub(crate) const NO_TURN_LIMIT: &str = "--max-turn 0";
 
-/// The reason for which the sandbox ended a component.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum End {
-    /// This signal, because the component does not read standard input, whose end would ask it to stop.
-    Signal(i32),
-    /// The component was asked to stop in the middle of a turn, and that turn did not end.
-    StuckInTurn,
-    /// A turn took longer than this time.
-    Turn(Duration),
-    /// The component was asked to stop, and this time has passed.
-    Grace(Duration),
-}
-
 /// The state that the watch and the component share.
 pub(crate) struct Watch {
-    /// Counts the begin and the end of each turn: odd while code of the component runs, even while it waits.
-    turns: AtomicU64,
+    /// Those of each instance, by its number.
+    turns: Mutex<Vec<Arc<Turns>>>,
     /// True asks the component to stop.
     stop: watch::Sender<bool>,
     /// Whether the component would notice `stop`.
     heeded: Arc<AtomicBool>,
-    end: OnceLock<End>,
-    ended: Notify,
-    /// Notified when standard input has ended, which asks the component to stop.
-    input_ended: Notify,
-    /// Wakes the component where it waits, if it does so without a future.
-    waker: Mutex<Option<Arc<Waker>>>,
+    /// Notified when the component is to be asked to stop, but not by a signal.
+    asked: Notify,
     /// The engine of wasmtime, if a trap can end the code of the component. If not, the process ends with it.
     traps: OnceLock<Engine>,
     /// The time that the component may take to end after it was asked to stop, in milliseconds.
@@ -70,16 +54,13 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    /// A watch over a component, from when it [runs](Watch::over). Lists a turn that is too long in `audit`.
+    /// A watch over a component, from when an instance of it [starts](Watch::start). Lists a turn that is too long in `audit`.
     pub(crate) fn new(audit: &Audit) -> Arc<Self> {
         Arc::new(Watch {
-            turns: AtomicU64::new(0),
+            turns: Mutex::default(),
             stop: watch::Sender::new(false),
             heeded: Arc::default(),
-            end: OnceLock::new(),
-            ended: Notify::new(),
-            input_ended: Notify::new(),
-            waker: Mutex::default(),
+            asked: Notify::new(),
             traps: OnceLock::new(),
             grace: AtomicU64::new(0),
             settled: AtomicBool::new(false),
@@ -121,83 +102,57 @@ impl Watch {
         Stdin::new(self.audit.input(), self.stop.subscribe(), Arc::clone(&self.heeded))
     }
 
-    /// Lets the component `run` until it ends, or the watch ends it. Returns its output, if there is one (a trap, if the watch
-    /// ended its code in the middle of a turn), and the reason if the watch ended it.
-    pub(crate) async fn over<T>(&self, run: impl Future<Output = T>) -> (Option<T>, Option<End>) {
-        let mut run = pin!(run);
-        let mut ended = pin!(self.ended.notified());
-        let output = poll_fn(|context| {
-            // A component that was ended gets no further turn: it might never end.
-            if ended.as_mut().poll(context).is_ready() {
-                return Poll::Ready(None);
-            }
-            self.turns.fetch_add(1, Ordering::Relaxed);
-            let polled = run.as_mut().poll(context);
-            self.turns.fetch_add(1, Ordering::Relaxed);
-            polled.map(Some)
-        })
-        .await;
-        (output, self.end.get().copied())
+    fn all_turns(&self) -> MutexGuard<'_, Vec<Arc<Turns>>> {
+        self.turns.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Lets the component `run`, which returns when it ends, or when it next waits after the watch has ended it. Returns its output,
-    /// and the reason if the watch ended it.
-    pub(crate) fn over_turns<T>(&self, run: impl FnOnce() -> T) -> (T, Option<End>) {
-        self.turns.fetch_add(1, Ordering::Relaxed);
-        let output = run();
-        self.turns.fetch_add(1, Ordering::Relaxed);
-        (output, self.end.get().copied())
+    /// The turns of an instance that starts, in the place of those of an earlier instance with this number.
+    pub(crate) fn start(&self, number: usize) -> Arc<Turns> {
+        let (turns, mut all) = (Arc::new(Turns::default()), self.all_turns());
+        if all.len() <= number {
+            all.resize_with(number + 1, Arc::default);
+        }
+        all[number] = Arc::clone(&turns);
+        turns
     }
 
-    /// Lets the component `wait`: one turn ends here, and the next one begins.
-    pub(crate) fn pause<T>(&self, wait: impl FnOnce() -> T) -> T {
-        self.turns.fetch_add(1, Ordering::Relaxed);
-        let output = wait();
-        self.turns.fetch_add(1, Ordering::Relaxed);
-        output
+    /// Asks the component to stop, as the end of standard input does.
+    pub(crate) fn ask_to_stop(&self) {
+        self.asked.notify_one();
     }
 
-    /// Whether the watch has ended the component, so that it gets no further turn: it might never end.
-    pub(crate) fn has_ended(&self) -> bool {
-        self.end.get().is_some()
+    /// Whether the component was asked to stop.
+    pub(crate) fn has_asked(&self) -> bool {
+        *self.stop.borrow()
     }
 
-    /// Sets what wakes the component where it waits.
-    pub(crate) fn wake_by(&self, waker: &Arc<Waker>) {
-        *self.waker.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(waker));
-    }
-
-    fn wake(&self) {
-        if let Some(waker) = &*self.waker.lock().unwrap_or_else(PoisonError::into_inner) {
-            wake(waker);
+    /// Ends the instances with these numbers, for this reason. Their code traps at the next loop or function, if it runs, and was
+    /// compiled to do so.
+    fn end_instances(&self, instances: &[usize], end: End) {
+        let all = self.all_turns();
+        for turns in instances.iter().filter_map(|&number| all.get(number)) {
+            turns.end(end);
+        }
+        if let Some(engine) = self.traps.get() {
+            engine.increment_epoch();
         }
     }
 
-    /// The number of the turn that is under way, if one is.
-    fn turn(&self) -> Option<u64> {
-        let turns = self.turns.load(Ordering::Relaxed);
-        (turns % 2 == 1).then_some(turns)
-    }
-
-    /// Ends the component; only the first reason counts. Calls `last_words` if the component does not end.
-    async fn end(&self, end: End, signals: &mut Signals, last_words: &impl Fn(End) -> u8) {
-        if self.end.set(end).is_ok() {
-            self.ended.notify_one();
-            self.wake();
-            // Its code traps at the next loop or function, if it runs, and was compiled to do so.
-            if let Some(engine) = self.traps.get() {
-                engine.increment_epoch();
-            }
+    /// Ends some instances, and the process with them if there are no others.
+    async fn end(&self, instances: &[usize], end: End, signals: &mut Signals, last_words: &impl Fn(End) -> u8) {
+        self.end_instances(instances, end);
+        if instances.len() < self.all_turns().len() {
+            return;
         }
         let deadline = Instant::now() + EXIT_DEADLINE;
-        let mut looks = SameTurn::default();
+        let mut looks = Looks::default();
         while Instant::now() < deadline {
             let request = timeout(LAST_TURN / LOOKS, self.request(signals)).await;
             if let Some(signal) = request.ok().and_then(Request::urgent) {
                 self.exit(|| exit_code(signal));
             }
             // The component is in the middle of a turn, and will not notice.
-            if looks.found(self.turn()) > LOOKS && self.traps.get().is_none() {
+            if !looks.long(&self.all_turns(), |_, _| LOOKS).is_empty() && self.traps.get().is_none() {
                 break;
             }
         }
@@ -232,7 +187,7 @@ impl Watch {
             let watch = Arc::clone(self);
             let read = move || {
                 discard_input(std::io::stdin().lock());
-                watch.input_ended.notify_one();
+                watch.ask_to_stop();
             };
             std::thread::Builder::new().spawn(read)?;
         }
@@ -241,49 +196,60 @@ impl Watch {
 
     /// Waits for the next request to stop.
     async fn request(&self, signals: &mut Signals) -> Request {
-        let mut input_ended = pin!(self.input_ended.notified());
+        let mut asked = pin!(self.asked.notified());
         poll_fn(|context| match signals.poll(context) {
             Poll::Ready(signal) => Poll::Ready(Request::Signal(signal)),
-            Poll::Pending => input_ended.as_mut().poll(context).map(|()| Request::InputEnd),
+            Poll::Pending => asked.as_mut().poll(context).map(|()| Request::Other),
         })
         .await
     }
 
-    async fn run(&self, signals: &mut Signals, max_turn: Option<Duration>, last_words: &impl Fn(End) -> u8) {
-        let request = match max_turn {
-            None => self.request(signals).await,
-            Some(most) => {
-                let mut looks = SameTurn::default();
-                loop {
-                    match timeout(most / LOOKS, self.request(signals)).await {
-                        Ok(request) => break request,
-                        Err(_) if looks.found(self.turn()) > LOOKS => {
-                            self.audit.asked(What::Turn, &most.as_secs(), Err(Some(NO_TURN_LIMIT)));
-                            return self.end(End::Turn(most), signals, last_words).await;
-                        }
-                        Err(_) => {}
-                    }
-                }
-            }
+    /// Waits for the first request to stop, and ends instances whose turns take longer than `max_turn` meanwhile.
+    async fn first_request(
+        &self,
+        signals: &mut Signals,
+        max_turn: Option<Duration>,
+        last_words: &impl Fn(End) -> u8,
+    ) -> Request {
+        let Some(most) = max_turn else {
+            return self.request(signals).await;
         };
-        // The end of the input only asks: a component that does not run yet finds the end when it reads its input.
+        let mut looks = Looks::default();
+        loop {
+            if let Ok(request) = timeout(most / LOOKS, self.request(signals)).await {
+                return request;
+            }
+            let long = looks.long(&self.all_turns(), |_, _| LOOKS);
+            for _ in &long {
+                self.audit.asked(What::Turn, &most.as_secs(), Err(Some(NO_TURN_LIMIT)));
+            }
+            if !long.is_empty() {
+                self.end(&long, End::Turn(most), signals, last_words).await;
+            }
+        }
+    }
+
+    async fn run(&self, signals: &mut Signals, max_turn: Option<Duration>, last_words: &impl Fn(End) -> u8) {
+        let request = self.first_request(signals, max_turn, last_words).await;
+        let all = || (0..self.all_turns().len()).collect::<Vec<_>>();
+        // Another request only asks: a component that does not run yet finds the end when it reads its input.
         if let Request::Signal(signal) = request {
-            if self.turns.load(Ordering::Relaxed) == 0 {
+            if !self.all_turns().iter().any(|turns| turns.have_begun()) {
                 // Nothing runs yet, so there is nothing to end.
                 self.exit(|| exit_code(signal));
             }
             if !self.heeded.load(Ordering::Relaxed) {
-                return self.end(End::Signal(signal), signals, last_words).await;
+                return self.end(&all(), End::Signal(signal), signals, last_words).await;
             }
         }
-        let busy = self.turn();
+        let busy: Vec<Option<u64>> = self.all_turns().iter().map(|turns| turns.current()).collect();
         self.stop.send_replace(true);
-        self.wake();
+        self.all_turns().iter().for_each(|turns| turns.wake());
         let grace = Duration::from_millis(self.grace.load(Ordering::Relaxed));
         let deadline = Instant::now() + grace;
-        let mut looks = SameTurn::default();
+        let mut looks = Looks::default();
         let mut asked = request.urgent().is_some();
-        let end = loop {
+        while Instant::now() < deadline {
             match timeout(LAST_TURN / LOOKS, self.request(signals)).await {
                 Ok(request) => match request.urgent() {
                     // A second urgent signal ends the process at once.
@@ -292,175 +258,39 @@ impl Watch {
                     None => {}
                 },
                 Err(_) => {
-                    let turn = self.turn();
-                    let most = if turn == busy { LOOKS } else { CLOSING * LOOKS };
-                    if looks.found(turn) >= most {
-                        break End::StuckInTurn;
+                    let was_busy = |number, turn| busy.get(number) == Some(&Some(turn));
+                    let most = |number, turn| if was_busy(number, turn) { LOOKS - 1 } else { CLOSING * LOOKS - 1 };
+                    let long = looks.long(&self.all_turns(), most);
+                    if !long.is_empty() {
+                        self.end(&long, End::StuckInTurn, signals, last_words).await;
                     }
                 }
             }
-            if Instant::now() >= deadline {
-                break End::Grace(grace);
-            }
-        };
-        self.end(end, signals, last_words).await;
+        }
+        self.end(&all(), End::Grace(grace), signals, last_words).await;
     }
 }
 
-/// Counts the looks in a row that have found the same turn under way.
+/// The looks at the turns of each instance, by its number.
 #[derive(Default)]
-struct SameTurn {
-    turn: Option<u64>,
-    times: u32,
-}
+struct Looks(Vec<SameTurn>);
 
-impl SameTurn {
-    /// Counts one look, which has found `turn`. Returns the number of looks in a row that have.
-    fn found(&mut self, turn: Option<u64>) -> u32 {
-        self.times = match turn {
-            Some(_) if turn == self.turn => self.times + 1,
-            Some(_) => 1,
-            None => 0,
-        };
-        self.turn = turn;
-        self.times
-    }
-}
-
-/// A request to the component to stop.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Request {
-    /// A signal, with this number.
-    Signal(i32),
-    /// The end of standard input.
-    InputEnd,
-}
-
-impl Request {
-    /// The number of the signal, if a second such signal ends the component at once: a person in a hurry sends it. A terminal
-    /// that closes sends SIGHUP more than once, and some programs send SIGTERM to the processes in it.
-    fn urgent(self) -> Option<i32> {
-        match self {
-            Request::Signal(signal) => (signal != SIGHUP).then_some(signal),
-            Request::InputEnd => None,
-        }
-    }
-}
-
-/// The signals that ask a program to end.
-#[cfg(unix)]
-struct Signals {
-    interrupt: tokio::signal::unix::Signal,
-    terminate: tokio::signal::unix::Signal,
-    /// `None` if this process was started to outlive its terminal.
-    hangup: Option<tokio::signal::unix::Signal>,
-}
-
-/// The events with which a console and Windows ask a program to end, each as the signal that means the same.
-#[cfg(windows)]
-struct Signals {
-    ctrl_c: tokio::signal::windows::CtrlC,
-    ctrl_break: tokio::signal::windows::CtrlBreak,
-    close: tokio::signal::windows::CtrlClose,
-    logoff: tokio::signal::windows::CtrlLogoff,
-    shutdown: tokio::signal::windows::CtrlShutdown,
-}
-
-/// The exit code of a shell for the end by a signal.
-pub(crate) fn exit_code(signal: i32) -> u8 {
-    u8::try_from(128 + signal).unwrap_or(1)
-}
-
-/// The signals of a terminal that closes, of Ctrl-C, and of an init system.
-const SIGHUP: i32 = 1;
-const SIGINT: i32 = 2;
-const SIGTERM: i32 = 15;
-
-#[cfg(unix)]
-impl Signals {
-    fn new() -> std::io::Result<Self> {
-        use rustix::process::Signal;
-        use tokio::signal::unix::{SignalKind, signal};
-
-        // Each of these signals would end the process without a handler.
-        // * XFSZ: a file has grown as large as files may be (`ulimit -f`). Now writing fails, as on a full disk.
-        // * USR1 and USR2: other servers open their log anew, or start anew. Here there is nothing to do.
-        for unheeded in [Signal::XFSZ, Signal::USR1, Signal::USR2] {
-            let _ = signal(SignalKind::from_raw(unheeded.as_raw()))?;
-        }
-        let hangup = match ignores_hangup() {
-            Some(false) => Some(signal(SignalKind::hangup())?),
-            // SIGHUP keeps its action: under nohup the process ignores it, and else it ends the process.
-            Some(true) | None => None,
-        };
-        Ok(Signals { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())?, hangup })
-    }
-
-    /// The number of the next signal.
-    fn poll(&mut self, context: &mut Context<'_>) -> Poll<i32> {
-        let heard =
-            [(SIGINT, Some(&mut self.interrupt)), (SIGTERM, Some(&mut self.terminate)), (SIGHUP, self.hangup.as_mut())];
-        let mut heard = heard.into_iter().filter_map(|(number, signal)| Some((number, signal?)));
-        let first = heard.find_map(|(number, signal)| signal.poll_recv(context).is_ready().then_some(number));
-        first.map_or(Poll::Pending, Poll::Ready)
-    }
-}
-
-/// Whether this process was started so that it ignores SIGHUP, as `nohup` starts it. `None` if neither way below finds out.
-#[cfg(unix)]
-fn ignores_hangup() -> Option<bool> {
-    listed_as_ignored().or_else(found_out_by_a_shell)
-}
-
-/// Whether SIGHUP is ignored, from the list of Linux: a number in which each signal is a bit.
-#[cfg(unix)]
-fn listed_as_ignored() -> Option<bool> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"))?;
-    let ignored = u64::from_str_radix(ignored.trim(), 16).ok()?;
-    Some(ignored >> (SIGHUP - 1) & 1 == 1)
-}
-
-/// Whether SIGHUP is ignored, from a shell: a program ignores the signals that the process that starts it ignores. (To ask the
-/// system itself takes `unsafe` code.)
-#[cfg(unix)]
-fn found_out_by_a_shell() -> Option<bool> {
-    use std::os::unix::process::ExitStatusExt as _;
-    use std::process::{Command, Stdio};
-
-    let mut shell = Command::new("/bin/sh");
-    shell.args(["-c", "kill -s HUP $$"]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    let status = shell.status().ok()?;
-    match (status.success(), status.signal()) {
-        (true, _) => Some(true),
-        (_, Some(SIGHUP)) => Some(false),
-        _ => None,
-    }
-}
-
-#[cfg(windows)]
-impl Signals {
-    fn new() -> std::io::Result<Self> {
-        use tokio::signal::windows::{ctrl_break, ctrl_c, ctrl_close, ctrl_logoff, ctrl_shutdown};
-
-        Ok(Signals {
-            ctrl_c: ctrl_c()?,
-            ctrl_break: ctrl_break()?,
-            close: ctrl_close()?,
-            logoff: ctrl_logoff()?,
-            shutdown: ctrl_shutdown()?,
-        })
-    }
-
-    /// The number of the next signal. Windows itself ends this process a few seconds after the last three.
-    fn poll(&mut self, context: &mut Context<'_>) -> Poll<i32> {
-        if self.ctrl_c.poll_recv(context).is_ready() || self.ctrl_break.poll_recv(context).is_ready() {
-            Poll::Ready(SIGINT)
-        } else if self.close.poll_recv(context).is_ready() || self.logoff.poll_recv(context).is_ready() {
-            Poll::Ready(SIGHUP)
-        } else {
-            self.shutdown.poll_recv(context).map(|_| SIGTERM)
-        }
+impl Looks {
+    /// Looks at the turns of `all` instances. Returns the numbers of those that are in the same turn for more than so many looks.
+    fn long(&mut self, all: &[Arc<Turns>], most: impl Fn(usize, u64) -> u32) -> Vec<usize> {
+        self.0.resize_with(all.len(), SameTurn::default);
+        let looks = self.0.iter_mut().zip(all).enumerate();
+        let long = looks.filter_map(|(number, (look, turns))| {
+            let turn = turns.current();
+            let times = look.found(turn);
+            let is_long = turn.is_some_and(|turn| times > most(number, turn));
+            if is_long {
+                // The instance is ended now; the next one in its place begins with its first turn.
+                *look = SameTurn::default();
+            }
+            is_long.then_some(number)
+        });
+        long.collect()
     }
 }
 
@@ -472,20 +302,5 @@ mod tests {
     fn how_the_process_ends_is_settled_once() {
         let watch = Watch::new(&Audit::default());
         assert_eq!([watch.is_first(), watch.is_first(), watch.is_first()], [true, false, false]);
-    }
-
-    #[cfg(target_os = "linux")]
-    #[test]
-    fn a_shell_finds_out_the_same_as_linux_lists() {
-        let listed = listed_as_ignored();
-        assert!(listed.is_some());
-        assert_eq!(listed, found_out_by_a_shell());
-    }
-
-    #[test]
-    fn only_one_turn_that_is_found_again_and_again_is_long() {
-        let mut looks = SameTurn::default();
-        let found = [Some(1), Some(1), None, Some(3), Some(3), Some(3), Some(5)].map(|turn| looks.found(turn));
-        assert_eq!(found, [1, 2, 0, 1, 2, 3, 1]);
     }
 }

@@ -5,6 +5,7 @@ mod audit;
 mod cache;
 mod examples;
 mod grants;
+mod instances;
 mod limits;
 mod messages;
 mod output;

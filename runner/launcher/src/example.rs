@@ -27,8 +27,7 @@ pub(crate) fn option(step: usize) -> &'static str {
 
 /// The failure for an option that these programs do not have.
 pub(crate) fn has_no(option: &str) -> Failure {
-    let cause =
-        "does not go with --one-page or --step: --port, --quiet, --wasmtime, --max-memory, --max-turn and --audit do";
+    let cause = "does not go with --one-page or --step: --port, --quiet, --wasmtime, --instances, --max-memory, --max-turn and --audit do";
     Failure::see_help(format_args!("{option} {cause}"))
 }
 

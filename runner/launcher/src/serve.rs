@@ -29,7 +29,7 @@ Of this program
   --quiet            do not print the grants at the start
   --one-page         run examples/one_page.rs, the lecture's server on one page, and not the server of this project
   --step N           run examples/steps/step_N.rs, a step from that page to a server (docs/steps.md); N is 1 to 10
-                     (these two take --port, --quiet, --wasmtime, --max-memory and --max-turn)
+                     (these two take --port, --quiet, --wasmtime, --instances, --max-memory and --max-turn)
 ";
 
 /// The part of `--help` about the sandbox, if that is the host. The help of the server follows.
@@ -37,6 +37,8 @@ const SANDBOX_HELP: &str = "
 Of the sandbox
   --release          optimized: a third more requests a second; takes 6 to 10 minutes to build, once
   --verbose          print where in its code the server failed (built with line numbers, and 5 % slower)
+  --instances N      run N servers at once on the same address, each in a thread (default 1); --max-memory and
+                     --max-connections hold for each
   --max-memory MIB   the limit on memory (default 8 MiB, and 64 KiB for each connection; at most 4096 MiB)
   --max-turn SECS    the limit on code that runs without waiting; 0 is no limit (default 10)
   --audit FILE       list what the server asks of the sandbox, and the answers, a line of JSON each; FILE is created or
@@ -58,7 +60,7 @@ struct Options {
     live: bool,
     /// The number of the program to run in place of the server: `--one-page` or `--step`.
     step: Option<usize>,
-    /// `--max-memory`, `--max-turn` and `--audit`, each with its value: for the sandbox.
+    /// `--instances`, `--max-memory`, `--max-turn` and `--audit`, each with its value: for the sandbox.
     sandbox: Vec<OsString>,
     /// All other words, in their order: for the server.
     server: Vec<OsString>,
@@ -223,7 +225,7 @@ fn parse(words: Vec<OsString>) -> Result<Options, Failure> {
             }
             Long("wasmtime") => options.choose(Host::Wasmtime)?,
             Long("http") => options.choose(Host::Http)?,
-            Long(name @ ("max-memory" | "max-turn" | "audit")) => {
+            Long(name @ ("instances" | "max-memory" | "max-turn" | "audit")) => {
                 let takes = if name == "audit" { "a file, or -" } else { "a number" };
                 let name = format!("--{name}");
                 let value = parser.value().ok().filter(|value| !value.is_empty());
@@ -247,6 +249,9 @@ fn parse(words: Vec<OsString>) -> Result<Options, Failure> {
     }
     if options.live && options.verbose {
         return Err(Failure::see_help("--live and --verbose are two builds of the server: give one of them"));
+    }
+    if options.live && options.sandbox.iter().any(|word| word == "--instances") {
+        return Err(Failure::see_help("--live shows one server: leave --instances out"));
     }
     if options.live && options.host == Host::Http {
         return Err(does_not_go_with_http("--live"));
@@ -428,6 +433,7 @@ mod tests {
         for (words, cause) in [
             (&["--watch=yes"][..], "--watch takes no value"),
             (&["--max-turn"], "--max-turn takes a number"),
+            (&["--live", "--instances", "2"], "--live shows one server: leave --instances out"),
             (&["--max-memory", ""], "--max-memory takes a number"),
             (&["--audit="], "--audit takes a file, or -"),
             (&["--http", "--wasmtime"], "give one of them"),

@@ -38,7 +38,7 @@ use wasmtime::component::{HasData, Linker, ResourceTable};
 
 use crate::grants::{Grants, Guard};
 use crate::stdio::{OutputHandle, Stdin};
-use crate::watch::Watch;
+use crate::turns::Turns;
 
 pub use pollables::Pollable;
 pub use sockets::TcpSocket;
@@ -86,7 +86,7 @@ pub(crate) struct Net {
     readiness: readiness::Readiness,
     grants: Grants,
     guard: Guard,
-    watch: Arc<Watch>,
+    turns: Arc<Turns>,
     stdin: Stdin,
     stdout: OutputHandle,
     stderr: OutputHandle,
@@ -104,18 +104,19 @@ impl Net {
     pub(crate) fn new(
         grants: &Grants,
         guard: &Guard,
-        watch: &Arc<Watch>,
+        turns: &Arc<Turns>,
+        stdin: Stdin,
         stdout: OutputHandle,
         stderr: OutputHandle,
     ) -> io::Result<Self> {
         let readiness = readiness::Readiness::new()?;
-        watch.wake_by(readiness.waker());
+        turns.wake_by(readiness.waker());
         Ok(Net {
             readiness,
             grants: grants.clone(),
             guard: guard.clone(),
-            watch: Arc::clone(watch),
-            stdin: watch.stdin(),
+            turns: Arc::clone(turns),
+            stdin,
             stdout,
             stderr,
             started: Instant::now(),

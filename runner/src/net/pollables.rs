@@ -97,17 +97,17 @@ impl View<'_> {
     /// # Errors
     /// The sandbox has ended the component meanwhile, or the system cannot report.
     fn pause(&mut self, timeout: Option<Duration>, list: &[Pollable]) -> Result<()> {
-        let Net { watch, readiness, .. } = self.net;
+        let Net { turns, readiness, .. } = self.net;
         let waits =
             timeout != Some(Duration::ZERO) || list.iter().any(|pollable| matches!(pollable, Pollable::Time(_)));
         let happened = match waits {
-            true => watch.pause(|| readiness.wait(timeout))?,
+            true => turns.pause(|| readiness.wait(timeout))?,
             false => readiness.wait(timeout)?,
         };
         if happened && !waits {
-            watch.pause(|| ());
+            turns.pause(|| ());
         }
-        match watch.has_ended() {
+        match turns.has_ended() {
             true => Err(Ended.into()),
             false => Ok(()),
         }

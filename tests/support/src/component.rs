@@ -52,6 +52,12 @@ pub fn probe() -> &'static Path {
     PATH.get_or_init(|| build(&options, "wasm32-wasip2/release/hello-probe.wasm"))
 }
 
+/// The small server that does what its requests say: `tests/probe/src/bin/`.
+pub fn worker() -> &'static Path {
+    static PATH: OnceLock<PathBuf> = OnceLock::new();
+    PATH.get_or_init(|| probe().with_file_name("hello-worker.wasm"))
+}
+
 /// The component that tries to send requests, by `wasi:http`: `tests/probe/src/bin/`.
 pub fn request_probe() -> &'static Path {
     static PATH: OnceLock<PathBuf> = OnceLock::new();
