@@ -4,6 +4,7 @@
 
 use std::fs;
 use std::io::Write;
+use std::net::{Ipv4Addr, Ipv6Addr, TcpListener};
 use std::os::unix::fs::symlink;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
@@ -11,7 +12,7 @@ use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use hello_test_support::{HELLO, Server, component, has, not_tested, run, runner};
+use hello_test_support::{HELLO, Server, component, has, not_tested, run, runner, start_with_sockets};
 
 /// The path at which the services expect their sandbox.
 const RUNNER: &str = "/usr/local/bin/hello-runner";
@@ -95,6 +96,11 @@ impl Unit {
         Unit(lines(&read("deploy/hello-server.service")))
     }
 
+    /// The unit with the sockets of that service.
+    fn read_socket() -> Self {
+        Unit(lines(&read("deploy/hello-server.socket")))
+    }
+
     /// The unit that runs `wasmtime serve`.
     fn read_http() -> Self {
         Unit(lines(&read("deploy/hello-http.service")))
@@ -129,6 +135,8 @@ fn systemd_has_nothing_to_say_about_the_services() {
         return;
     }
     let folder = folder("unit");
+    // The socket unit stands beside its service, which systemd-analyze loads as well.
+    fs::write(folder.join("hello-server.socket"), read("deploy/hello-server.socket")).expect("a copy");
     for name in ["hello-server", "hello-http"] {
         let unit = read(&format!("deploy/{name}.service"));
         // systemd-analyze checks that the program of the unit exists and is executable.
@@ -179,6 +187,44 @@ fn the_command_of_the_service_serves_keeps_its_code_and_stops() {
     assert!(output.stdout.ends_with("Served 1 request in 1 call.\n"), "{output:?}");
     assert!(!output.stderr.contains("cannot be kept"), "{output:?}");
     assert!(cache.join("hello-runner").exists());
+}
+
+#[test]
+fn the_socket_unit_names_the_addresses_that_the_service_grants() {
+    let words = Unit::read().exec_start(9000);
+    let granted = words.windows(2).filter(|pair| pair[0] == "--allow-listen").map(|pair| pair[1].clone());
+    let unit = Unit::read_socket();
+    assert_eq!(unit.get("ListenStream"), granted.collect::<Vec<_>>().join(" "));
+    assert!(Unit::read().get("Environment").starts_with("PORT=9000 "));
+    // An IPv6 socket that takes IPv4, too, would be refused.
+    assert_eq!(unit.get("BindIPv6Only"), "ipv6-only");
+    // The settings of the service do not hold for these sockets.
+    for setting in ["IPAddressDeny", "IPAddressAllow"] {
+        assert_eq!(unit.get(setting), Unit::read().get(setting));
+    }
+}
+
+#[test]
+fn the_command_of_the_service_takes_the_sockets_of_its_unit() {
+    let (four, port, six) = loop {
+        let four = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a listener");
+        let port = four.local_addr().expect("an address").port();
+        // The port may be taken on the other address.
+        if let Ok(six) = TcpListener::bind((Ipv6Addr::LOCALHOST, port)) {
+            break (four, port, six);
+        }
+    };
+    let words = Unit::read().exec_start(port);
+    let mut command = Command::new(runner());
+    command.args(words[1..].iter().map(|word| if word == COMPONENT { text(component::path()) } else { word }));
+    for _ in 0..2 {
+        let sockets = [&four, &six].map(|socket| Some(socket.try_clone().expect("a descriptor").into()));
+        let server = Server::listening(start_with_sockets(&command, sockets));
+        assert_eq!(server.port, port);
+        server.assert_serves();
+        server.terminate();
+        assert_eq!(server.wait().status.code(), Some(0));
+    }
 }
 
 #[test]
@@ -330,6 +376,49 @@ done </opt/commands
 echo "default: $(ask 9000)"
 wall
 
+# The socket unit is active. Clients that connect for each request ask all the time.
+calls() {
+    while [ ! -e /tmp/over ]; do
+        if exec 5<>/dev/tcp/127.0.0.1/9000; then
+            printf 'GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n' >&5
+            read -r -t 60 line <&5 && [ "$line" = $'HTTP/1.1 200 OK\r' ] && echo answered || echo lost
+            exec 5>&-
+        else
+            echo refused
+        fi
+    done 2>/dev/null
+}
+for client in 1 2 3 4; do calls >/tmp/calls-$client & done
+for _ in $(seq 20); do
+    # systemd starts a service five times in ten seconds at most, without this.
+    systemctl reset-failed hello-server 2>/dev/null
+    systemctl restart hello-server || echo "no restart"
+done
+touch /tmp/over
+wait
+echo "twenty restarts: $(sort -u /tmp/calls-*)"
+systemctl stop hello-server
+echo "the first connection starts it: $(ask 9000)"
+# Another port takes a change to both units.
+mkdir -p /run/systemd/system/hello-server.socket.d
+cp /opt/socket /run/systemd/system/hello-server.socket.d/test.conf
+systemctl stop hello-server.socket
+printf '[Service]\nEnvironment=PORT=8080\n' | settings
+over
+systemctl restart hello-server.socket
+echo "both at another port: $(ask 8080)"
+printf '[Service]\nEnvironment=PORT=8081\n' | settings
+systemctl stop hello-server
+systemctl start hello-server
+for _ in $(seq 100); do [ "$(show ExecMainStatus)" = 2 ] && break; sleep 0.1; done
+echo "at another port than its socket: $(show ExecMainStatus)"
+systemctl disable --now hello-server.socket
+rm -r /run/systemd/system/hello-server.s*.d
+systemctl daemon-reload
+over
+systemctl start hello-server
+ask 9000 >/dev/null
+
 unit=hello-http
 echo "http: $(ask 9001)"
 wall
@@ -409,7 +498,9 @@ fn a_real_systemd_runs_the_service_as_the_documentation_says() {
     let commands: Vec<String> = commands().into_iter().filter(inside).filter(|line| !asks(line)).collect();
     write("opt/commands", &commands.iter().map(|line| line.replace("sudo ", "") + "\n").collect::<String>());
     let page = read("docs/deploy/systemd.md");
-    let settings = blocks(&page, "ini");
+    let (settings, socket): (Vec<_>, Vec<_>) =
+        blocks(&page, "ini").into_iter().partition(|of| of.contains("[Service]"));
+    write("opt/socket", socket[0]);
     for settings in &settings {
         write(&format!("opt/settings/{}", port_of(settings)), settings);
     }
@@ -444,6 +535,10 @@ fn a_real_systemd_runs_the_service_as_the_documentation_says() {
     expected.extend(settings.iter().map(|settings| format!("{}: HTTP/1.1 200 OK", port_of(settings))));
     let facts = [
         "default: HTTP/1.1 200 OK",
+        "twenty restarts: answered",
+        "the first connection starts it: HTTP/1.1 200 OK",
+        "both at another port: HTTP/1.1 200 OK",
+        "at another port than its socket: 2",
         // The number 2 means that a signal has ended the service, and 15 is SIGTERM.
         "http: HTTP/1.1 200 OK",
         "http stopped: success 2 15",
@@ -478,7 +573,7 @@ fn install(root: &Path, wasmtime: &Path) {
         ("~/.wasmtime/bin/wasmtime", wasmtime),
     ];
     let commands: Vec<String> = commands().into_iter().filter(|line| line.starts_with("sudo install ")).collect();
-    assert_eq!(commands.len(), 6, "{commands:?}");
+    assert_eq!(commands.len(), 7, "{commands:?}");
     for line in commands {
         let line = line.replace("sudo ", "").replace(" /usr/", &format!(" {}/usr/", text(root)));
         let mut line = line.replace(" /etc/", &format!(" {}/etc/", text(root)));
@@ -494,8 +589,9 @@ fn install(root: &Path, wasmtime: &Path) {
 fn the_services_find_the_installed_files() {
     let root = folder("installed");
     install(&root, wasmtime());
-    let units = ["hello-server", "hello-http"].map(|name| format!("/etc/systemd/system/{name}.service"));
-    for path in [RUNNER, COMPONENT, WASMTIME, HTTP_COMPONENT, &units[0], &units[1]] {
+    let units = ["hello-server.service", "hello-server.socket", "hello-http.service"];
+    let units = units.map(|name| format!("/etc/systemd/system/{name}"));
+    for path in [RUNNER, COMPONENT, WASMTIME, HTTP_COMPONENT, &units[0], &units[1], &units[2]] {
         assert!(root.join(&path[1..]).is_file(), "{path}");
     }
 }

@@ -24,7 +24,7 @@ pub(crate) struct Grants {
 
 impl Grants {
     /// Whether the component may use `address` like this; if not, the refusal, with the option that would allow it.
-    fn check(&self, address: SocketAddr, usage: SocketAddrUse) -> Result<(), Refusal> {
+    pub(crate) fn check(&self, address: SocketAddr, usage: SocketAddrUse) -> Result<(), Refusal> {
         let listen = || {
             let granted = |grant: &SocketAddr| {
                 is_same_place(grant, &address) && (grant.port() == address.port() || grant.port() == 0)
@@ -89,7 +89,7 @@ fn is_any(address: SocketAddr) -> bool {
 
 /// Whether both are the same address, whatever their ports are. The scope of an address such as `fe80::1` is its network
 /// on this machine; the label of a flow (RFC 6437) is ignored, because it says nothing about the destination.
-fn is_same_place(one: &SocketAddr, other: &SocketAddr) -> bool {
+pub(crate) fn is_same_place(one: &SocketAddr, other: &SocketAddr) -> bool {
     let scope = |address: &SocketAddr| match address {
         SocketAddr::V4(_) => 0,
         SocketAddr::V6(address) => address.scope_id(),

@@ -25,6 +25,8 @@ What it may do
   --grant-needs               grant what the component says that it needs for its arguments (hello-runner asks it with
                               --check-options, and grants nothing meanwhile); other options here count more
 
+  (Sockets that systemd hands over by LISTEN_FDS count as opened by the component; they need the same grants.)
+
 How often
   --instances N               run N instances at once, each in a thread, with the limits below for itself: with as many as
                               there are cores, a component whose answers take long serves as many times more (default 1)

@@ -14,7 +14,7 @@ use crate::grants::{Grants, Guard, join};
 use crate::host::{ByWay, Command, Host, WallClock};
 use crate::http::Http;
 use crate::limits::{self, Handles, Limits, MIB, MOST_HANDED_OVER};
-use crate::net::{Ended, Net};
+use crate::net::{Ended, Listeners, Net};
 use crate::options::Options;
 use crate::outcome;
 use crate::stdio::{NAME, Output, OutputHandle, Stdout};
@@ -43,6 +43,7 @@ pub(crate) struct Program<'p> {
     pub(crate) stderr: &'p Arc<Output>,
     pub(crate) watch: &'p Arc<Watch>,
     audit: &'p Audit,
+    listeners: &'p Arc<Listeners>,
     /// Whether the grants were printed.
     has_spoken: Mutex<bool>,
 }
@@ -56,10 +57,18 @@ impl<'p> Program<'p> {
         stderr: &'p Arc<Output>,
         watch: &'p Arc<Watch>,
         audit: &'p Audit,
+        listeners: &'p Arc<Listeners>,
     ) -> Result<Self, Failure> {
         let imports = OptionalImports::of(engine, component, name)?;
+        if imports.requests && !listeners.is_empty() {
+            return Err(Failure::usage(
+                format!("{name} sends requests, so it cannot take the sockets that systemd hands over"),
+                "start it without the socket unit: its service opens the sockets",
+            ));
+        }
         let command = Command::link(engine, component, name, &imports)?;
-        Ok(Program { engine, name, imports, command, stderr, watch, audit, has_spoken: Mutex::default() })
+        let has_spoken = Mutex::default();
+        Ok(Program { engine, name, imports, command, stderr, watch, audit, listeners, has_spoken })
     }
 
     /// Asks the component for its needs with these arguments, with nothing granted. Returns its exit code and its output.
@@ -164,7 +173,8 @@ impl<'p> Program<'p> {
             Command::Waits(_) => {
                 let shares = options.instances > 1;
                 let [stdout, stderr] = [stdout, self.stderr].map(|output| OutputHandle::new(output, shares));
-                ByWay::Waits(Net::new(&options.grants, &guard, turns, self.watch.stdin(), stdout, stderr)?)
+                let stdin = self.watch.stdin();
+                ByWay::Waits(Net::new(&options.grants, &guard, turns, stdin, self.listeners, stdout, stderr)?)
             }
             Command::IsPolled(_) => {
                 let (grants, asked) = (options.grants.clone(), guard.clone());

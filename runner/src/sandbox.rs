@@ -12,6 +12,7 @@ use crate::audit::Audit;
 use crate::component::load;
 use crate::instances;
 use crate::limits;
+use crate::net::Listeners;
 use crate::options::Options;
 use crate::outcome::ended;
 use crate::program::Program;
@@ -48,16 +49,18 @@ impl Streams {
 /// Returns the exit code.
 ///
 /// # Errors
-/// The process has too little address space, no thread that could print an error, or no file for the audit.
+/// The process has too little address space, no thread that could print an error, no file for the audit, or a socket of systemd
+/// that it cannot use.
 pub(crate) fn run(options: &Options, started: Instant) -> anyhow::Result<u8> {
     system::has_address_space()?;
+    let listeners = Arc::new(Listeners::from_system(options.instances > 1)?);
     limits::raise_descriptors(options);
     let name = options.component.file_name().unwrap_or(options.component.as_os_str()).to_string_lossy();
     let outputs = Output::stdout().and_then(|stdout| Ok(Streams { stdout, stderr: Output::stderr()? }));
     let streams = outputs.map_err(|error| system::refused(&error))?;
     let audit = Audit::new(options.audit.as_deref(), options.audit_to_stdin, started, &streams.stderr)?;
     let watch = Watch::new(&audit);
-    let outcome = run_component(options, &name, &streams, &watch, &audit);
+    let outcome = run_component(options, &name, &streams, &watch, &audit, &listeners);
     watch.settle();
     Ok(streams.finish(outcome))
 }
@@ -72,13 +75,15 @@ fn run_component(
     streams: &Streams,
     watch: &Arc<Watch>,
     audit: &Audit,
+    listeners: &Arc<Listeners>,
 ) -> anyhow::Result<u8> {
     let (engine, component) = catch_setup_panic(|| set_up(options, name, streams, watch))?;
     if options.has_traps() {
         watch.trap_in(&engine);
     }
-    let program = Program::new(&engine, &component, name, &streams.stderr, watch, audit)?;
+    let program = Program::new(&engine, &component, name, &streams.stderr, watch, audit, listeners)?;
     let Some(given) = options.needs else {
+        listeners.check(&options.grants)?;
         return instances::run(&program, options, &streams.stdout);
     };
     let (code, needs) = program.ask(options)?;
@@ -88,6 +93,7 @@ fn run_component(
     }
     let mut options = options.clone();
     options.grant(&needs, given)?;
+    listeners.check(&options.grants)?;
     watch.allow(options.grace);
     limits::raise_descriptors(&options);
     instances::run(&program, &options, &streams.stdout)

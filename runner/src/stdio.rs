@@ -426,10 +426,15 @@ impl Stdin {
         Stdin { lines, stop, heeded }
     }
 
+    /// Whether the component has to stop.
+    pub(crate) fn ends(&self) -> bool {
+        *self.stop.borrow()
+    }
+
     /// Whether a read would return bytes or the end. If not, `waker` is woken when there is a line; the watch wakes it at the end.
     pub(crate) fn is_ready(&self, waker: &Arc<Waker>) -> bool {
         self.heeded.store(true, Ordering::Relaxed);
-        if *self.stop.borrow() {
+        if self.ends() {
             return true;
         }
         *self.lines.waker.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(waker));
@@ -460,7 +465,7 @@ impl Pollable for Stdin {
 impl InputStream for Stdin {
     fn read(&mut self, size: usize) -> StreamResult<Bytes> {
         self.heeded.store(true, Ordering::Relaxed);
-        if *self.stop.borrow() {
+        if self.ends() {
             return Err(StreamError::Closed);
         }
         let mut unread = self.lines.unread();

@@ -76,7 +76,7 @@ fn each_instance_serves_on_the_same_address_and_one_signal_stops_all() {
 #[test]
 fn an_instance_that_fails_or_loops_is_ended_and_told_and_starts_again_while_the_others_serve() {
     for (path, words) in [
-        ("/panic", "of hello-worker.wasm failed: wasm `unreachable` instruction executed"),
+        ("/panic", "of hello-worker.wasm failed: wasm trap: wasm `unreachable` instruction executed"),
         ("/loop", "of hello-worker.wasm has been busy for 1 second without a pause, so it was ended"),
     ] {
         let (program, address) = start(2, &["--max-turn", "1"]);

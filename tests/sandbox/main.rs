@@ -12,6 +12,7 @@ mod output;
 mod requests;
 mod signals;
 mod start;
+mod systemd;
 mod table;
 
 use std::process::{Command, Stdio};

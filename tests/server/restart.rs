@@ -6,10 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
+#[cfg(unix)]
+use hello_test_support::start_with_sockets;
 use hello_test_support::{GET, HELLO, LAST_GET, PATIENCE, Server, command, is_wasmtime};
-
-/// The number of restarts.
-const RESTARTS: usize = 50;
 
 /// The least number of responses between two restarts.
 const BETWEEN: u64 = 500;
@@ -21,7 +20,9 @@ struct Seen {
     answered: AtomicU64,
     /// The number of connections with at least one response.
     calls: AtomicU64,
-    /// The number of connections that came when no server accepted any more: the kernel refused or reset them.
+    /// The number of connections that the kernel refused, because no socket listened.
+    refused: AtomicU64,
+    /// The number of connections that came when the server accepted no more: the kernel reset them.
     reset: AtomicU64,
     /// Whether the clients have to stop.
     over: AtomicBool,
@@ -36,6 +37,7 @@ fn ask(address: SocketAddr, request: &[u8], seen: &Seen) -> Vec<String> {
         let mut stream = match TcpStream::connect_timeout(&address, PATIENCE) {
             Ok(stream) => stream,
             Err(error) if error.kind() == ErrorKind::ConnectionRefused => {
+                seen.refused.fetch_add(1, Ordering::Relaxed);
                 thread::yield_now();
                 continue;
             }
@@ -102,16 +104,9 @@ fn exchange(stream: &mut TcpStream, request: &[u8]) -> Result<bool, Failure> {
     Ok(String::from_utf8_lossy(&reply).contains("\r\nConnection: close\r\n"))
 }
 
-#[test]
-fn fifty_restarts_under_load_lose_no_request() {
-    if is_wasmtime() {
-        // Under plain wasmtime, only the end of standard input stops the server; `tests/sandbox` tests that.
-        return;
-    }
-    let free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
-    let port = (30_000..32_000).find(free).expect("a free port").to_string();
-    let start = || Server::launch(&mut command(&["--port", &port, "--log", "off", "--stop-when-stdin-closes"]));
-
+/// Restarts the server of `start` this often, while clients of both kinds send requests. Asserts that each request on a connection
+/// that a server has accepted has its response.
+fn restart(restarts: usize, start: impl Fn() -> Server) -> Arc<Seen> {
     let mut server = start();
     let seen = Arc::new(Seen::default());
     let clients: Vec<_> = [GET, GET, GET, GET, LAST_GET]
@@ -123,12 +118,7 @@ fn fifty_restarts_under_load_lose_no_request() {
         .collect();
     // The counts in the output of the servers.
     let (mut served, mut picked_up) = (0, 0);
-    for restart in 1..=RESTARTS {
-        let enough = seen.answered.load(Ordering::Relaxed) + BETWEEN;
-        while seen.answered.load(Ordering::Relaxed) < enough {
-            thread::yield_now();
-        }
-        seen.over.store(restart == RESTARTS, Ordering::Relaxed);
+    let mut stop = |server: Server| {
         server.terminate();
         let output = server.wait();
         assert_eq!(output.status.code(), Some(0), "{output:?}");
@@ -138,18 +128,65 @@ fn fifty_restarts_under_load_lose_no_request() {
         };
         served += requests.parse::<u64>().expect("a number");
         picked_up += calls.parse::<u64>().expect("a number");
-        if restart == RESTARTS {
-            break;
+    };
+    let wait = || {
+        let enough = seen.answered.load(Ordering::Relaxed) + BETWEEN;
+        while seen.answered.load(Ordering::Relaxed) < enough {
+            thread::yield_now();
         }
+    };
+    wait();
+    for _ in 0..restarts {
+        stop(server);
         server = start();
+        wait();
     }
+    seen.over.store(true, Ordering::Relaxed);
     let failures: Vec<String> = clients.into_iter().flat_map(|client| client.join().expect("it asks")).collect();
+    stop(server);
     assert_eq!(failures, Vec::<String>::new());
     // Each accepted connection had a response, and each response arrived.
     assert_eq!(served, seen.answered.load(Ordering::Relaxed));
     assert_eq!(picked_up, seen.calls.load(Ordering::Relaxed));
+    seen
+}
+
+/// A free port outside the range from which the system gives out ports.
+fn free_port(mut from: std::ops::Range<u16>) -> u16 {
+    let free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
+    from.find(free).expect("a free port")
+}
+
+#[test]
+fn fifty_restarts_under_load_lose_no_request() {
+    if is_wasmtime() {
+        // Under plain wasmtime, only the end of standard input stops the server; `tests/sandbox` tests that.
+        return;
+    }
+    let port = free_port(30_000..32_000).to_string();
+    let start = || Server::launch(&mut command(&["--port", &port, "--log", "off", "--stop-when-stdin-closes"]));
+    let seen = restart(50, start);
     // After the last accept, until the listener is closed, there is a short moment in which the kernel still completes
     // connections, and then resets them.
     let reset = seen.reset.load(Ordering::Relaxed);
-    assert!(reset < RESTARTS as u64 / 5, "{reset} calls came through, and were not picked up");
+    assert!(reset < 10, "{reset} calls came through, and were not picked up");
+}
+
+/// The test has the part of systemd, which keeps the socket open; `tests/deploy.rs` has a systemd.
+#[cfg(unix)]
+#[test]
+fn twenty_restarts_with_the_socket_of_systemd_refuse_and_lose_no_connection() {
+    if is_wasmtime() {
+        // Plain wasmtime takes no socket.
+        return;
+    }
+    let port = free_port(32_000..32_700);
+    let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).expect("the port is free");
+    let listen = format!("127.0.0.1:{port}");
+    let seen = restart(20, || {
+        let command = command(&["--listen", &listen, "--log", "off", "--stop-when-stdin-closes"]);
+        let socket = socket.try_clone().expect("a descriptor");
+        Server::listening(start_with_sockets(&command, [Some(socket.into()), None]))
+    });
+    assert_eq!((seen.refused.load(Ordering::Relaxed), seen.reset.load(Ordering::Relaxed)), (0, 0));
 }

@@ -6,6 +6,8 @@
 //! | `readiness` | which sockets are ready; the only place that asks the system |
 //! | `connection` | one connection: its bytes, and its two ends |
 //! | `sockets` | a TCP socket: how far it has come, and the addresses that it takes |
+//! | `listeners` | sockets that listen for longer than one run of a component |
+//! | `systemd` | the sockets that systemd hands over |
 //! | `states` | bind, listen, connect and accept, behind the grants |
 //! | `options` | the options of sockets |
 //! | `tcp` | the functions of `wasi:sockets/tcp` |
@@ -19,6 +21,7 @@
 
 mod clocks;
 mod connection;
+mod listeners;
 mod options;
 mod pollables;
 mod readiness;
@@ -26,6 +29,7 @@ mod sockets;
 mod standard;
 mod states;
 mod streams;
+mod systemd;
 mod tcp;
 #[cfg(test)]
 mod tests;
@@ -40,6 +44,7 @@ use crate::grants::{Grants, Guard};
 use crate::stdio::{OutputHandle, Stdin};
 use crate::turns::Turns;
 
+pub(crate) use listeners::Listeners;
 pub use pollables::Pollable;
 pub use sockets::TcpSocket;
 pub use streams::{InputStream, OutputStream};
@@ -84,6 +89,8 @@ impl std::error::Error for Ended {}
 /// The state of the host for one run of a component, beside the table of its handles.
 pub(crate) struct Net {
     readiness: readiness::Readiness,
+    listeners: Arc<Listeners>,
+    loans: listeners::Loans,
     grants: Grants,
     guard: Guard,
     turns: Arc<Turns>,
@@ -97,7 +104,7 @@ pub(crate) struct Net {
 }
 
 impl Net {
-    /// The host of a component with these `grants`.
+    /// The host of a component with these `grants`, which shares the `listeners` with other hosts.
     ///
     /// # Errors
     /// The system has no descriptor left.
@@ -106,6 +113,7 @@ impl Net {
         guard: &Guard,
         turns: &Arc<Turns>,
         stdin: Stdin,
+        listeners: &Arc<Listeners>,
         stdout: OutputHandle,
         stderr: OutputHandle,
     ) -> io::Result<Self> {
@@ -113,6 +121,8 @@ impl Net {
         turns.wake_by(readiness.waker());
         Ok(Net {
             readiness,
+            listeners: Arc::clone(listeners),
+            loans: Vec::new(),
             grants: grants.clone(),
             guard: guard.clone(),
             turns: Arc::clone(turns),

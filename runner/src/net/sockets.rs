@@ -11,6 +11,7 @@ use wasmtime_wasi::p2::{SocketError, SocketResult};
 
 use super::View;
 use super::bindings::wasi::sockets::tcp_create_socket;
+use super::listeners::Loan;
 use super::readiness::{Key, Readiness};
 
 /// The length of the queue of a listener, unless the component sets it.
@@ -23,6 +24,8 @@ pub struct TcpSocket {
     /// The component has begun this, and has not asked for its end.
     pub(super) pending: Option<Operation>,
     pub(super) backlog: i32,
+    /// Set if it is a clone of one that [others](super::Listeners) have, too.
+    pub(super) loan: Option<Loan>,
 }
 
 /// How far a socket has come.
@@ -61,7 +64,7 @@ impl TcpSocket {
     }
 
     pub(super) fn in_state(family: IpAddressFamily, state: State) -> Self {
-        TcpSocket { family, state, pending: None, backlog: BACKLOG }
+        TcpSocket { family, state, pending: None, backlog: BACKLOG, loan: None }
     }
 
     /// # Errors

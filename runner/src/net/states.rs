@@ -12,7 +12,7 @@ use wasmtime_wasi::sockets::SocketAddrUse;
 
 use super::readiness::Key;
 use super::sockets::{Operation, State, TcpSocket, is_unicast, lost};
-use super::{InputStream, OutputStream, View};
+use super::{InputStream, Net, OutputStream, View};
 
 impl View<'_> {
     fn may(&self, address: SocketAddr, usage: SocketAddrUse) -> SocketResult<()> {
@@ -50,12 +50,11 @@ impl View<'_> {
             return Err(ErrorCode::InvalidArgument.into());
         }
         self.may(address, SocketAddrUse::TcpBind)?;
+        let Net { listeners, loans, grants, .. } = &mut *self.net;
+        let may_listen = grants.check(address, SocketAddrUse::TcpListen).is_ok();
         let socket = self.table.get_mut(this)?;
-        if let State::New { socket, bound } = &mut socket.state {
-            // The port is free at once after a server has ended. Windows does that by itself, and means something else by the option.
-            #[cfg(not(windows))]
-            let _ = socket.set_reuse_address(true);
-            socket.bind(&address.into())?;
+        if let State::New { socket: new, bound } = &mut socket.state {
+            socket.loan = listeners.bind(new, address, may_listen, loans)?;
             *bound = true;
         }
         socket.pending = Some(Operation::Bind);
@@ -95,6 +94,10 @@ impl View<'_> {
         let State::New { bound, .. } = socket.state else {
             return Err(ErrorCode::InvalidState.into());
         };
+        if socket.loan.is_some() {
+            // The socket listens for others as well.
+            return Err(ErrorCode::InvalidState.into());
+        }
         let is_somewhere = !address.ip().is_unspecified() && address.port() != 0;
         if !is_somewhere || !is_unicast(address.ip()) || !socket.is_of_family(address.ip()) {
             return Err(ErrorCode::InvalidArgument.into());

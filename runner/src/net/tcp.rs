@@ -194,6 +194,11 @@ impl tcp::HostTcpSocket for View<'_> {
 
     fn drop(&mut self, this: Resource<TcpSocket>) -> Result<()> {
         let socket = self.table.delete(this)?;
+        if let Some(loan) = &socket.loan
+            && self.net.stdin.ends()
+        {
+            self.net.listeners.release(loan);
+        }
         if let State::Listening(key) | State::Connecting(key) | State::Connected { key, .. } = socket.state {
             self.net.readiness.close(key);
         }

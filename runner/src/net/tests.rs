@@ -1,5 +1,7 @@
 //! Connections and readiness with sockets of the system.
 
+mod listeners;
+
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::time::{Duration, Instant};

@@ -15,6 +15,8 @@ pub mod webkit;
 use std::fs;
 use std::io::{ErrorKind, Read};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+#[cfg(unix)]
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
@@ -79,6 +81,21 @@ pub fn command_of(component: &Path, connections: usize, arguments: &[&str]) -> C
     command.args(["--quiet", "--max-connections", &connections.to_string(), "--grant-needs"]);
     command.arg(component).args(arguments);
     command
+}
+
+/// Starts `command` as systemd starts the service of a socket unit: with these sockets, without standard input, and with both
+/// outputs in one.
+#[cfg(unix)]
+pub fn start_with_sockets(command: &Command, sockets: [Option<OwnedFd>; 2]) -> Process {
+    let [first, second] = sockets;
+    // The shell gives the descriptors their numbers. It keeps its own number as a program.
+    let (open, count) = if second.is_some() { ("3<&0 4<&2", 2) } else { ("3<&0", 1) };
+    let script = format!("exec {open} </dev/null 2>&1; LISTEN_PID=$$ LISTEN_FDS={count} exec \"$@\"");
+    let mut command = by(&["sh", "-c", &script, "sh"], command);
+    let stdio = |socket: Option<OwnedFd>| socket.map_or_else(Stdio::null, Stdio::from);
+    let mut process = Process::start_unread(command.stdin(stdio(first)).stdout(Stdio::piped()).stderr(stdio(second)));
+    process.read();
+    process
 }
 
 /// The command that makes `starter` start `command`.

@@ -28,7 +28,11 @@ impl Server {
 
     /// Starts a server by this command, and waits until it listens.
     pub fn launch(command: &mut Command) -> Self {
-        let process = Process::start(command.stdin(Stdio::piped()));
+        Server::listening(Process::start(command.stdin(Stdio::piped())))
+    }
+
+    /// The server that `process` is, which must listen soon.
+    pub fn listening(process: Process) -> Self {
         // The second line is the one that wasmtime serve prints.
         let says = |line: &str| line.starts_with("Access http://") || line.starts_with("Serving HTTP on http://");
         let mut prelude = String::new();
