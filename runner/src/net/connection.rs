@@ -41,8 +41,10 @@ pub(super) struct Connection {
     socket: TcpStream,
     /// The component waits until the connection is made.
     connecting: bool,
-    /// A read may find something.
+    /// A read may find something: the system has said so.
     readable: bool,
+    /// A read may find something although the system has not said so: the last one did.
+    hopeful: bool,
     /// A write may find room.
     writable: bool,
     /// The peer has finished, so that each read finds something: bytes, or the end.
@@ -63,6 +65,7 @@ impl Connection {
             socket,
             connecting: connects,
             readable: !connects,
+            hopeful: false,
             writable: !connects,
             peer_finished: false,
             input: Side::Open,
@@ -114,7 +117,7 @@ impl Connection {
     pub(super) fn read(&mut self, most: usize, room: &mut [u8]) -> StreamResult<Vec<u8>> {
         self.input.end()?;
         let most = most.min(room.len());
-        if !self.readable || most == 0 {
+        if !(self.readable || self.hopeful) || most == 0 {
             return Ok(Vec::new());
         }
         loop {
@@ -125,10 +128,11 @@ impl Connection {
                 }
                 Ok(length) => {
                     self.readable = length == most || self.peer_finished || !SHORT_READ_IS_LAST;
+                    self.hopeful = true;
                     return Ok(room[..length].to_vec());
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    self.readable = false;
+                    (self.readable, self.hopeful) = (false, false);
                     return Ok(Vec::new());
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
