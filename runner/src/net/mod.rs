@@ -25,6 +25,8 @@ mod listeners;
 mod options;
 mod pollables;
 mod readiness;
+#[cfg(all(target_os = "linux", any(test, feature = "fuzzing")))]
+pub(crate) mod sequences;
 mod sockets;
 mod standard;
 mod states;

@@ -32,8 +32,7 @@ impl View<'_> {
             State::New { socket, .. } => SockRef::from(socket),
             State::Listening(key) => SockRef::from(&readiness.listener(*key).ok_or_else(lost)?.socket),
             State::Connected { key, .. } => SockRef::from(&*readiness.connection(*key).ok_or_else(lost)?.socket()),
-            State::Connecting(_) => return Err(ErrorCode::InvalidState.into()),
-            State::Failed(code) => return Err((*code).into()),
+            State::Connecting(_) | State::Failed(_) => return Err(socket.refusal().into()),
         };
         Ok(act(options, socket.family)?)
     }

@@ -103,6 +103,12 @@ impl Readiness {
         Ok(key)
     }
 
+    /// The number of sources, with those that the component has let go of.
+    #[cfg(all(target_os = "linux", any(test, feature = "fuzzing")))]
+    pub(super) fn sources(&self) -> usize {
+        self.sources.len()
+    }
+
     pub(super) fn listener(&mut self, key: Key) -> Option<&mut Listener> {
         match self.sources.get_mut(key.0)? {
             Source::Listener(listener) => Some(listener),

@@ -76,6 +76,14 @@ impl TcpSocket {
         }
     }
 
+    /// The error of a call that this state does not allow. A failure to connect is told only at the end of connecting.
+    pub(super) fn refusal(&self) -> ErrorCode {
+        match self.state {
+            State::Failed(code) if self.pending.is_none() => code,
+            _ => ErrorCode::InvalidState,
+        }
+    }
+
     /// Ends `operation`.
     ///
     /// # Errors

@@ -69,10 +69,10 @@ impl tcp::HostTcpSocket for View<'_> {
     }
 
     fn remote_address(&mut self, this: Resource<TcpSocket>) -> SocketResult<IpSocketAddress> {
-        match self.table.get(&this)?.state {
+        let socket = self.table.get(&this)?;
+        match socket.state {
             State::Connected { peer, .. } => Ok(peer.into()),
-            State::Failed(code) => Err(code.into()),
-            _ => Err(ErrorCode::InvalidState.into()),
+            _ => Err(socket.refusal().into()),
         }
     }
 
@@ -86,15 +86,15 @@ impl tcp::HostTcpSocket for View<'_> {
 
     fn set_listen_backlog_size(&mut self, this: Resource<TcpSocket>, value: u64) -> SocketResult<()> {
         let backlog = i32::try_from(positive(value)?).unwrap_or(i32::MAX);
-        match self.table.get(&this)?.state {
+        let socket = self.table.get(&this)?;
+        match socket.state {
             State::New { .. } => {}
             // Not every system takes another length while it listens.
             State::Listening(_) => {
                 let set = self.with_options(&this, |options, _| options.listen(backlog));
                 set.map_err(|_| ErrorCode::NotSupported)?;
             }
-            State::Failed(code) => return Err(code.into()),
-            State::Connecting(_) | State::Connected { .. } => return Err(ErrorCode::InvalidState.into()),
+            _ => return Err(socket.refusal().into()),
         }
         self.table.get_mut(&this)?.backlog = backlog;
         Ok(())
