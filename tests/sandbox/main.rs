@@ -11,6 +11,7 @@ mod messages;
 mod output;
 mod requests;
 mod signals;
+mod sockets;
 mod start;
 mod systemd;
 mod table;

@@ -7,6 +7,8 @@ use std::net::{TcpListener, TcpStream, ToSocketAddrs as _, UdpSocket};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use crate::sockets;
+
 /// The list, for who reads the error.
 const HELP: &str = "\
 connect ADDR...    call there
@@ -26,6 +28,9 @@ sleep SECS         wait so long, without a look at standard input
 stdin              end when standard input does
 ignore-stop        go on for ever when standard input ends
 loop               never pause
+spin WITH [ADDR]   ask for what is always ready, again and again, with nothing, with a-time, or with a-peer that connects
+leave ADDR N       write to the first peer until no more is taken, drop the connection, and serve N others
+misuse RULE ADDR   break a rule of WASI
 panic              fail
 overflow           call itself without an end
 deep               the same, with so much on its own stack that this overflows first
@@ -97,6 +102,18 @@ fn attempt(words: &[&str]) -> bool {
             loop {
                 spin_loop();
             }
+        }
+        "spin" => {
+            sockets::spin(rest[0], rest.get(1).map(|_| number(&rest[1..])));
+            true
+        }
+        "leave" => {
+            sockets::leave(number(rest), number(&rest[1..]));
+            true
+        }
+        "misuse" => {
+            sockets::misuse(rest[0], number(&rest[1..]));
+            true
         }
         "panic" => panic!("as it was told to"),
         "overflow" => outcome(&format!("overflow {}", descend(1)), Ok(())),

@@ -3,6 +3,8 @@
 
 #[cfg(target_family = "wasm")]
 mod attempts;
+#[cfg(target_family = "wasm")]
+mod sockets;
 
 /// Does what the command line says. Exit code: 0 when it was allowed, 1 when it was refused.
 #[cfg(target_family = "wasm")]
