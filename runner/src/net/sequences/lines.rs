@@ -90,11 +90,12 @@ impl Line {
 
     /// Bytes unlike those before them.
     pub(super) fn bytes(&mut self, length: usize) -> Vec<u8> {
-        let mut next = || {
+        let mut bytes = vec![0; length];
+        for byte in &mut bytes {
             self.counter = self.counter.wrapping_add(37);
-            self.counter
-        };
-        (0..length).map(|_| next()).collect()
+            *byte = self.counter;
+        }
+        bytes
     }
 
     pub(super) fn send(&mut self, length: usize) {
@@ -102,8 +103,8 @@ impl Line {
         if self.peer_finished {
             return;
         }
-        // Linux resets a connection in which bytes come that can neither be read nor answered.
-        self.broken |= self.guest == Guest::Gone || self.input_over && self.output != Output::Open;
+        self.broken |= self.guest == Guest::Gone;
+        self.may_reset(true);
         let Some(mut peer) = self.peer.as_ref() else { return };
         match peer.write(&bytes) {
             Ok(written) => self.to_guest.extend(&bytes[..written]),
@@ -162,17 +163,18 @@ impl Line {
         if output && self.output == Output::Open {
             self.output = Output::Ending;
         }
+        self.may_reset(!self.to_guest.is_empty());
+    }
+
+    /// Linux resets a connection in which bytes come that can neither be read nor answered.
+    fn may_reset(&mut self, comes: bool) {
+        self.broken |= comes && self.input_over && self.output != Output::Open;
     }
 
     /// The component has let go of the connection.
     pub(super) fn leave(&mut self) {
         self.broken |= !self.to_guest.is_empty();
         self.guest = Guest::Gone;
-    }
-
-    /// The peer reads all that there is. Returns whether it has found the end.
-    pub(super) fn has_ended(&mut self) -> bool {
-        self.receive(4 * MOST_BYTES)
     }
 
     /// Whether there will be something to read for the component: bytes, an error, or the end.

@@ -23,6 +23,9 @@ use super::streams::Stream;
 /// The most sockets and pollables that the component has at a time.
 pub(super) const MOST: usize = 12;
 
+/// More bytes than a peer finds at a time.
+const MUCH: usize = 256 * 1024;
+
 /// The size of the buffer of a peer.
 pub(super) const SMALL: usize = 16 * 1024;
 
@@ -173,7 +176,7 @@ impl World {
         crate::net::bindings::wasi::sockets::network::HostNetwork::drop(&mut self.view(), network)
             .expect("it is there");
         assert!(self.table.is_empty(), "a handle is left");
-        while !self.lines.iter_mut().all(Line::has_ended) || self.net.readiness.sources() > 0 {
+        while !self.lines.iter_mut().all(|line| line.receive(MUCH)) || self.net.readiness.sources() > 0 {
             self.net.readiness.wait(Some(Duration::from_millis(1))).expect("wait");
         }
         self.net.finish();
