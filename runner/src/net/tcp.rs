@@ -2,6 +2,7 @@
 
 use std::net::Shutdown;
 
+use rustix::net::sockopt;
 use socket2::TcpKeepalive;
 use wasmtime::Result;
 use wasmtime::component::Resource;
@@ -109,7 +110,7 @@ impl tcp::HostTcpSocket for View<'_> {
     }
 
     fn keep_alive_idle_time(&mut self, this: Resource<TcpSocket>) -> SocketResult<u64> {
-        self.with_options(&this, |options, _| options.tcp_keepalive_time()).map(nanoseconds)
+        self.with_options(&this, |options, _| Ok(sockopt::tcp_keepidle(&*options)?)).map(nanoseconds)
     }
 
     fn set_keep_alive_idle_time(&mut self, this: Resource<TcpSocket>, value: u64) -> SocketResult<()> {
@@ -118,7 +119,7 @@ impl tcp::HostTcpSocket for View<'_> {
     }
 
     fn keep_alive_interval(&mut self, this: Resource<TcpSocket>) -> SocketResult<u64> {
-        self.with_options(&this, |options, _| options.tcp_keepalive_interval()).map(nanoseconds)
+        self.with_options(&this, |options, _| Ok(sockopt::tcp_keepintvl(&*options)?)).map(nanoseconds)
     }
 
     fn set_keep_alive_interval(&mut self, this: Resource<TcpSocket>, value: u64) -> SocketResult<()> {

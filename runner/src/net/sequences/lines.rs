@@ -9,7 +9,6 @@ use wasmtime_wasi::p2::{StreamError, StreamResult};
 
 use crate::net::connection::MOST_BYTES;
 
-/// The kinds of errors of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fault {
     Closed,
@@ -52,7 +51,7 @@ pub(super) struct Line {
     /// The address of the peer.
     pub(super) address: SocketAddr,
     pub(super) guest: Guest,
-    /// The bytes on their way to the component, and those to the peer.
+    /// The bytes on their way to the component.
     pub(super) to_guest: VecDeque<u8>,
     pub(super) to_peer: VecDeque<u8>,
     /// No more bytes come from the peer.
@@ -63,7 +62,7 @@ pub(super) struct Line {
     pub(super) input_over: bool,
     pub(super) output: Output,
     pub(super) permit: usize,
-    /// The component has changed the size of a buffer.
+    /// The sizes of its buffers have changed.
     pub(super) resized: bool,
     counter: u8,
 }
