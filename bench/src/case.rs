@@ -20,6 +20,8 @@ pub(crate) enum Part {
     Pipelined,
     /// The cost of the log.
     Logging,
+    /// Answers that take long, by one instance and by two.
+    Instances,
     /// Messages that echo servers send back.
     Echo,
     /// The time from the start of a server to its first response.
@@ -29,12 +31,13 @@ pub(crate) enum Part {
 }
 
 /// All parts, with their names.
-pub(crate) const PARTS: [(&str, Part); 8] = [
+pub(crate) const PARTS: [(&str, Part); 9] = [
     ("kept-alive", Part::KeptAlive),
     ("idle", Part::Idle),
     ("per-request", Part::PerRequest),
     ("pipelined", Part::Pipelined),
     ("logging", Part::Logging),
+    ("instances", Part::Instances),
     ("echo", Part::Echo),
     ("first-answer", Part::FirstAnswer),
     ("size", Part::Size),
@@ -60,6 +63,8 @@ pub(crate) enum Kind {
     LogOff,
     /// The same with a log, into a file.
     LogOn,
+    /// Requests whose answers take about 300 microseconds of work each.
+    Work,
     /// Messages of 64 bytes on connections that stay open.
     Echo,
 }
@@ -75,6 +80,7 @@ impl Kind {
             Kind::Pipelined => "pipelined, 16 deep",
             Kind::LogOff => "log off",
             Kind::LogOn => "log on",
+            Kind::Work => "300 µs of work",
             Kind::Echo => "echo",
         }
     }
@@ -84,6 +90,7 @@ impl Kind {
         match self {
             Kind::PerRequest => Manner::PerRequest,
             Kind::Pipelined => Manner::Pipelined,
+            Kind::Work => Manner::Work,
             _ => Manner::KeptAlive,
         }
     }
@@ -120,6 +127,7 @@ pub(crate) fn groups(
         Part::PerRequest => (&[Kind::PerRequest], &[32]),
         Part::Pipelined => (&[Kind::Pipelined], &[64]),
         Part::Logging => (&[Kind::LogOff, Kind::LogOn], &[64]),
+        Part::Instances => (&[Kind::Work], &[64]),
         Part::Echo => (&[Kind::Echo], &[64, 512]),
         Part::FirstAnswer | Part::Size => (&[], &[]),
     };

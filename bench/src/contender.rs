@@ -11,7 +11,7 @@ use crate::server::{self, Server};
 use crate::{Failure, nginx};
 
 /// The servers, in the order of the first round.
-pub(crate) const NAMES: [&str; 16] = [
+pub(crate) const NAMES: [&str; 18] = [
     "hello-runner",
     QUICK,
     "wasmtime",
@@ -24,6 +24,8 @@ pub(crate) const NAMES: [&str; 16] = [
     "hello-http-unpooled",
     "http.server",
     "lecture",
+    "one-instance",
+    "two-instances",
     "echo-hello-runner",
     "echo-wasmtime",
     "echo-wstd",
@@ -65,6 +67,11 @@ fn is_http(name: &str) -> bool {
     name.starts_with("hello-http")
 }
 
+/// Whether a server is one of those that work for each answer, and have no page.
+fn is_worker(name: &str) -> bool {
+    name.ends_with("-instance") || name.ends_with("-instances")
+}
+
 /// Whether a server is an echo server, and has no page.
 fn is_echo(name: &str) -> bool {
     name.starts_with("echo-")
@@ -84,13 +91,14 @@ pub(crate) fn is_compiled(name: &str) -> bool {
 pub(crate) fn takes_part_in(name: &str, part: Part) -> bool {
     match part {
         _ if is_echo(name) => part == Part::Echo,
+        _ if is_worker(name) => part == Part::Instances,
         Part::KeptAlive => name != "lecture",
         Part::Idle => matches!(name, "hello-runner" | "wasmtime" | "hyper"),
         Part::PerRequest => name != "wstd" && name != QUICK && !is_http(name),
         Part::Pipelined => !is_asked_once(name),
         Part::Logging => name == "hello-runner",
         Part::FirstAnswer => true,
-        Part::Echo | Part::Size => false,
+        Part::Instances | Part::Echo | Part::Size => false,
     }
 }
 
@@ -183,6 +191,15 @@ fn command(name: &str, port: u16, options: &Options, scratch: &Scratch) -> Resul
             let host = words(&serve(options), &format!("serve -S cli --addr 127.0.0.1:{port}{flag}"));
             component(host, &options.component.with_file_name("hello-http.wasm"), "")
         }
+        "one-instance" | "two-instances" => {
+            let instances = if name == "one-instance" { 1 } else { 2 };
+            let host = format!("--quiet --instances {instances} --allow-listen 127.0.0.1:{port}");
+            component(
+                words(&programs.runner, &host),
+                &options.peers.join("hello-worker.wasm"),
+                &format!("127.0.0.1:{port}"),
+            )
+        }
         "echo-hello-runner" => {
             let host = words(&programs.runner, &format!("--quiet --allow-listen 127.0.0.1:{port}"));
             component(host, &options.peers.join("examples/echo.wasm"), &format!("127.0.0.1:{port}"))
@@ -222,8 +239,8 @@ pub(crate) fn same_answers(contenders: &mut [Contender]) -> Result<(), Failure> 
     for contender in contenders {
         let (server, answer) = contender.launch(Stdio::null())?;
         let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body).to_owned();
-        // `launch` has already compared the echo with the request.
-        if is_echo(contender.name) {
+        // `launch` has already compared the echo with the request. A worker answers with a number that it draws.
+        if is_echo(contender.name) || is_worker(contender.name) {
             continue;
         }
         let same_head = !is_exact(contender.name) || *exact.get_or_insert_with(|| answer.clone()) == answer;

@@ -16,15 +16,15 @@ Usage: hello-bench [options]
 
   --rounds N            how many turns each server gets (default 5; with fewer, no bar is judged)
   --seconds N           seconds of a turn (default 2), and one more for each 5000 connections
-  --cases LIST          some of kept-alive,idle,per-request,pipelined,logging,echo,first-answer,size
+  --cases LIST          some of kept-alive,idle,per-request,pipelined,logging,instances,echo,first-answer,size
   --connections LIST    how many connections are kept alive (default 1,64,512,2000,8000,10000)
   --only NAMES          some of hello-runner,hello-runner-quick,wasmtime,hyper,epoll,nginx,wstd,hello-http,
                         hello-http-reused,hello-http-unpooled,http.server,lecture,
-                        echo-hello-runner,echo-wasmtime,echo-wstd,echo-tokio
+                        one-instance,two-instances,echo-hello-runner,echo-wasmtime,echo-wstd,echo-tokio
   --results FOLDER      where RESULTS.md and the charts go (default bench when everything is measured, else nowhere)
-  --port N              the first of sixteen ports that are free (default 21000)
+  --port N              the first of eighteen ports that are free (default 21000)
   --component FILE      hello-server.wasm; hello-http.wasm is beside it
-  --peers FOLDER        where peer-wstd.wasm, echo-wstd.wasm and examples/echo.wasm are
+  --peers FOLDER        where peer-wstd.wasm, echo-wstd.wasm, hello-worker.wasm and examples/echo.wasm are
   --hyper FILE, --epoll FILE, --tokio FILE, --runner FILE, --quick-runner FILE, --wasmtime FILE, --wasmtime-serve FILE
                         programs to use instead of those that bench/run builds; with one of the last two, it is used for both
   --nginx FILE, --python FILE

@@ -94,6 +94,7 @@ fn heading(part: Part) -> &'static str {
         Part::PerRequest => "A connection per request",
         Part::Pipelined => "Pipelined",
         Part::Logging => "The log",
+        Part::Instances => "Instances",
         Part::Echo => "Echo servers",
         Part::FirstAnswer => "First answer",
         Part::Size => "Size",
@@ -106,6 +107,7 @@ fn compared(part: Part, cases: &[Case]) -> Vec<Bar> {
         (Part::Idle, [alone, both]) => bars::idle(alone, both),
         (Part::Logging, [off, on]) => bars::logging(off, on),
         (Part::Idle | Part::Logging, _) => Vec::new(),
+        (Part::Instances, cases) => cases.iter().flat_map(bars::instances).collect(),
         (Part::Echo, cases) => cases.iter().flat_map(bars::echo).collect(),
         _ => cases.iter().flat_map(bars::within).collect(),
     }
@@ -201,7 +203,7 @@ mod tests {
         let text = results.markdown;
         assert!(
             text.starts_with(
-                "# Results\n\nToday, here.\n\nOf 4 bars, 3 were met and 1 missed; 0 were not judged.\n\n* nginx"
+                "# Results\n\nToday, here.\n\nOf 5 bars, 4 were met and 1 missed; 0 were not judged.\n\n* nginx"
             ),
             "{text}"
         );

@@ -59,16 +59,23 @@ pub(crate) enum Manner {
     PerRequest,
     /// Many at once, on connections that stay open.
     Pipelined,
+    /// One after the other, for an answer that takes work.
+    Work,
 }
 
 impl Manner {
     /// The arguments of wrk for this manner.
     fn arguments(self) -> &'static [&'static str] {
         match self {
-            Manner::KeptAlive => &[],
+            Manner::KeptAlive | Manner::Work => &[],
             Manner::PerRequest => &["-H", "Connection: close"],
             Manner::Pipelined => &["-s", "bench/pipelined.lua"],
         }
+    }
+
+    /// The path that is asked for.
+    fn path(self) -> &'static str {
+        if self == Manner::Work { "work" } else { "" }
     }
 }
 
@@ -76,7 +83,7 @@ impl Manner {
 pub(crate) fn run(port: u16, manner: Manner, connections: u32, seconds: u32) -> Result<Load, Failure> {
     let mut wrk = Command::new("wrk");
     wrk.args(["-t1", &format!("-c{connections}"), &format!("-d{seconds}s"), "--latency", "--timeout", TIMEOUT]);
-    wrk.args(manner.arguments()).arg(format!("http://127.0.0.1:{port}/"));
+    wrk.args(manner.arguments()).arg(format!("http://127.0.0.1:{port}/{}", manner.path()));
     let output = wrk.stdin(Stdio::null()).output().map_err(|_| missing())?;
     // A server that sent no response at all has no ratio.
     parse(&String::from_utf8_lossy(&output.stdout)).filter(|load| load.requests > 0.0).ok_or_else(|| {
