@@ -68,3 +68,15 @@ pub(super) fn keep_alive_time(nanoseconds: u64) -> Duration {
 pub(super) fn nanoseconds(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
+
+/// Gives an accepted socket the options of its listener that macOS does not pass on. What it refuses stays as it is.
+#[cfg(target_os = "macos")]
+pub(super) fn inherit(listener: SockRef<'_>, accepted: SockRef<'_>, family: IpAddressFamily) {
+    let _ = listener.recv_buffer_size().and_then(|size| accepted.set_recv_buffer_size(size));
+    let _ = listener.send_buffer_size().and_then(|size| accepted.set_send_buffer_size(size));
+    if family == IpAddressFamily::Ipv6 {
+        let _ = listener.unicast_hops_v6().and_then(|limit| accepted.set_unicast_hops_v6(limit));
+    }
+    let idle = rustix::net::sockopt::tcp_keepidle(&*listener);
+    let _ = idle.map(|time| accepted.set_tcp_keepalive(&TcpKeepalive::new().with_time(time)));
+}

@@ -4,6 +4,7 @@
 use std::io;
 use std::net::SocketAddr;
 
+use rustix::io::Errno;
 use socket2::Socket;
 use wasmtime::component::Resource;
 use wasmtime_wasi::p2::SocketResult;
@@ -54,7 +55,8 @@ impl View<'_> {
         let may_listen = grants.check(address, SocketAddrUse::TcpListen).is_ok();
         let socket = self.table.get_mut(this)?;
         if let State::New { socket: new, bound } = &mut socket.state {
-            socket.loan = listeners.bind(new, address, may_listen, loans)?;
+            let bind = listeners.bind(new, address, may_listen, loans);
+            socket.loan = bind.map_err(|error| not_bound(&error))?;
             *bound = true;
         }
         socket.pending = Some(Operation::Bind);
@@ -167,6 +169,8 @@ impl View<'_> {
                 }
             }
         };
+        #[cfg(target_os = "macos")]
+        super::options::inherit((&listener.socket).into(), (&stream).into(), family);
         let key = self.net.readiness.connect(stream, false)?;
         let accepted = self.table.push(TcpSocket::in_state(family, State::Connected { key, peer }))?;
         let (input, output) = self.streams(&accepted, key)?;
@@ -179,7 +183,7 @@ fn begin(socket: Socket, address: SocketAddr) -> Result<mio::net::TcpStream, Err
     match socket.connect(&address.into()) {
         Ok(()) => {}
         #[cfg(unix)]
-        Err(error) if error.raw_os_error() == Some(rustix::io::Errno::INPROGRESS.raw_os_error()) => {}
+        Err(error) if error.raw_os_error() == Some(Errno::INPROGRESS.raw_os_error()) => {}
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
         Err(error) => return Err(error.into()),
     }
@@ -188,9 +192,30 @@ fn begin(socket: Socket, address: SocketAddr) -> Result<mio::net::TcpStream, Err
 
 /// The error of an accept. Linux reports here that the network has failed the new connection, as other systems do not.
 fn not_accepted(error: &io::Error) -> ErrorCode {
-    use io::ErrorKind::{ConnectionReset, HostUnreachable, NetworkDown, NetworkUnreachable};
-    match error.kind() {
-        ConnectionReset | HostUnreachable | NetworkDown | NetworkUnreachable => ErrorCode::ConnectionAborted,
+    match Errno::from_io_error(error) {
+        #[cfg(target_os = "linux")]
+        Some(
+            Errno::CONNRESET
+            | Errno::NETRESET
+            | Errno::HOSTUNREACH
+            | Errno::HOSTDOWN
+            | Errno::NETDOWN
+            | Errno::NETUNREACH
+            | Errno::PROTO
+            | Errno::NOPROTOOPT
+            | Errno::NONET
+            | Errno::OPNOTSUPP,
+        ) => ErrorCode::ConnectionAborted,
+        _ => error.into(),
+    }
+}
+
+/// The error of a bind. Windows has no room in its buffers when all ports are taken.
+fn not_bound(error: &io::Error) -> ErrorCode {
+    match Errno::from_io_error(error) {
+        #[cfg(windows)]
+        Some(Errno::NOBUFS) => ErrorCode::AddressInUse,
+        Some(Errno::AFNOSUPPORT) => ErrorCode::InvalidArgument,
         _ => error.into(),
     }
 }
