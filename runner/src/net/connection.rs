@@ -64,8 +64,8 @@ impl Connection {
         Connection {
             socket,
             connecting: connects,
-            readable: !connects,
-            hopeful: false,
+            readable: false,
+            hopeful: !connects,
             writable: !connects,
             peer_finished: false,
             input: Side::Open,

@@ -12,7 +12,7 @@ use wasmtime_wasi::p2::{SocketError, SocketResult};
 use super::View;
 use super::bindings::wasi::sockets::tcp_create_socket;
 use super::listeners::Loan;
-use super::readiness::{Key, Readiness};
+use super::readiness::{Key, Listener, Readiness};
 
 /// The length of the queue of a listener, unless the component sets it.
 const BACKLOG: i32 = 128;
@@ -101,7 +101,7 @@ impl TcpSocket {
             (State::Connecting(key), _) => {
                 readiness.connection(*key).is_none_or(|connection| connection.has_connected())
             }
-            (State::Listening(key), None) => readiness.listener(*key).is_none_or(|listener| listener.ready),
+            (State::Listening(key), None) => readiness.listener(*key).is_none_or(Listener::is_ready),
             _ => true,
         }
     }

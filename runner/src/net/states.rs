@@ -159,16 +159,7 @@ impl View<'_> {
             return Err(ErrorCode::InvalidState.into());
         };
         let listener = self.net.readiness.listener(*key).ok_or_else(lost)?;
-        let (stream, peer) = loop {
-            match listener.socket.accept() {
-                Ok(accepted) => break accepted,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => {
-                    listener.ready = error.kind() != io::ErrorKind::WouldBlock;
-                    return Err(not_accepted(&error).into());
-                }
-            }
-        };
+        let (stream, peer) = listener.accept().map_err(|error| not_accepted(&error))?;
         #[cfg(target_os = "macos")]
         super::options::inherit((&listener.socket).into(), (&stream).into(), family);
         let key = self.net.readiness.connect(stream, false)?;

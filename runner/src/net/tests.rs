@@ -172,3 +172,23 @@ fn another_thread_ends_a_wait() {
     assert!(readiness.wait(Some(LONG)).expect("wait"));
     wakes.join().expect("the thread ends").expect("wake");
 }
+
+#[test]
+fn a_listener_is_ready_only_while_a_connection_waits() {
+    let mut readiness = Readiness::new().expect("a poll");
+    let listener = mio::net::TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0).into()).expect("a listener");
+    let address = listener.local_addr().expect("an address");
+    let key = readiness.listen(listener).expect("register");
+    readiness.wait(Some(Duration::ZERO)).expect("wait");
+    assert!(!readiness.listener(key).expect("it listens").is_ready());
+    let _peers = [(); 2].map(|()| TcpStream::connect(address).expect("connect"));
+    for _ in 0..2 {
+        let deadline = Instant::now() + LONG;
+        while !readiness.listener(key).expect("it listens").is_ready() {
+            assert!(Instant::now() < deadline, "it takes too long");
+            readiness.wait(Some(LONG)).expect("wait");
+        }
+        readiness.listener(key).expect("it listens").accept().expect("a connection waits");
+    }
+    assert!(!readiness.listener(key).expect("it listens").is_ready());
+}
