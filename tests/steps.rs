@@ -264,17 +264,22 @@ fn step_7_silent_clients_that_stay() {
 fn step_8_a_client_that_never_reads() {
     let before = start(7);
     let client = deaf(&before);
-    // The deadline of the write passes: the program drops the connection, and stands still until the client leaves.
-    let stuck = loop {
-        let mut other = before.connect();
-        other.set_read_timeout(Some(A_WHILE)).expect("a timeout");
-        other.write_all(LAST_GET).expect("send a request");
-        if other.read(&mut [0]).is_err() {
-            break other;
-        }
-    };
-    let _other = unanswered(&before);
-    drop((client, stuck));
+    if is_wasmtime() {
+        // The deadline of the write passes: the program drops the connection, and stands still until the client leaves.
+        let stuck = loop {
+            let mut other = before.connect();
+            other.set_read_timeout(Some(A_WHILE)).expect("a timeout");
+            other.write_all(LAST_GET).expect("send a request");
+            if other.read(&mut [0]).is_err() {
+                break other;
+            }
+        };
+        let _other = unanswered(&before);
+        drop((client, stuck));
+    } else {
+        // The sandbox sends the rest by itself.
+        error_with(&before, "future timed out");
+    }
     before.assert_serves();
 
     let after = start(8);
@@ -288,7 +293,8 @@ fn step_8_a_hundred_busy_clients() {
     let [before, after] = [7, 8].map(|step| time_for_busy_clients(&start(step)));
     let (Some(before), Some(after)) = (before, after) else { return };
     println!("step 7 needs {before:?} for 2,000 requests of 100 clients, and step 8 {after:?}");
-    assert!(before > 2 * after, "{before:?}, {after:?}");
+    // A question of the runtime about a connection is cheap in the sandbox, and dear in plain wasmtime.
+    assert!(!is_wasmtime() || before > 2 * after, "{before:?}, {after:?}");
 }
 
 #[test]
