@@ -167,7 +167,7 @@ fn errors_of_the_cache_and_of_limits_have_a_cause_and_an_advice() {
         ("--fsize=0", "files of 0 bytes (ulimit -f)"),
         ("--as=1000000000", "MiB of address space (ulimit -v"),
         ("--nofile=40", "the system grants 40 file descriptors, so there can be "),
-        ("--nofile=16", "16 file descriptors (ulimit -n), which leaves none for a connection"),
+        ("--nofile=15", "15 file descriptors (ulimit -n), which leaves none for a connection"),
         ("--nofile=9", "9 file descriptors (ulimit -n)"),
     ] {
         if works(&["prlimit", "--nofile=64"]) {
