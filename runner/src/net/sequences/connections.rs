@@ -25,7 +25,7 @@ impl World {
         let there = self.there.local_addr().expect("an address");
         let (address, fault, failure): (SocketAddr, _, _) = match choice % 8 {
             0..=3 => (there, None, None),
-            4 => (self.nobody, None, Some(ErrorCode::ConnectionRefused)),
+            4 => (self.unused, None, Some(ErrorCode::ConnectionRefused)),
             5 => (([127, 0, 0, 1], 1).into(), None, Some(ErrorCode::AccessDenied)),
             6 => (([0, 0, 0, 0], there.port()).into(), Some(ErrorCode::InvalidArgument), None),
             _ => (([127, 0, 0, 1], 0).into(), Some(ErrorCode::InvalidArgument), None),

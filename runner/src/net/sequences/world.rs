@@ -66,8 +66,8 @@ pub(super) struct World {
     /// Takes connections of the component.
     pub(super) there: TcpListener,
     /// Has a granted port, and refuses connections.
-    pub(super) nobody: SocketAddr,
-    _nobody: socket2::Socket,
+    pub(super) unused: SocketAddr,
+    _bound: socket2::Socket,
     pub(super) sockets: Vec<Socket>,
     pub(super) streams: Vec<Stream>,
     pub(super) waiting: Vec<Waiting>,
@@ -86,11 +86,11 @@ impl World {
         there.set_nonblocking(true).expect("a socket that does not block");
         let bound = socket2::Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
         bound.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).expect("bind");
-        let nobody = bound.local_addr().expect("an address").as_socket().expect("an address of TCP");
+        let unused = bound.local_addr().expect("an address").as_socket().expect("an address of TCP");
         let elsewhere = Ipv4Addr::new(192, 0, 2, 1);
         let grants = Grants {
             listen: vec![(Ipv4Addr::LOCALHOST, 0).into(), (elsewhere, 0).into(), (Ipv6Addr::LOCALHOST, 0).into()],
-            connect: vec![there.local_addr().expect("an address"), nobody],
+            connect: vec![there.local_addr().expect("an address"), unused],
         };
         let audit = Audit::default();
         let guard = Guard::new("sequence", output, &audit);
@@ -104,7 +104,7 @@ impl World {
         let network = WasiSocketsCtxView { ctx: &mut wasi, table: &mut table }.instance_network().expect("a network");
         let (sockets, streams, waiting, lines) = Default::default();
         let network = network.rep();
-        World { net, table, network, there, nobody, _nobody: bound, sockets, streams, waiting, lines, is_narrow }
+        World { net, table, network, there, unused, _bound: bound, sockets, streams, waiting, lines, is_narrow }
     }
 
     pub(super) fn view(&mut self) -> View<'_> {
