@@ -218,17 +218,15 @@ impl<H: Host> Reactor<H> {
         // Since the last wake-up all tasks have had a turn, which takes time.
         self.now.set(self.host.now());
         set.cool_down(self.now(), |interest| sources.is_waiting(interest));
-        if !block || !set.hot().is_empty() {
+        if block && (set.hot().is_empty() || set.is_quiet()) {
+            set.warm_up(|interest| sources.is_waiting(interest));
+        } else {
             set.sweep(self.now(), sources, Sources::is_waiting, |sources, piece| {
                 self.ask(sources, piece, Some(&self.always_ready));
                 self.host.now()
             });
         }
-        let block = block && sources.woken.is_empty();
-        if block && (set.hot().is_empty() || set.is_quiet()) {
-            set.warm_up(|interest| sources.is_waiting(interest));
-        }
-        if block {
+        if block && sources.woken.is_empty() {
             self.set_alarm(set.next_sweep());
             let alarm = self.alarm.borrow();
             let alarm = alarm.as_ref().map(|(_, pollable)| pollable);

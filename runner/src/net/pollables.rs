@@ -43,8 +43,11 @@ impl poll::Host for View<'_> {
 impl poll::HostPollable for View<'_> {
     fn ready(&mut self, pollable: Resource<Pollable>) -> Result<bool> {
         let pollable = *self.table.get(&pollable)?;
-        // A component may ask this in a loop and nothing else, so the system is asked each time. Such a loop is no pause.
-        self.net.readiness.wait(Some(Duration::ZERO))?;
+        // A component may ask this in a loop and nothing else, so the system is asked each time, except about a time. Such a loop is
+        // no pause.
+        if !matches!(pollable, Pollable::Time(_)) {
+            self.net.readiness.wait(Some(Duration::ZERO))?;
+        }
         Ok(self.is_ready(pollable, Instant::now()))
     }
 
