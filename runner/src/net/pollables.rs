@@ -34,9 +34,11 @@ impl poll::Host for View<'_> {
         if list.is_empty() {
             return Err(wasmtime::format_err!("the list of poll is empty, so it would wait for ever"));
         }
-        let list = list.iter().map(|pollable| self.table.get(pollable).copied());
-        let list = list.collect::<std::result::Result<Vec<_>, _>>()?;
-        self.wait(&list)
+        let mut pollables = Vec::with_capacity(list.len());
+        for pollable in &list {
+            pollables.push(*self.table.get(pollable)?);
+        }
+        self.wait(&pollables)
     }
 }
 
