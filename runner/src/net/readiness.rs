@@ -87,7 +87,10 @@ pub(super) struct Readiness {
     poll: Poll,
     events: Events,
     sources: Slab<Source>,
+    /// Those that were let go of first come first.
     orphans: Vec<Orphan>,
+    pub(super) most_orphans: usize,
+    pub(super) to_take: Duration,
     waker: Arc<Waker>,
 }
 
@@ -102,6 +105,8 @@ impl Readiness {
             events: Events::with_capacity(MOST_EVENTS),
             sources: Slab::new(),
             orphans: Vec::new(),
+            most_orphans: MOST_ORPHANS,
+            to_take: TO_TAKE,
             waker,
         })
     }
@@ -162,11 +167,11 @@ impl Readiness {
         if self.unsent(key) == 0 {
             return self.remove(key);
         }
-        if self.orphans.len() == MOST_ORPHANS {
+        if self.orphans.len() == self.most_orphans {
             let oldest = self.orphans.remove(0);
             self.remove(oldest.key);
         }
-        self.orphans.push(Orphan { key, deadline: Instant::now() + TO_TAKE });
+        self.orphans.push(Orphan { key, deadline: Instant::now() + self.to_take });
     }
 
     fn unsent(&mut self, key: Key) -> usize {
@@ -189,6 +194,9 @@ impl Readiness {
     /// # Errors
     /// The system cannot report.
     pub(super) fn wait(&mut self, timeout: Option<Duration>) -> io::Result<bool> {
+        // The time of a peer that reads nothing is over also if nothing else happens.
+        let orphan = self.orphans.first().map(|orphan| orphan.deadline.saturating_duration_since(Instant::now()));
+        let timeout = timeout.into_iter().chain(orphan).min();
         match self.poll.poll(&mut self.events, timeout) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(false),
             polled => polled?,

@@ -140,6 +140,32 @@ fn a_peer_that_does_not_read_does_not_keep_a_dropped_socket_for_ever() {
 }
 
 #[test]
+fn a_dropped_socket_is_closed_when_its_time_is_over_although_nothing_happens() {
+    let mut readiness = Readiness::new().expect("a poll");
+    let (key, _peer) = pair(&mut readiness);
+    fill(&mut readiness, key);
+    readiness.to_take = Duration::from_millis(10);
+    readiness.close(key);
+    let begin = Instant::now();
+    while readiness.connection(key).is_some() {
+        readiness.wait(Some(LONG)).expect("wait");
+    }
+    assert!(begin.elapsed() < LONG);
+}
+
+#[test]
+fn of_too_many_dropped_sockets_the_oldest_is_closed() {
+    let mut readiness = Readiness::new().expect("a poll");
+    readiness.most_orphans = 2;
+    let pairs = [(); 3].map(|()| pair(&mut readiness));
+    for (key, _) in &pairs {
+        fill(&mut readiness, *key);
+        readiness.close(*key);
+    }
+    assert_eq!(pairs.map(|(key, _)| readiness.connection(key).is_some()), [false, true, true]);
+}
+
+#[test]
 fn a_write_to_a_peer_that_has_gone_fails_for_ever() {
     let mut readiness = Readiness::new().expect("a poll");
     let (key, mut peer) = pair(&mut readiness);
