@@ -42,7 +42,7 @@ use slab::Slab;
 use crate::host::Host;
 use crate::poll_set::{Interest, PollSet};
 use crate::task::yield_now;
-use crate::timers::Timers;
+use crate::timers::{Key, Timers};
 
 /// How many nanoseconds tasks may run until the reactor reads the clock, and asks the host.
 const LONGEST_TURN: u64 = 20_000_000;
@@ -158,19 +158,33 @@ impl<H: Host> Reactor<H> {
     /// Waits until the clock has reached `deadline`, in nanoseconds.
     pub(crate) async fn sleep_until(&self, deadline: u64) {
         let key = Cell::new(None);
-        let _clear = OnDrop(|| key.get().into_iter().for_each(|key| self.timers.borrow_mut().clear(key)));
+        let _clear = OnDrop(|| key.get().into_iter().for_each(|key| self.clear_deadline(key)));
         poll_fn(|context| {
-            if deadline <= self.now() {
-                return Poll::Ready(());
-            }
-            let mut timers = self.timers.borrow_mut();
-            key.set(Some(match key.get() {
-                Some(key) => timers.renew(key, context.waker()),
-                None => timers.set(deadline, context.waker().clone()),
-            }));
-            Poll::Pending
+            let mut current = key.get();
+            let poll = self.poll_deadline(deadline, &mut current, context);
+            key.set(current);
+            poll
         })
         .await;
+    }
+
+    /// Ready when the clock has reached `deadline`, in nanoseconds. Until then the deadline is set, with `key`, for the task of
+    /// `context`.
+    pub(crate) fn poll_deadline(&self, deadline: u64, key: &mut Option<Key>, context: &mut Context<'_>) -> Poll<()> {
+        if deadline <= self.now() {
+            return Poll::Ready(());
+        }
+        let mut timers = self.timers.borrow_mut();
+        *key = Some(match *key {
+            Some(key) => timers.renew(key, context.waker()),
+            None => timers.set(deadline, context.waker().clone()),
+        });
+        Poll::Pending
+    }
+
+    /// Clears a deadline, if it has not passed.
+    pub(crate) fn clear_deadline(&self, key: Key) {
+        self.timers.borrow_mut().clear(key);
     }
 
     /// Waits until the host has had a turn, in which it notices everything that has come by then. Before that turn the state of a

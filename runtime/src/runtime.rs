@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 use crate::executor::Executor;
 use crate::host::Host;
 use crate::reactor::Reactor;
+use crate::time::nanoseconds;
 
 /// A runtime on a host. A clone is a handle to the same runtime.
 ///
@@ -45,9 +46,7 @@ impl<H: Host + 'static> Runtime<H> {
         let reactor = self.reactor;
         // The conversion takes longer than making the future, and most deadlines are never waited for.
         async move {
-            // 584 years of nanoseconds fit; a later deadline never comes.
-            let deadline = u64::try_from(deadline.as_nanos()).unwrap_or(u64::MAX);
-            reactor.sleep_until(deadline).await;
+            reactor.sleep_until(nanoseconds(deadline)).await;
         }
     }
 
