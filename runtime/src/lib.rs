@@ -3,7 +3,8 @@
 //! [`block_on`] runs a future, [`spawn`] adds tasks, [`net`] has sockets, [`time`] has timers, [`io`] has the standard streams.
 //! All of them work in a component only (`wasm32-wasip2`): elsewhere they compile, and panic. Their parts, [`Runtime`],
 //! [`Stream`] and [`Listener`], also run natively, on a model of the host, and are tested there. With the feature `futures-io`,
-//! a stream has the traits of that crate, so that the protocols of other libraries run on it.
+//! a stream has the traits of that crate, so that the protocols of other libraries run on it; with the feature `hyper`, it has those
+//! of hyper.
 //!
 //! # The behaviour of a host, and how this runtime handles it
 //!
@@ -40,6 +41,8 @@ mod executor;
 #[cfg(feature = "futures-io")]
 mod futures_io;
 mod host;
+#[cfg(feature = "hyper")]
+pub mod hyper;
 mod listener;
 mod poll_set;
 mod reactor;
