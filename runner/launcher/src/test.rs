@@ -93,7 +93,7 @@ const STEPS: [Step; 21] = [
     test(
         BOTH,
         "The runtime, the launcher and the messages, from inside",
-        "test --package hello-runtime --package hello-launcher --package hello-failure --features hello-runtime/futures-io",
+        "test --package hello-runtime --package hello-launcher --package hello-failure --features hello-runtime/futures-io,hello-runtime/hyper",
         "",
     ),
     test(EVERY, "The benchmark's own arithmetic", "test --package hello-bench", ""),
@@ -123,7 +123,7 @@ const STEPS: [Step; 21] = [
     ),
     test_in_wasmtime(
         "The same clients and peers, under plain wasmtime run",
-        "test --test server --test clients --test soak --test steps --test live",
+        "test --test server --test clients --test soak --test steps --test live --test frameworks",
         "--skip readme:: --skip script",
     ),
     test(EVERY, "The examples in the documentation", "test --doc", ""),

@@ -102,10 +102,15 @@ impl Process {
 
     /// Asks a program that was started by [`command`](crate::command) with `--stop-when-stdin-closes` to stop.
     pub fn ask_to_stop(&mut self) {
-        drop(self.child.stdin.take());
+        self.end_stdin();
         if !is_wasmtime() {
             self.terminate();
         }
+    }
+
+    /// Ends the standard input of the program, which is a pipe.
+    pub fn end_stdin(&mut self) {
+        drop(self.child.stdin.take());
     }
 
     /// Whether the program is still running.

@@ -96,6 +96,11 @@ impl Server {
         self.wait()
     }
 
+    /// Ends the standard input of the server.
+    pub fn end_stdin(&mut self) {
+        self.process.end_stdin();
+    }
+
     /// Waits until the server ends by itself. Returns the output that was not read yet, and the exit status.
     pub fn wait(self) -> Output {
         self.process.wait()
