@@ -251,6 +251,13 @@ fn step_6_more_clients_than_file_descriptors() {
 }
 
 #[test]
+fn clients_that_reset_their_connections_delay_no_other_client() {
+    for step in 8..=10 {
+        start(step).assert_serves_after_resets();
+    }
+}
+
+#[test]
 fn step_7_silent_clients_that_stay() {
     let (before, after) = (start_with_few_descriptors(6), start_with_few_descriptors(7));
     let clients = [silent(&before, CROWD), silent(&after, CROWD)];

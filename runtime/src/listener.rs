@@ -60,16 +60,19 @@ impl<L: ListeningSocket> Listener<L> {
         Ok(self.socket.local_addr()?)
     }
 
-    /// Accepts a connection, and waits while none is pending.
+    /// Accepts a connection, and waits while none is pending. Passes over a connection that its client has closed while it was
+    /// pending: a server that paused for each of them would be stopped by clients that reset their connections.
     ///
     /// # Errors
     /// No connection can be accepted just now: see [`try_accept`](Listener::try_accept).
     pub async fn accept(&mut self) -> io::Result<(Stream<L::Socket>, SocketAddr)> {
         loop {
-            if let Some(accepted) = self.try_accept()? {
-                return Ok(accepted);
+            match self.try_accept() {
+                Ok(Some(accepted)) => return Ok(accepted),
+                Ok(None) => self.ready().await,
+                Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
+                Err(error) => return Err(error),
             }
-            self.ready().await;
         }
     }
 

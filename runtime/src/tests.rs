@@ -189,6 +189,27 @@ fn a_stream_may_be_dropped_with_a_write_in_flight() {
 }
 
 #[test]
+fn a_connection_that_is_reset_before_it_is_accepted_is_passed_over() {
+    let model = Model::new();
+    let runtime = Runtime::new(model.clone());
+    let (mut listener, network) = NetworkListener::listen(&model, &runtime);
+    // More than the budget of one poll suffices for.
+    for _ in 0..MANY {
+        network.connect().reset();
+    }
+    let client = network.connect();
+    client.send(b"hello");
+    runtime.block_on(async move {
+        let (mut stream, _) = listener.accept().await.expect("no error");
+        assert_eq!(stream.read_chunk(5).await.expect("the bytes of the last client"), b"hello");
+        network.connect().reset();
+        let error = listener.try_accept().expect_err("try_accept tells what has happened");
+        assert_eq!(error.kind(), std::io::ErrorKind::ConnectionAborted);
+    });
+    drop(client);
+}
+
+#[test]
 fn the_echo_server_of_the_readme_is_the_example() {
     let (_, block) = include_str!("../README.md").split_once("```rust,no_run\n").expect("a block of Rust");
     let (block, _) = block.split_once("```").expect("the end of the block");

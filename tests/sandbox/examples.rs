@@ -5,7 +5,7 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::process::Stdio;
 use std::thread;
 
-use hello_test_support::{PATIENCE, Process, component, connect};
+use hello_test_support::{PATIENCE, Process, component, connect, connect_after_resets};
 
 use super::{sandbox, wasmtime};
 
@@ -74,6 +74,16 @@ fn echo_serves_other_clients_while_one_never_reads() {
     let mut other = connect(address);
     other.write_all(b"hello").expect("it reads");
     receive(&mut other, b"hello");
+}
+
+#[test]
+fn clients_that_reset_their_connections_delay_no_other_client() {
+    for name in ["echo", "lines"] {
+        let (_program, address) = example(name, &[]);
+        let mut client = connect_after_resets(address);
+        client.write_all(b"hello\n").expect("send a line");
+        receive(&mut client, b"hello\n");
+    }
 }
 
 #[test]

@@ -1,7 +1,6 @@
 //! What is the same with hyper and with axum: accept connections, let hyper serve each of them, stop when standard input ends.
 
 use std::error::Error;
-use std::io::ErrorKind;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -60,8 +59,6 @@ where
                     // The failure of one connection does not affect the others.
                     spawn(async { connection.await.unwrap_or_default() });
                 }
-                // The client has left before it was accepted.
-                Either::First(Err(error)) if error.kind() == ErrorKind::ConnectionAborted => {}
                 Either::First(Err(_)) => sleep(ACCEPT_PAUSE).await,
                 Either::Second(_) => break,
             }

@@ -110,6 +110,20 @@ pub fn runtime_example(name: &str) -> PathBuf {
     build(&options, &format!("wasm32-wasip2/release/examples/{name}.wasm"))
 }
 
+/// A server of `examples/frameworks/`, by its name.
+pub fn framework(name: &str) -> PathBuf {
+    let manifest = "examples/frameworks/Cargo.toml";
+    let options = ["--manifest-path", manifest, "--release", "--target", "wasm32-wasip2", "--bin", name];
+    build(&options, &format!("wasm32-wasip2/release/{name}.wasm"))
+}
+
+/// The server of `examples/wasi-0.3/`.
+pub fn wasi_0_3() -> &'static Path {
+    static PATH: OnceLock<PathBuf> = OnceLock::new();
+    let options = ["--manifest-path", "examples/wasi-0.3/Cargo.toml", "--release", "--target", "wasm32-wasip2"];
+    PATH.get_or_init(|| build(&options, "wasm32-wasip2/release/hello_wasi_03.wasm"))
+}
+
 /// Builds with these options of cargo, and returns the path of the built `file`.
 pub fn build(options: &[&str], file: &str) -> PathBuf {
     build_in(root(), target(), options, file)

@@ -128,6 +128,18 @@ pub fn connect(address: SocketAddr) -> TcpStream {
     stream
 }
 
+/// A connection to a server to which a thousand clients have just connected, each of which has reset its connection at once.
+/// Nothing may come for half a minute: a server that pauses for 50 milliseconds after each of these clients takes longer.
+pub fn connect_after_resets(address: SocketAddr) -> TcpStream {
+    for _ in 0..1000 {
+        // With a linger time of 0, closing is a reset.
+        socket2::SockRef::from(&connect(address)).set_linger(Some(Duration::ZERO)).expect("a socket");
+    }
+    let stream = connect(address);
+    stream.set_read_timeout(Some(PATIENCE / 2)).expect("a timeout");
+    stream
+}
+
 /// An address on which no program listens, as long as the socket is kept.
 pub fn free_address() -> (socket2::Socket, SocketAddr) {
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("a socket");

@@ -6,7 +6,7 @@ use std::ops::Deref;
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 
-use crate::{HELLO, LAST_GET, Output, PATIENCE, Process, command, connect, read_all};
+use crate::{HELLO, LAST_GET, Output, PATIENCE, Process, command, connect, connect_after_resets, read_all};
 
 /// A running server, on a free port of the loopback addresses. It ends with the test.
 pub struct Server {
@@ -68,6 +68,13 @@ impl Server {
     pub fn assert_serves(&self) {
         let reply = self.ask(LAST_GET);
         assert!(reply.starts_with("HTTP/1.1 200 OK\r\n") && reply.ends_with(HELLO), "{reply}");
+    }
+
+    /// Asserts that clients that reset their connections before these are accepted delay no other client.
+    pub fn assert_serves_after_resets(&self) {
+        let mut stream = connect_after_resets(self.address());
+        stream.write_all(LAST_GET).expect("send a request");
+        assert!(read_all(&mut stream).ends_with(HELLO));
     }
 
     /// Asserts that the server responds to this many clients, each of which ends its body when all have begun.
