@@ -123,6 +123,14 @@ impl Bar {
     }
 }
 
+/// Servers that are compared with each other, besides those that are compared with hello-runner.
+const PAIRS: [(&str, &str); 4] = [
+    ("wasi-0.3", "wasi-0.2"),
+    ("hyper-wasmtime", "wasmtime"),
+    ("axum-wasmtime", "wasmtime"),
+    ("hyper-hello-runner", "hyper"),
+];
+
 /// The errors of all rounds together.
 pub(crate) fn errors(runs: &[Run]) -> Errors {
     array::from_fn(|kind| runs.iter().map(|run| run.load.errors[kind]).sum())
@@ -191,6 +199,12 @@ pub(crate) fn within(case: &Case) -> Vec<Bar> {
             bars.push(Bar::count(case, "timeouts of wasmtime", wasmtime, |errors| errors[TIMEOUTS]));
         }
     }
+    for (one, other) in PAIRS {
+        if let (Some(ones), Some(others)) = (case.of(one), case.of(other)) {
+            let doubtful = errors(ones) != [0; 5] || errors(others) != [0; 5];
+            bars.push(Bar { doubtful, ..Bar::new(case, format!("req/s, {one} / {other}"), rates(ones, others)) });
+        }
+    }
     if let Some(plain) = case.of("hello-http") {
         for (name, flag) in FLAGS {
             let flagged = case.of(name).into_iter();
@@ -202,37 +216,44 @@ pub(crate) fn within(case: &Case) -> Vec<Bar> {
     bars
 }
 
-/// The effect of idle connections: `alone` is without them, `both` is with them.
+/// The effect of connections on which nothing happens: `alone` is without them, `both` is with them. Only for idle ones there are
+/// bars.
 pub(crate) fn idle(alone: &Case, both: &Case) -> Vec<Bar> {
     let mut bars = Vec::new();
+    let is_idle = both.kind == Kind::IdleAndActive;
+    let others = if is_idle { "idle" } else { "those" };
     for (name, with) in &both.servers {
         let Some(without) = alone.of(name) else { continue };
-        let judged = |bound| (*name == "hello-runner").then_some(bound);
+        let judged = |bound| (*name == "hello-runner" && is_idle).then_some(bound);
         let doubtful = doubtful(with, name, without);
         let of_quiet =
             |how: fn(&crate::idle::Quiet) -> f64| with.iter().filter_map(|run| run.quiet.as_ref().map(how)).collect();
         bars.push(Bar {
             bound: judged(Bound::AtLeast(0.95)),
             doubtful,
-            ..Bar::new(both, format!("req/s, {name}: with / without idle"), rates(with, without))
+            ..Bar::new(both, format!("req/s, {name}: with / without {others}"), rates(with, without))
         });
         bars.push(Bar {
             bound: judged(Bound::LessThan(5.0)),
             doubtful,
             ..Bar::new(
                 both,
-                format!("p99 ms, {name}: with - without idle"),
+                format!("p99 ms, {name}: with - without {others}"),
                 pairs(with, without, |with, without| with.load.p99 - without.load.p99),
             )
         });
         bars.push(Bar {
             bound: judged(Bound::AtMost(45.0)),
             decimals: 1,
-            ..Bar::new(both, format!("resident MiB, {name}: only idle"), of_quiet(|quiet| quiet.memory))
+            ..Bar::new(both, format!("resident MiB, {name}: only {others}"), of_quiet(|quiet| quiet.memory))
+        });
+        bars.push(Bar {
+            decimals: 1,
+            ..Bar::new(both, format!("KiB, {name}: each of {others}"), of_quiet(|quiet| quiet.each))
         });
         bars.push(Bar {
             bound: judged(Bound::LessThan(0.5)),
-            ..Bar::new(both, format!("CPU %, {name}: only idle"), of_quiet(|quiet| quiet.busy))
+            ..Bar::new(both, format!("CPU %, {name}: only {others}"), of_quiet(|quiet| quiet.busy))
         });
         if *name == "hello-runner" {
             bars.push(Bar::count(both, "errors of hello-runner", with, |errors| errors.iter().sum()));
@@ -302,7 +323,7 @@ mod tests {
 
     fn run(rate: f64, p99: f64) -> Run {
         let load = Load { requests: rate, rate, p50: 1.0, p99, errors: [0; 5] };
-        Run { load, cpu: 1.0, memory: 1.0, quiet: Some(Quiet { memory: 40.0, busy: 0.5 }) }
+        Run { load, cpu: 1.0, memory: 1.0, quiet: Some(Quiet { memory: 40.0, each: 5.0, busy: 0.5 }) }
     }
 
     fn case(kind: Kind, connections: u32, servers: &[(&'static str, f64)], rounds: usize) -> Case {

@@ -1,7 +1,7 @@
 //! The cases that are measured, the servers that take part in each, and the results.
 
 use crate::Failure;
-use crate::contender::{is_asked_once, takes_part_in};
+use crate::contender::{is_asked_for, takes_part_in};
 use crate::idle::{IDLE, Quiet};
 use crate::limits;
 use crate::options::Options;
@@ -12,7 +12,7 @@ use crate::wrk::{Load, Manner};
 pub(crate) enum Part {
     /// Requests on connections that stay open.
     KeptAlive,
-    /// The slowdown of active connections by idle ones.
+    /// The slowdown of active connections by idle ones, and by clients that never read.
     Idle,
     /// A connection for each request.
     PerRequest,
@@ -43,9 +43,6 @@ pub(crate) const PARTS: [(&str, Part); 9] = [
     ("size", Part::Size),
 ];
 
-/// The number of kept-alive connections for servers of which one such number tells enough.
-const ONCE: u32 = 64;
-
 /// The load of one turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -55,6 +52,8 @@ pub(crate) enum Kind {
     ActiveAlone,
     /// The same, while [`IDLE`] other connections are open and idle.
     IdleAndActive,
+    /// The same, while [`DEAF`](crate::idle::DEAF) other clients have sent requests and read no responses.
+    DeafAndActive,
     /// A connection for each request.
     PerRequest,
     /// Many requests at once.
@@ -76,6 +75,7 @@ impl Kind {
             Kind::KeptAlive => "kept alive",
             Kind::ActiveAlone => "32 active",
             Kind::IdleAndActive => "5,000 idle + 32 active",
+            Kind::DeafAndActive => "20 never read + 32 active",
             Kind::PerRequest => "a connection per request",
             Kind::Pipelined => "pipelined, 16 deep",
             Kind::LogOff => "log off",
@@ -142,11 +142,16 @@ pub(crate) fn groups(
             ));
             continue;
         }
-        let is_left_out = |name: &str| is_asked_once(name) && part == Part::KeptAlive && connections != ONCE;
+        let is_left_out = |name: &str| part == Part::KeptAlive && !is_asked_for(name, connections);
         let takes_part = |name: &&&str| takes_part_in(name, part) && !is_left_out(name);
         let names: Vec<_> = there.iter().filter(takes_part).copied().collect();
         if !names.is_empty() {
-            groups.push(Group { kinds, connections, names });
+            groups.push(Group { kinds, connections, names: names.clone() });
+        }
+        // hyper as it is set up here reads on while it cannot write, and keeps all responses.
+        let names: Vec<_> = names.into_iter().filter(|name| *name != "hyper").collect();
+        if part == Part::Idle && !names.is_empty() {
+            groups.push(Group { kinds: &[Kind::ActiveAlone, Kind::DeafAndActive], connections, names });
         }
     }
     (groups, left_out)
@@ -160,7 +165,7 @@ pub(crate) struct Run {
     pub(crate) cpu: f64,
     /// The most memory the server had, in MiB.
     pub(crate) memory: f64,
-    /// The cost of idle connections, if there were some.
+    /// The cost of the connections that were idle or never read, if there were some.
     pub(crate) quiet: Option<Quiet>,
 }
 
@@ -190,6 +195,7 @@ pub(crate) fn failed(name: &str, kind: Kind, connections: u32, Failure(cause, _)
 mod tests {
     use super::*;
     use crate::contender::NAMES;
+    use crate::idle::DEAF;
     use crate::options::{Task, parse};
 
     fn plan(part: Part, descriptors: u64) -> (Vec<Group>, Vec<String>) {
@@ -201,7 +207,7 @@ mod tests {
     fn slow_servers_are_not_asked_for_much() {
         let (groups, left_out) = plan(Part::KeptAlive, 20_000);
         let counts: Vec<_> = groups.iter().map(|group| (group.connections, group.names.len())).collect();
-        assert_eq!(counts, [(1, 5), (64, 11), (512, 5), (2000, 5), (8000, 5), (10_000, 5)]);
+        assert_eq!(counts, [(1, 7), (64, 18), (512, 11), (2000, 11), (8000, 7), (10_000, 7)]);
         assert_eq!(left_out, [""; 0]);
     }
 
@@ -235,5 +241,6 @@ mod tests {
     #[test]
     fn a_label_tells_the_numbers() {
         assert!(Kind::IdleAndActive.label().replace(',', "").starts_with(&IDLE.to_string()));
+        assert!(Kind::DeafAndActive.label().starts_with(&DEAF.to_string()));
     }
 }

@@ -20,14 +20,16 @@ const LATENCY: &str = "latency.svg";
 const SIZE: (u32, u32) = (860, 460);
 
 /// The part of the width that the names of the servers take, at the right.
-const NAMES: u32 = 140;
+const NAMES: u32 = 180;
 
 /// The servers in the charts, which are those measured with more than one number of connections. Each has a colour, and the
 /// colour-blind can tell the colours apart.
-const SHOWN: [(&str, RGBColor); 5] = [
+const SHOWN: [(&str, RGBColor); 7] = [
     ("hello-runner", RGBColor(0xd5, 0x5e, 0x00)),
     ("wasmtime", RGBColor(0xcc, 0x79, 0xa7)),
+    ("wasi-0.3", RGBColor(0xe6, 0x9f, 0x00)),
     ("hyper", RGBColor(0x00, 0x72, 0xb2)),
+    ("hyper-hello-runner", RGBColor(0x56, 0xb4, 0xe9)),
     ("epoll", RGBColor(0x44, 0x44, 0x44)),
     ("nginx", RGBColor(0x00, 0x9e, 0x73)),
 ];

@@ -11,10 +11,17 @@ use crate::server::{self, Server};
 use crate::{Failure, nginx};
 
 /// The servers, in the order of the first round.
-pub(crate) const NAMES: [&str; 18] = [
+pub(crate) const NAMES: [&str; 25] = [
     "hello-runner",
     QUICK,
     "wasmtime",
+    "wasi-0.2",
+    "wasi-0.3",
+    "hyper-hello-runner",
+    "hyper-wasmtime",
+    "axum-hello-runner",
+    "axum-wasmtime",
+    "std_net",
     "hyper",
     "epoll",
     "nginx",
@@ -31,6 +38,9 @@ pub(crate) const NAMES: [&str; 18] = [
     "echo-wstd",
     "echo-tokio",
 ];
+
+/// The number of kept-alive connections for servers of which one such number tells enough.
+const ONCE: u32 = 64;
 
 /// The name of the less optimized sandbox, which is built in a few minutes.
 pub(crate) const QUICK: &str = "hello-runner-quick";
@@ -54,12 +64,32 @@ pub(crate) struct Contender {
 
 /// Whether a server is much slower than the others.
 pub(crate) fn is_slow(name: &str) -> bool {
-    is_http(name) || matches!(name, "wstd" | "http.server" | "lecture")
+    is_http(name) || matches!(name, "std_net" | "wstd" | "http.server" | "lecture")
 }
 
 /// Whether a server is measured with one number of connections only, which tells enough about it.
-pub(crate) fn is_asked_once(name: &str) -> bool {
+fn is_asked_once(name: &str) -> bool {
     is_slow(name) || name == QUICK
+}
+
+/// Whether a server is measured with this number of kept-alive connections.
+pub(crate) fn is_asked_for(name: &str, connections: u32) -> bool {
+    match name {
+        _ if is_asked_once(name) => connections == ONCE,
+        _ if is_framework(name) => (ONCE..=2000).contains(&connections),
+        _ => true,
+    }
+}
+
+/// The library and the host of a server of `examples/frameworks/` with hyper or axum.
+fn framework(name: &str) -> Option<(&str, &str)> {
+    let (library, host) = name.split_once('-')?;
+    (library == "hyper" || library == "axum").then_some((library, host))
+}
+
+/// Whether a server is one of `examples/frameworks/` with hyper or axum.
+fn is_framework(name: &str) -> bool {
+    framework(name).is_some()
 }
 
 /// Whether a server is hello-http, the second component of this project.
@@ -79,12 +109,14 @@ fn is_echo(name: &str) -> bool {
 
 /// Whether a server gives the same response as hello-server to the byte, and not only the same page.
 fn is_exact(name: &str) -> bool {
-    matches!(name, "hello-runner" | QUICK | "wasmtime" | "hyper" | "epoll")
+    matches!(name, "hello-runner" | QUICK | "wasmtime" | "wasi-0.2" | "wasi-0.3" | "hyper" | "epoll")
+        || framework(name).is_some_and(|(library, _)| library == "hyper")
 }
 
 /// Whether a server runs a component, which has to be compiled before it runs for the first time.
 pub(crate) fn is_compiled(name: &str) -> bool {
-    matches!(name, "hello-runner" | QUICK | "wasmtime" | "wstd" | "hello-http")
+    matches!(name, "hello-runner" | QUICK | "wasmtime" | "wasi-0.3" | "wstd" | "hello-http")
+        || framework(name).is_some_and(|(_, host)| host == "hello-runner")
 }
 
 /// Whether the benchmark measures a server in this part.
@@ -93,11 +125,14 @@ pub(crate) fn takes_part_in(name: &str, part: Part) -> bool {
         _ if is_echo(name) => part == Part::Echo,
         _ if is_worker(name) => part == Part::Instances,
         Part::KeptAlive => name != "lecture",
-        Part::Idle => matches!(name, "hello-runner" | "wasmtime" | "hyper"),
-        Part::PerRequest => name != "wstd" && name != QUICK && !is_http(name),
-        Part::Pipelined => !is_asked_once(name),
+        Part::Idle => {
+            matches!(name, "hello-runner" | "wasmtime" | "wasi-0.2" | "wasi-0.3" | "hyper-hello-runner" | "hyper")
+        }
+        Part::PerRequest => name != "wstd" && name != QUICK && !is_http(name) && !name.starts_with("axum-"),
+        // The examples write each response by itself, so the second waits for the acknowledgement of the first.
+        Part::Pipelined => !is_asked_once(name) && !is_framework(name) && name != "wasi-0.3",
         Part::Logging => name == "hello-runner",
-        Part::FirstAnswer => true,
+        Part::FirstAnswer => name != "wasi-0.2" && framework(name).is_none_or(|(_, host)| host == "hello-runner"),
         Part::Instances | Part::Echo | Part::Size => false,
     }
 }
@@ -176,6 +211,21 @@ fn command(name: &str, port: u16, options: &Options, scratch: &Scratch) -> Resul
             &format!("--quiet --allow-listen 127.0.0.1:{port} --allow-listen [::1]:{port}"),
         )),
         "wasmtime" => ours(words(&wasmtime, &flags[1..].join(" "))),
+        "wasi-0.2" => ours(words(&wasmtime, "run -S inherit-network")),
+        "wasi-0.3" => {
+            let host = words(&wasmtime, "run -S inherit-network");
+            component(host, &options.peers.join("hello_wasi_03.wasm"), &port.to_string())
+        }
+        "std_net" => {
+            component(words(&wasmtime, &flags[1..].join(" ")), &options.peers.join("std_net.wasm"), &port.to_string())
+        }
+        _ if let Some((library, host)) = framework(name) => {
+            let host = match host {
+                "hello-runner" => words(&programs.runner, &format!("--quiet --allow-listen 127.0.0.1:{port}")),
+                _ => words(&wasmtime, &flags[1..].join(" ")),
+            };
+            component(host, &options.peers.join(format!("{library}.wasm")), &port.to_string())
+        }
         "hyper" => words(&programs.hyper, &format!("127.0.0.1:{port}")),
         "epoll" => words(&programs.epoll, &format!("127.0.0.1:{port}")),
         "nginx" => nginx::command(&programs.nginx, port, scratch)?,
@@ -249,9 +299,7 @@ pub(crate) fn same_answers(contenders: &mut [Contender]) -> Result<(), Failure> 
             return Err(Failure(cause, "make the servers in bench/ say what src/hello.rs says"));
         }
         // A script in front of the program may choose which program to run; the first response must not count that time.
-        let is_script =
-            is_http(contender.name) || matches!(contender.name, "wasmtime" | "wstd" | "http.server" | "lecture");
-        if let (true, Some(program)) = (is_script, server.program()) {
+        if let Some(program) = server.program() {
             contender.command[0] = program.into();
         }
     }

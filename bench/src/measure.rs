@@ -69,9 +69,8 @@ fn announce(plan: &[(Part, Vec<Group>)], options: &Options) {
         let its = group.names.len() * group.kinds.len() * options.rounds;
         turns += its;
         seconds += its as f64 * (f64::from(group.seconds(options.seconds)) + BESIDES);
-        if group.kinds.contains(&Kind::IdleAndActive) {
-            seconds += (group.names.len() * options.rounds) as f64 * idle::QUIET.as_secs_f64();
-        }
+        let quiet = group.kinds.iter().filter(|kind| matches!(kind, Kind::IdleAndActive | Kind::DeafAndActive)).count();
+        seconds += (group.names.len() * options.rounds * quiet) as f64 * idle::QUIET.as_secs_f64();
     }
     eprintln!("Turns: {turns}. They take less than {:.0} min.", (seconds / 60.0).ceil());
 }
@@ -138,12 +137,16 @@ impl Turns<'_> {
             Kind::LogOn => contender.with_log().launch(self.scratch.create("log")?.into())?,
             _ => contender.launch(Stdio::null())?,
         };
-        let mut callers = Vec::new();
-        let mut quiet = None;
-        if kind == Kind::IdleAndActive {
-            callers = idle::call(&mut server, contender.port)?;
-            quiet = Some(idle::watch(&server)?);
-        }
+        let memory = server.memory()?;
+        let streams = match kind {
+            Kind::IdleAndActive => idle::call(&mut server, contender.port)?,
+            Kind::DeafAndActive => idle::call_and_never_read(&mut server, contender.port)?,
+            _ => Vec::new(),
+        };
+        let quiet = match streams.len() {
+            0 => None,
+            connections => Some(idle::watch(&server, memory, connections)?),
+        };
         let before = server.cpu()?;
         let seconds = group.seconds(self.options.seconds);
         let mut load = match kind {
@@ -151,7 +154,7 @@ impl Turns<'_> {
             _ => wrk::run(contender.port, kind.manner(), group.connections, seconds)?,
         };
         server.check()?;
-        idle::check(&callers)?;
+        idle::check(&streams, kind == Kind::DeafAndActive)?;
         if contender.name == "lecture" {
             load = load.of_answers_without_length();
         }
@@ -176,6 +179,8 @@ fn first_answers(contenders: &[Contender], scratch: &Scratch) -> Result<Vec<Answ
 /// The components that are there, and their sizes.
 fn sizes(options: &Options) -> Vec<(PathBuf, u64)> {
     let http = options.component.with_file_name("hello-http.wasm");
-    let files = [options.component.clone(), http, options.peers.join("peer-wstd.wasm")].into_iter();
+    let peers = ["hyper.wasm", "axum.wasm", "std_net.wasm", "hello_wasi_03.wasm", "peer-wstd.wasm"];
+    let peers = peers.map(|name| options.peers.join(name));
+    let files = [options.component.clone(), http].into_iter().chain(peers);
     files.filter_map(|file| fs::metadata(&file).ok().map(|of| (file, of.len()))).collect()
 }

@@ -18,13 +18,14 @@ Usage: hello-bench [options]
   --seconds N           seconds of a turn (default 2), and one more for each 5000 connections
   --cases LIST          some of kept-alive,idle,per-request,pipelined,logging,instances,echo,first-answer,size
   --connections LIST    how many connections are kept alive (default 1,64,512,2000,8000,10000)
-  --only NAMES          some of hello-runner,hello-runner-quick,wasmtime,hyper,epoll,nginx,wstd,hello-http,
+  --only NAMES          some of hello-runner,hello-runner-quick,wasmtime,wasi-0.2,wasi-0.3,hyper-hello-runner,
+                        hyper-wasmtime,axum-hello-runner,axum-wasmtime,std_net,hyper,epoll,nginx,wstd,hello-http,
                         hello-http-reused,hello-http-unpooled,http.server,lecture,
                         one-instance,two-instances,echo-hello-runner,echo-wasmtime,echo-wstd,echo-tokio
   --results FOLDER      where RESULTS.md and the charts go (default bench when everything is measured, else nowhere)
-  --port N              the first of eighteen ports that are free (default 21000)
+  --port N              the first of 25 ports that are free (default 21000)
   --component FILE      hello-server.wasm; hello-http.wasm is beside it
-  --peers FOLDER        where peer-wstd.wasm, echo-wstd.wasm, hello-worker.wasm and examples/echo.wasm are
+  --peers FOLDER        where all other components are: peer-wstd.wasm, hyper.wasm, examples/echo.wasm and so on
   --hyper FILE, --epoll FILE, --tokio FILE, --runner FILE, --quick-runner FILE, --wasmtime FILE, --wasmtime-serve FILE
                         programs to use instead of those that bench/run builds; with one of the last two, it is used for both
   --nginx FILE, --python FILE
@@ -131,7 +132,7 @@ pub(crate) fn parse(mut parser: lexopt::Parser) -> Result<Task, lexopt::Error> {
     while let Some(argument) = parser.next()? {
         match argument {
             Long("help") | Short('h') => return Ok(Task::Help),
-            Long("port") => port = Some(parser.value()?.parse_with(|text| at_least_one(text, 65_520))? as u16),
+            Long("port") => port = Some(parser.value()?.parse_with(|text| at_least_one(text, 65_500))? as u16),
             Value(command) if first_answer => {
                 return Ok(Task::FirstAnswer(port, [command].into_iter().chain(parser.raw_args()?).collect()));
             }
@@ -227,7 +228,7 @@ mod tests {
 
     #[test]
     fn a_number_is_within_its_bounds() {
-        for wrong in [["--rounds", "0"], ["--port", "65526"], ["--connections", "64,10001"], ["--seconds", "x"]] {
+        for wrong in [["--rounds", "0"], ["--port", "65501"], ["--connections", "64,10001"], ["--seconds", "x"]] {
             assert!(measure(&wrong).is_err(), "{wrong:?}");
         }
     }

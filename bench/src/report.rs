@@ -90,7 +90,7 @@ impl Results {
 fn heading(part: Part) -> &'static str {
     match part {
         Part::KeptAlive => "Connections that are kept alive",
-        Part::Idle => "Many idle connections",
+        Part::Idle => "Connections on which nothing happens",
         Part::PerRequest => "A connection per request",
         Part::Pipelined => "Pipelined",
         Part::Logging => "The log",
@@ -104,9 +104,10 @@ fn heading(part: Part) -> &'static str {
 /// All comparisons of a part.
 fn compared(part: Part, cases: &[Case]) -> Vec<Bar> {
     match (part, cases) {
-        (Part::Idle, [alone, both]) => bars::idle(alone, both),
+        // Each case follows the one that it is compared with.
+        (Part::Idle, cases) => cases.chunks_exact(2).flat_map(|pair| bars::idle(&pair[0], &pair[1])).collect(),
         (Part::Logging, [off, on]) => bars::logging(off, on),
-        (Part::Idle | Part::Logging, _) => Vec::new(),
+        (Part::Logging, _) => Vec::new(),
         (Part::Instances, cases) => cases.iter().flat_map(bars::instances).collect(),
         (Part::Echo, cases) => cases.iter().flat_map(bars::echo).collect(),
         _ => cases.iter().flat_map(bars::within).collect(),

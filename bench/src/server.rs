@@ -11,7 +11,7 @@ use std::{fs, thread};
 use crate::Failure;
 
 /// The request for every server. An echo server sends it back.
-const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
+pub(crate) const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
 /// The pause before the next attempt to connect to a server that does not listen yet.
 const RETRY: Duration = Duration::from_micros(200);
@@ -39,7 +39,8 @@ impl Server {
             })?;
         }
         let name = command[0].to_string_lossy().into_owned();
-        match Command::new(&name).args(&command[1..]).stdin(Stdio::null()).stdout(stdout).spawn() {
+        // Some servers stop when their standard input ends.
+        match Command::new(&name).args(&command[1..]).stdin(Stdio::piped()).stdout(stdout).spawn() {
             Ok(child) => Ok(Server { name, child }),
             Err(error) => {
                 Err(Failure(format!("cannot start {name}: {error}"), "bench/run builds what it needs itself"))
