@@ -168,6 +168,75 @@ fn the_comparison_of_the_runtime_is_that_of_the_last_run() {
     );
 }
 
+/// The figure of the last run in the cell `column` of the row that begins with `cells`; empty if that was not measured.
+fn figure(cells: &[&str], column: usize) -> String {
+    let results = rows(&read("bench/RESULTS.md"));
+    let is_it = |row: &&Vec<String>| cells.iter().zip(*row).all(|(wanted, cell)| wanted.is_empty() || wanted == cell);
+    let row = results.iter().filter(|row| row.len() > cells.len().max(column)).find(is_it);
+    row.map_or(String::new(), |row| row[column].clone())
+}
+
+/// Requests per second of the last run, with the 99th percentile of the latency.
+fn speed(case: &str, connections: &str, server: &str) -> String {
+    let [rate, p99] = [3, 5].map(|column| figure(&[case, connections, server], column));
+    let Ok(p99) = p99.parse::<f64>() else { return String::new() };
+    let (thousands, rest) = rate.split_at(rate.len().saturating_sub(3));
+    let comma = if thousands.is_empty() { "" } else { "," };
+    format!("{thousands}{comma}{rest} ({} ms)", (p99 * 10.0).round() / 10.0)
+}
+
+/// The size of a component in the last run.
+fn kibibytes(component: &str) -> String {
+    let bytes = figure(&[component], 1).parse::<f64>();
+    bytes.map_or(String::new(), |bytes| format!("{:.0}", bytes / 1024.0))
+}
+
+#[test]
+fn the_figures_of_the_servers_to_choose_from_are_those_of_the_last_run() {
+    let servers = [
+        ("standard library", "std_net.wasm", "std_net", ""),
+        ("wstd", "peer-wstd.wasm", "wstd", ""),
+        ("hello-runtime", "hello-server.wasm", "wasmtime", "hello-runner"),
+        ("hyper", "hyper.wasm", "hyper-wasmtime", "hyper-hello-runner"),
+        ("axum", "axum.wasm", "axum-wasmtime", "axum-hello-runner"),
+        ("tokio", "", "", ""),
+        ("WASI 0.3", "hello_wasi_03.wasm", "wasi-0.3", ""),
+        ("wasi:http", "hello-http.wasm", "hello-http", ""),
+    ];
+    let expected = servers.map(|(row, component, wasmtime, runner)| {
+        let speed = |server: &str| if server.is_empty() { String::new() } else { speed("kept alive", "64", server) };
+        let kibibytes = if component.is_empty() { String::new() } else { kibibytes(component) };
+        [row.to_owned(), kibibytes, speed(wasmtime), speed(runner)]
+    });
+    let page = rows(&read("docs/which-server.md"));
+    let said = page.iter().filter(|row| row.len() == 6 && !row[0].starts_with("server") && !row[0].starts_with('-'));
+    let said: Vec<_> = said.map(|row| [0, 3, 4, 5].map(|cell| row[cell].clone())).collect();
+    assert_eq!(said, expected, "the second ones are the figures of the last run");
+}
+
+#[test]
+fn the_figures_of_wasi_0_3_are_those_of_the_last_run() {
+    let columns = [("wasi-0.2", "hello-server.wasm"), ("wasi-0.3", "hello_wasi_03.wasm")].map(|(server, component)| {
+        let kept_alive = ["1", "64", "512", "2000", "8000"].map(|connections| speed("kept alive", connections, server));
+        let compared = |what: &str| figure(&["", "", &what.replace("NAME", server)], 3);
+        let mut column = vec![kibibytes(component)];
+        column.extend(kept_alive);
+        column.push(speed("a connection per request", "32", server));
+        column.push(figure(&["kept alive", "8000", server], 7));
+        column.push(compared("KiB, NAME: each of idle"));
+        column.push(compared("CPU %, NAME: only idle"));
+        column.push(compared("req/s, NAME: with / without idle"));
+        column.push(compared("KiB, NAME: each of those"));
+        column.push(compared("req/s, NAME: with / without those"));
+        column
+    });
+    let page = read("docs/wasi-0.3.md");
+    let (_, table) = page.split_once("\n| | 0.2 | 0.3 |\n|---|---|---|\n").expect("the table");
+    let said = rows(table);
+    let said = [1, 2].map(|cell| said.iter().map(|row| row[cell].clone()).collect::<Vec<_>>());
+    assert_eq!(said, columns, "the second ones are the figures of the last run");
+}
+
 #[test]
 fn every_file_and_function_that_a_document_names_exists() {
     // A file that git does not know: another tool writes it.
