@@ -2,8 +2,8 @@
 //! instances share. A component that binds the address of such a socket gets a clone of the socket, behind the same grants as
 //! for a new one. Dropping the clone does not close the socket, so no connection is refused until the next bind.
 //!
-//! Every clone is in the poll of its own instance, and the system reports a new connection to all of them. Each accepts until
-//! accept would block, and remembers until then that it was told ([`Listener`](super::readiness::Listener)). So a connection
+//! Every clone is in the poll of its own instance, and the system reports a new connection to all of them. Each accepts one, asks
+//! again, and remembers until accept would block that it was told ([`Listener`](super::listener::Listener)). So a connection
 //! waits only while all instances are full, and the first that has room again accepts it.
 
 use std::io;
@@ -52,6 +52,11 @@ impl Listeners {
     pub(super) fn new(shares: bool, sockets: Vec<(SocketAddr, Socket)>) -> Self {
         let places = sockets.into_iter().map(|(address, socket)| Place { address, socket: Some(socket) });
         Listeners { shares, places: Mutex::new(places.collect()) }
+    }
+
+    /// Whether several instances accept on each of them.
+    pub(super) fn shares(&self) -> bool {
+        self.shares
     }
 
     /// Whether there are sockets from systemd.

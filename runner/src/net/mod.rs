@@ -4,6 +4,7 @@
 //! | file | contents |
 //! |---|---|
 //! | `readiness` | which sockets are ready; the only place that asks the system |
+//! | `listener` | one socket that listens: the connections that it accepts |
 //! | `connection` | one connection: its bytes, and its two ends |
 //! | `sockets` | a TCP socket: how far it has come, and the addresses that it takes |
 //! | `listeners` | sockets that listen for longer than one run of a component |
@@ -21,6 +22,7 @@
 
 mod clocks;
 mod connection;
+mod listener;
 mod listeners;
 mod options;
 mod pollables;
@@ -103,6 +105,8 @@ pub(crate) struct Net {
     started: Instant,
     /// Room for what a read finds.
     room: Vec<u8>,
+    /// What the component asked about last. Each list has its own length, so a new one for each would scatter the memory.
+    asked: Vec<Pollable>,
 }
 
 impl Net {
@@ -133,6 +137,7 @@ impl Net {
             stderr,
             started: Instant::now(),
             room: vec![0; connection::MOST_BYTES],
+            asked: Vec::new(),
         })
     }
 

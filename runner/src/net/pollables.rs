@@ -34,11 +34,14 @@ impl poll::Host for View<'_> {
         if list.is_empty() {
             return Err(wasmtime::format_err!("the list of poll is empty, so it would wait for ever"));
         }
-        let mut pollables = Vec::with_capacity(list.len());
+        let mut asked = std::mem::take(&mut self.net.asked);
+        asked.clear();
         for pollable in &list {
-            pollables.push(*self.table.get(pollable)?);
+            asked.push(*self.table.get(pollable)?);
         }
-        self.wait(&pollables)
+        let ready = self.wait(&asked);
+        self.net.asked = asked;
+        ready
     }
 }
 

@@ -3,18 +3,17 @@
 //! The system reports a change once (it is edge-triggered), so a [`Source`] keeps what was reported until a call would block.
 //! A look at a source that is not ready costs no call of the system.
 
-use std::io::{self, ErrorKind};
-use std::net::SocketAddr;
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mio::event::Event;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token, Waker};
-use rustix::event::{PollFd, PollFlags, Timespec};
 use slab::Slab;
 
 use super::connection::Connection;
+use super::listener::Listener;
 
 /// The most events that one call of the system reports; the next call reports the others.
 const MOST_EVENTS: usize = 1024;
@@ -36,44 +35,6 @@ pub(crate) struct Key(usize);
 pub(super) enum Source {
     Listener(Listener),
     Connection(Connection),
-}
-
-/// A socket that accepts connections.
-pub(super) struct Listener {
-    pub(super) socket: TcpListener,
-    /// The system has reported a connection to accept.
-    reported: bool,
-    /// It may have been the one that was accepted since.
-    accepted: bool,
-}
-
-impl Listener {
-    /// Accepts a connection.
-    ///
-    /// # Errors
-    /// Those of accept; would-block if no connection waits.
-    pub(super) fn accept(&mut self) -> io::Result<(TcpStream, SocketAddr)> {
-        loop {
-            let accepted = self.socket.accept();
-            match accepted.as_ref().map_err(io::Error::kind) {
-                Ok(_) => self.accepted = true,
-                Err(ErrorKind::Interrupted) => continue,
-                Err(ErrorKind::WouldBlock) => self.reported = false,
-                Err(_) => {}
-            }
-            return accepted;
-        }
-    }
-
-    /// Whether a connection waits to be accepted. Many programs take it for an error if there is none then, so the system is asked
-    /// once more after each accept.
-    pub(super) fn is_ready(&mut self) -> bool {
-        if self.reported && std::mem::take(&mut self.accepted) {
-            let mut asked = [PollFd::new(&self.socket, PollFlags::IN)];
-            self.reported = rustix::event::poll(&mut asked, Some(&Timespec::default())).is_ok_and(|ready| ready > 0);
-        }
-        self.reported
-    }
 }
 
 /// A connection whose socket the component has dropped before all bytes were sent.
@@ -116,15 +77,15 @@ impl Readiness {
         &self.waker
     }
 
-    /// Registers a socket that listens.
+    /// Registers a socket that listens, and that other instances may have as well.
     ///
     /// # Errors
     /// The system refuses to report about the socket.
-    pub(super) fn listen(&mut self, mut socket: TcpListener) -> io::Result<Key> {
+    pub(super) fn listen(&mut self, mut socket: TcpListener, shares: bool) -> io::Result<Key> {
         let entry = self.sources.vacant_entry();
         self.poll.registry().register(&mut socket, Token(entry.key()), Interest::READABLE)?;
         let key = Key(entry.key());
-        entry.insert(Source::Listener(Listener { socket, reported: false, accepted: false }));
+        entry.insert(Source::Listener(Listener::new(socket, shares)));
         Ok(key)
     }
 
@@ -241,7 +202,7 @@ impl Readiness {
 impl Source {
     fn notice(&mut self, event: &Event) {
         match self {
-            Source::Listener(listener) => listener.reported = true,
+            Source::Listener(listener) => listener.notice(),
             Source::Connection(connection) => connection.notice(event),
         }
     }

@@ -11,8 +11,9 @@ use wasmtime_wasi::p2::{SocketError, SocketResult};
 
 use super::View;
 use super::bindings::wasi::sockets::tcp_create_socket;
+use super::listener::Listener;
 use super::listeners::Loan;
-use super::readiness::{Key, Listener, Readiness};
+use super::readiness::{Key, Readiness};
 
 /// The length of the queue of a listener, unless the component sets it.
 const BACKLOG: i32 = 128;

@@ -204,7 +204,7 @@ fn a_listener_is_ready_only_while_a_connection_waits() {
     let mut readiness = Readiness::new().expect("a poll");
     let listener = mio::net::TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0).into()).expect("a listener");
     let address = listener.local_addr().expect("an address");
-    let key = readiness.listen(listener).expect("register");
+    let key = readiness.listen(listener, false).expect("register");
     readiness.wait(Some(Duration::ZERO)).expect("wait");
     assert!(!readiness.listener(key).expect("it listens").is_ready());
     let _peers = [(); 2].map(|()| TcpStream::connect(address).expect("connect"));
@@ -217,4 +217,23 @@ fn a_listener_is_ready_only_while_a_connection_waits() {
         readiness.listener(key).expect("it listens").accept().expect("a connection waits");
     }
     assert!(!readiness.listener(key).expect("it listens").is_ready());
+}
+
+#[test]
+fn an_instance_that_shares_a_listener_takes_one_connection_at_a_time() {
+    let mut readiness = Readiness::new().expect("a poll");
+    let listener = mio::net::TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0).into()).expect("a listener");
+    let address = listener.local_addr().expect("an address");
+    let key = readiness.listen(listener, true).expect("register");
+    let _peers = [(); 2].map(|()| TcpStream::connect(address).expect("connect"));
+    while !readiness.listener(key).expect("it listens").is_ready() {
+        readiness.wait(Some(LONG)).expect("wait");
+    }
+    for _ in 0..2 {
+        let listener = readiness.listener(key).expect("it listens");
+        listener.accept().expect("a connection waits");
+        let error = listener.accept().expect_err("it has not asked");
+        assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock);
+        listener.is_ready();
+    }
 }
