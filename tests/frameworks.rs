@@ -183,7 +183,7 @@ fn hyper_and_axum_read_bodies() {
             assert!(response.starts_with("HTTP/1.1 200 OK\r\n") && response.contains("\r\nabcde"), "{response}");
         }
     }
-    // Bodies that nobody wants.
+    // Bodies that no handler reads.
     start("hyper").assert_serves_bodies(20);
 }
 
