@@ -190,6 +190,27 @@ fn a_wake_up_costs_what_the_active_ones_cost_however_many_are_idle() {
 }
 
 #[test]
+fn a_host_that_answers_fast_is_asked_about_one_piece_of_the_idle_ones_a_millisecond() {
+    const ROUNDS: u64 = 5_000;
+    for idle in [5_000, 200] {
+        let mut world = cold(idle + 8);
+        world.model.set_cost(30);
+        let (questions, begin) = (world.model.questions(), world.model.now());
+        for _ in 0..ROUNDS {
+            (0..8).for_each(|index| world.raise(index));
+            world.model.pass(80_000);
+            world.round(true);
+        }
+        let sweeps = (world.model.now() - begin) / 1_000_000 + 1;
+        // Each sweep and each round ask about a little more, and the first round about all.
+        let (piece, all) = (SWEEP_PIECE.min(idle) as u64, idle as u64 + 8);
+        let most = sweeps * (piece + 8) + ROUNDS * 12 + 2 * all;
+        let asked = world.model.questions() - questions;
+        assert!(asked < most, "{idle} idle: {asked} questions, and not {most}");
+    }
+}
+
+#[test]
 fn when_no_connection_is_active_the_host_is_polled_once_and_never_again() {
     let world = cold(5_000);
     world.round(true);

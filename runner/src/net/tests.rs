@@ -3,7 +3,7 @@
 mod listeners;
 
 use std::io::{Read as _, Write as _};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 use wasmtime_wasi::p2::StreamError;
@@ -28,6 +28,13 @@ fn pair(readiness: &mut Readiness) -> (Key, TcpStream) {
 
 fn connection(readiness: &mut Readiness, key: Key) -> &mut Connection {
     readiness.connection(key).expect("the connection is open")
+}
+
+/// A listener of the host, which `shares` its socket with other instances, and its address.
+fn listener(readiness: &mut Readiness, shares: bool) -> (Key, SocketAddr) {
+    let listener = mio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0).into()).expect("a listener");
+    let address = listener.local_addr().expect("an address");
+    (readiness.listen(listener, shares).expect("register"), address)
 }
 
 /// Waits until this is true of the connection.
@@ -202,9 +209,7 @@ fn another_thread_ends_a_wait() {
 #[test]
 fn a_listener_is_ready_only_while_a_connection_waits() {
     let mut readiness = Readiness::new().expect("a poll");
-    let listener = mio::net::TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0).into()).expect("a listener");
-    let address = listener.local_addr().expect("an address");
-    let key = readiness.listen(listener, false).expect("register");
+    let (key, address) = listener(&mut readiness, false);
     readiness.wait(Some(Duration::ZERO)).expect("wait");
     assert!(!readiness.listener(key).expect("it listens").is_ready());
     let _peers = [(); 2].map(|()| TcpStream::connect(address).expect("connect"));
@@ -222,9 +227,7 @@ fn a_listener_is_ready_only_while_a_connection_waits() {
 #[test]
 fn an_instance_that_shares_a_listener_takes_one_connection_at_a_time() {
     let mut readiness = Readiness::new().expect("a poll");
-    let listener = mio::net::TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0).into()).expect("a listener");
-    let address = listener.local_addr().expect("an address");
-    let key = readiness.listen(listener, true).expect("register");
+    let (key, address) = listener(&mut readiness, true);
     let _peers = [(); 2].map(|()| TcpStream::connect(address).expect("connect"));
     while !readiness.listener(key).expect("it listens").is_ready() {
         readiness.wait(Some(LONG)).expect("wait");
