@@ -55,7 +55,6 @@ async fn accept_loop<R: Runtime, O: Observer + 'static>(
     listener: &mut impl Listener,
 ) -> Infallible {
     let mut accepted = 0;
-    let mut quiet_until = Duration::ZERO;
     loop {
         // The permit comes first: without one the connection stays in the backlog.
         let permit = match server.connections.try_acquire() {
@@ -76,10 +75,9 @@ async fn accept_loop<R: Runtime, O: Observer + 'static>(
             Err(_) => {
                 drop(permit);
                 let now = server.runtime.now();
-                if now >= quiet_until {
+                if now >= server.quiet_until.replace(now + QUIET_FOR) {
                     server.observer.observe(Event::AcceptFailed { cause: NO_ROOM });
                 }
-                quiet_until = now + QUIET_FOR;
                 server.connections.evict_one();
                 server.runtime.sleep_until(now + ERROR_PAUSE).await;
             }

@@ -45,6 +45,8 @@ pub struct Server<R, O> {
     stop: Stop,
     /// How many connections were accepted.
     accepted: Cell<u64>,
+    /// Until when a failed accept of any listener is not reported.
+    quiet_until: Cell<Duration>,
     date: HttpDate,
 }
 
@@ -60,6 +62,7 @@ impl<R: Runtime, O: Observer> Server<R, O> {
             connections: ConnectionLimit::new(limits.connections),
             stop: Stop::default(),
             accepted: Cell::new(0),
+            quiet_until: Cell::default(),
             runtime,
             observer,
             app,

@@ -624,6 +624,21 @@ fn a_failed_accept_is_reported_once_and_the_next_connections_are_served() {
 }
 
 #[test]
+fn a_failed_accept_is_reported_once_for_all_listeners() {
+    play(Limits::default(), |scene| async move {
+        let (listener, other) = NetworkListener::listen(&scene.model, &scene.runtime);
+        scene.runtime.spawn(serve(Rc::clone(&scene.server), listener));
+        for network in [&scene.network, &other] {
+            network.break_for(1);
+            let peer = network.connect();
+            peer.send(LAST_GET);
+            assert!(peer.receive_all().await.ends_with(HELLO));
+        }
+        assert_eq!(*scene.notes.accept_failures.borrow(), 1);
+    });
+}
+
+#[test]
 fn connections_that_were_closed_before_accept_cost_nothing() {
     play(Limits::default(), |scene| async move {
         let idle = idle_peer(&scene).await;
