@@ -17,12 +17,12 @@ use crate::signals::{Request, Signals, exit_code};
 use crate::stdio::{Stdin, discard_input};
 use crate::turns::{End, SameTurn, Turns};
 
-/// The time that a turn may still take if it was under way when a signal came. A turn of a server is over in a few
-/// milliseconds; code in a longer turn will not notice a signal either.
-const LAST_TURN: Duration = Duration::from_millis(250);
+/// The longest turn of a component that was asked to stop: it does not notice in the middle of a turn. A turn of a server is over in
+/// a few milliseconds, but to close ten thousand connections is one turn, too, and the system may run other programs meanwhile.
+const STOPPING_TURN: Duration = Duration::from_secs(1);
 
-/// The factor by which a later turn may take longer: to close ten thousand connections is one turn, too.
-const CLOSING: u32 = 4;
+/// The longest turn of an ended component: it is not waited for any longer.
+const ENDED_TURN: Duration = Duration::from_millis(250);
 
 /// The time that an ended component may take to exit, with its last output. After this time the process exits without it.
 const EXIT_DEADLINE: Duration = Duration::from_secs(3);
@@ -147,12 +147,12 @@ impl Watch {
         let deadline = Instant::now() + EXIT_DEADLINE;
         let mut looks = Looks::default();
         while Instant::now() < deadline {
-            let request = timeout(LAST_TURN / LOOKS, self.request(signals)).await;
+            let request = timeout(ENDED_TURN / LOOKS, self.request(signals)).await;
             if let Some(signal) = request.ok().and_then(Request::urgent) {
                 self.exit(|| exit_code(signal));
             }
             // The component is in the middle of a turn, and will not notice.
-            if !looks.long(&self.all_turns(), |_, _| LOOKS).is_empty() && self.traps.get().is_none() {
+            if !looks.long(&self.all_turns()).is_empty() && self.traps.get().is_none() {
                 break;
             }
         }
@@ -219,7 +219,7 @@ impl Watch {
             if let Ok(request) = timeout(most / LOOKS, self.request(signals)).await {
                 return request;
             }
-            let long = looks.long(&self.all_turns(), |_, _| LOOKS);
+            let long = looks.long(&self.all_turns());
             for _ in &long {
                 self.audit.asked(What::Turn, &most.as_secs(), Err(Some(NO_TURN_LIMIT)));
             }
@@ -242,7 +242,6 @@ impl Watch {
                 return self.end(&all(), End::Signal(signal), signals, last_words).await;
             }
         }
-        let busy: Vec<Option<u64>> = self.all_turns().iter().map(|turns| turns.current()).collect();
         self.stop.send_replace(true);
         self.all_turns().iter().for_each(|turns| turns.wake());
         let grace = Duration::from_millis(self.grace.load(Ordering::Relaxed));
@@ -250,7 +249,7 @@ impl Watch {
         let mut looks = Looks::default();
         let mut asked = request.urgent().is_some();
         while Instant::now() < deadline {
-            match timeout(LAST_TURN / LOOKS, self.request(signals)).await {
+            match timeout(STOPPING_TURN / LOOKS, self.request(signals)).await {
                 Ok(request) => match request.urgent() {
                     // A second urgent signal ends the process at once.
                     Some(signal) if asked || !self.heeded.load(Ordering::Relaxed) => self.exit(|| exit_code(signal)),
@@ -258,9 +257,7 @@ impl Watch {
                     None => {}
                 },
                 Err(_) => {
-                    let was_busy = |number, turn| busy.get(number) == Some(&Some(turn));
-                    let most = |number, turn| if was_busy(number, turn) { LOOKS - 1 } else { CLOSING * LOOKS - 1 };
-                    let long = looks.long(&self.all_turns(), most);
+                    let long = looks.long(&self.all_turns());
                     if !long.is_empty() {
                         self.end(&long, End::StuckInTurn, signals, last_words).await;
                     }
@@ -276,14 +273,14 @@ impl Watch {
 struct Looks(Vec<SameTurn>);
 
 impl Looks {
-    /// Looks at the turns of `all` instances. Returns the numbers of those that are in the same turn for more than so many looks.
-    fn long(&mut self, all: &[Arc<Turns>], most: impl Fn(usize, u64) -> u32) -> Vec<usize> {
+    /// Looks at the turns of `all` instances. Returns the numbers of those that are in the same turn for too long.
+    fn long(&mut self, all: &[Arc<Turns>]) -> Vec<usize> {
         self.0.resize_with(all.len(), SameTurn::default);
         let looks = self.0.iter_mut().zip(all).enumerate();
         let long = looks.filter_map(|(number, (look, turns))| {
             let turn = turns.current();
             let times = look.found(turn);
-            let is_long = turn.is_some_and(|turn| times > most(number, turn));
+            let is_long = turn.is_some() && times > LOOKS;
             if is_long {
                 // The instance is ended now; the next one in its place begins with its first turn.
                 *look = SameTurn::default();
