@@ -27,7 +27,7 @@ use hello_test_support::{PATIENCE, Process, component, is_about_building, leftov
 use regex_lite::Regex;
 
 /// The time between two commands, after one that goes on in the background.
-const TYPING: Duration = Duration::from_secs(1);
+const TYPING: Duration = Duration::from_secs(2);
 
 /// A page with its blocks.
 pub(crate) struct Page {

@@ -77,9 +77,9 @@ fn each_instance_serves_on_the_same_address_and_one_signal_stops_all() {
 fn an_instance_that_fails_or_loops_is_ended_and_told_and_starts_again_while_the_others_serve() {
     for (path, words) in [
         ("/panic", "of hello-worker.wasm failed: wasm trap: wasm `unreachable` instruction executed"),
-        ("/loop", "of hello-worker.wasm has been busy for 1 second without a pause, so it was ended"),
+        ("/loop", "of hello-worker.wasm has been busy for 2 seconds without a pause, so it was ended"),
     ] {
-        let (program, address) = start(2, &["--max-turn", "1"]);
+        let (program, address) = start(2, &["--max-turn", "2"]);
         let mut each = connect_to_each(address, 2);
         let (_, failing) = &mut each[0];
         ask(failing, path);

@@ -19,7 +19,7 @@ fn a_loop_that_asks_for_what_is_always_ready_is_ended_after_its_turn() {
 
 #[test]
 fn a_loop_that_also_asks_for_a_time_is_not_ended() {
-    let output = run(&mut probe(&["--max-turn", "1"], &["spin", "a-time"]));
+    let output = run(&mut probe(&["--max-turn", "2"], &["spin", "a-time"]));
     assert_eq!((output.stdout.as_str(), output.stderr.as_str()), ("busy\nspin: ok\n", ""));
 }
 

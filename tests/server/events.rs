@@ -69,7 +69,7 @@ fn a_connection_is_told_in_events_from_the_socket_to_the_close() {
 
 #[test]
 fn each_reason_for_which_a_connection_is_closed_is_an_event() {
-    let server = Server::start(&["--events", "--idle-timeout", "1", "--write-timeout", "1"]);
+    let server = Server::start(&["--events", "--idle-timeout", "3", "--write-timeout", "3"]);
     let reason = || members(&next(&server, "closed"), ["reason", "wasi"]);
     server.ask(LAST_GET);
     assert_eq!(reason(), [json!("last-response"), json!("shutdown")]);

@@ -201,7 +201,7 @@ fn assert_survives_a_full_disk(server: Server, mut log: File, make_room: impl Fn
         }
     }
     assert!(seen.is_sorted_by(|one, next| one < next), "each once, and in their order: {seen:?}");
-    assert!(!seen.contains(&300), "it was not full");
+    assert!((0..400).any(|number| !seen.contains(&number)), "it was not full");
     assert_eq!(lost.len(), 1, "{text}");
     // The number may be smaller: after a failed write it is unknown how many lines were written.
     let missing = asked - seen.len();

@@ -1,10 +1,12 @@
 //! Restarts under load lose no request that was accepted.
 
 use std::io::{ErrorKind, Read, Write};
+use std::mem;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
+use std::time::{Duration, Instant};
 
 #[cfg(unix)]
 use hello_test_support::start_with_sockets;
@@ -12,6 +14,9 @@ use hello_test_support::{GET, HELLO, LAST_GET, PATIENCE, Server, command, is_was
 
 /// The least number of responses between two restarts.
 const BETWEEN: u64 = 500;
+
+/// A server that stops closes a connection whose client sends nothing for this time.
+const IDLE: Duration = Duration::from_millis(250);
 
 /// The counts of the clients.
 #[derive(Default)]
@@ -52,8 +57,11 @@ fn ask(address: SocketAddr, request: &[u8], seen: &Seen) -> Vec<String> {
         };
         stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
         let mut asked = 0;
+        // When the last request began.
+        let mut begin = Instant::now();
         loop {
             asked += 1;
+            let before = mem::replace(&mut begin, Instant::now());
             match exchange(&mut stream, request) {
                 Ok(last) => {
                     seen.answered.fetch_add(1, Ordering::Relaxed);
@@ -62,10 +70,12 @@ fn ask(address: SocketAddr, request: &[u8], seen: &Seen) -> Vec<String> {
                         break;
                     }
                 }
-                Err(Failure { reset: true, .. }) if asked == 1 => {
+                Err(Failure { reset: true, bytes: 0, .. }) if asked == 1 => {
                     seen.reset.fetch_add(1, Ordering::Relaxed);
                     break;
                 }
+                // The client did not run for a moment.
+                Err(Failure { bytes: 0, .. }) if asked > 1 && before.elapsed() >= IDLE => break,
                 Err(Failure { words, .. }) => {
                     failures.push(format!("request {asked} of a connection: {words}"));
                     break;
@@ -79,22 +89,28 @@ fn ask(address: SocketAddr, request: &[u8], seen: &Seen) -> Vec<String> {
 /// The reason of a missing response.
 struct Failure {
     words: String,
-    /// Whether the connection was reset before the first byte.
+    /// Whether the connection was reset.
     reset: bool,
+    /// The number of bytes that came.
+    bytes: usize,
 }
 
 /// Sends one request and reads its response. Returns whether the response was the last one of this connection.
 fn exchange(stream: &mut TcpStream, request: &[u8]) -> Result<bool, Failure> {
     let failure = |error: std::io::Error, bytes: usize| Failure {
         words: format!("{error} after {bytes} bytes"),
-        reset: bytes == 0 && matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe),
+        reset: matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe),
+        bytes,
     };
     stream.write_all(request).map_err(|error| failure(error, 0))?;
     let mut reply = Vec::new();
     let mut piece = [0; 1024];
     while !reply.ends_with(HELLO.as_bytes()) {
         match stream.read(&mut piece) {
-            Ok(0) => return Err(Failure { words: format!("hung up after {} bytes", reply.len()), reset: false }),
+            Ok(0) => {
+                let bytes = reply.len();
+                return Err(Failure { words: format!("hung up after {bytes} bytes"), reset: false, bytes });
+            }
             Ok(read) => reply.extend_from_slice(&piece[..read]),
             // A read may return this after the machine was halted for a moment.
             Err(error) if error.kind() == ErrorKind::Interrupted => {}

@@ -200,7 +200,10 @@ impl Peer {
             _ => BEAT,
         };
         let (unsent, next) = (opening(random), called + first);
-        Peer { kind, stream, unsent, told: Vec::new(), called, next, hung_up_on: false }
+        let mut peer = Peer { kind, stream, unsent, told: Vec::new(), called, next, hung_up_on: false };
+        // At once: a client that says nothing for a while is told nothing. A failure shows at its first action.
+        let _ = peer.send();
+        peer
     }
 
     /// Does the next action. Returns the end of the connection, if it has ended.
