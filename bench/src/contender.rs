@@ -272,6 +272,10 @@ impl Contender {
         let mut stream = server.ask(self.port)?;
         let read = if is_echo(self.name) { server::echo } else { server::answer };
         let answer = read(&mut stream).map_err(|error| server.silent(&error))?;
+        if self.name == "two-instances" {
+            // The load generator may connect only once.
+            server.find_another(self.port, &answer)?;
+        }
         Ok((server, answer))
     }
 

@@ -64,6 +64,20 @@ impl Server {
         }
     }
 
+    /// Sends requests until one has another answer than `first`: a second instance of the server listens then, too.
+    pub(crate) fn find_another(&mut self, port: u16, first: &str) -> Result<(), Failure> {
+        let begin = Instant::now();
+        while begin.elapsed() < PATIENCE {
+            let streams = (0..8).map(|_| self.ask(port)).collect::<Result<Vec<_>, _>>()?;
+            for mut stream in streams {
+                if answer(&mut stream).map_err(|error| self.silent(&error))? != first {
+                    return Ok(());
+                }
+            }
+        }
+        Err(Failure(format!("only one instance of {} answers", self.name), "try it by itself, with --instances 2"))
+    }
+
     /// Fails if the server has ended.
     pub(crate) fn check(&mut self) -> Result<(), Failure> {
         let Ok(Some(status)) = self.child.try_wait() else { return Ok(()) };
