@@ -138,13 +138,13 @@ fn colours_are_for_terminals_that_want_them() {
 
 #[test]
 fn https_typed_by_mistake_is_noted_once_and_in_a_sentence() {
-    let server = Server::start(&[]);
+    let server = Server::start(&["--stop-when-stdin-closes"]);
     let hello = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03";
     for _ in 0..3 {
         assert!(server.ask(hello).starts_with("HTTP/1.1 400 Bad Request\r\n"));
         assert!(server.line().contains("\"\\x16\\x03\\x01"));
     }
-    let stderr = server.finish().stderr;
+    let stderr = server.stop().stderr;
     assert_eq!(stderr.lines().count(), 1, "{stderr}");
     let sentence = " speaks TLS, as for https://; type http://\n";
     assert!(stderr.starts_with("hello-server: note: 127.0.0.1:") && stderr.ends_with(sentence), "{stderr}");
