@@ -2,24 +2,35 @@
 
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
 use mio::net::{TcpListener, TcpStream};
 use rustix::event::{PollFd, PollFlags, Timespec};
+
+use super::share::Share;
+
+/// For how long an instance leaves a connection to the others.
+const MOMENT: Duration = Duration::from_millis(1);
+
+/// For how long they are then taken to be busy: it accepts without leaving them any.
+const BUSY: Duration = Duration::from_millis(10);
 
 /// A socket that accepts connections.
 pub(super) struct Listener {
     pub(super) socket: TcpListener,
     /// The system has reported a connection to accept.
     reported: bool,
-    /// It may have been the one that was accepted since.
-    accepted: bool,
+    /// It may be gone: this instance has accepted one since, or has left one to the others.
+    is_old: bool,
     /// Other instances accept connections on this socket, too.
-    shares: bool,
+    share: Option<Share>,
+    /// Until when the connection is left to them.
+    left_until: Option<Instant>,
 }
 
 impl Listener {
-    pub(super) fn new(socket: TcpListener, shares: bool) -> Self {
-        Listener { socket, reported: false, accepted: false, shares }
+    pub(super) fn new(socket: TcpListener, share: Option<Share>) -> Self {
+        Listener { socket, reported: false, is_old: false, share, left_until: None }
     }
 
     /// Takes note of a report of the system.
@@ -27,21 +38,20 @@ impl Listener {
         self.reported = true;
     }
 
-    /// Accepts a connection. Of an instance that `shares` the socket, the next one must ask first whether a connection waits: while
-    /// it does so, another instance accepts. Otherwise the first one that wakes would take a whole burst of connections.
+    /// Accepts a connection. An instance that shares the socket must ask before the next one whether it may.
     ///
     /// # Errors
     /// Those of accept; would-block if no connection waits.
     pub(super) fn accept(&mut self) -> io::Result<(TcpStream, SocketAddr)> {
-        if self.shares && self.accepted {
+        if self.share.is_some() && self.is_old {
             return Err(ErrorKind::WouldBlock.into());
         }
         loop {
             let accepted = self.socket.accept();
             match accepted.as_ref().map_err(io::Error::kind) {
-                Ok(_) => self.accepted = true,
+                Ok(_) => self.is_old = true,
                 Err(ErrorKind::Interrupted) => continue,
-                Err(ErrorKind::WouldBlock) => self.reported = false,
+                Err(ErrorKind::WouldBlock) => (self.reported, self.left_until) = (false, None),
                 Err(_) => {}
             }
             return accepted;
@@ -51,10 +61,29 @@ impl Listener {
     /// Whether a connection waits to be accepted. Many programs take it for an error if there is none then, so the system is asked
     /// once more after each accept.
     pub(super) fn is_ready(&mut self) -> bool {
-        if self.reported && std::mem::take(&mut self.accepted) {
+        if self.reported && std::mem::take(&mut self.is_old) {
             let mut asked = [PollFd::new(&self.socket, PollFlags::IN)];
             self.reported = rustix::event::poll(&mut asked, Some(&Timespec::default())).is_ok_and(|ready| ready > 0);
         }
-        self.reported
+        if !self.reported {
+            self.left_until = None;
+        }
+        self.reported && !self.is_left()
+    }
+
+    /// Whether the connection that waits is left to an instance that has fewer.
+    fn is_left(&mut self) -> bool {
+        let Some(share) = &self.share else { return false };
+        let now = Instant::now();
+        let earlier = self.left_until.filter(|&until| now < until + BUSY);
+        self.left_until = share.is_larger().then(|| earlier.unwrap_or(now + MOMENT));
+        let is_left = self.left_until.is_some_and(|until| now < until);
+        self.is_old |= is_left;
+        is_left
+    }
+
+    /// When the listener has to be asked again, although nothing happens.
+    pub(super) fn next_look(&self) -> Option<Instant> {
+        self.left_until.filter(|_| self.is_old)
     }
 }

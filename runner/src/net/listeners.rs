@@ -2,9 +2,10 @@
 //! instances share. A component that binds the address of such a socket gets a clone of the socket, behind the same grants as
 //! for a new one. Dropping the clone does not close the socket, so no connection is refused until the next bind.
 //!
-//! Every clone is in the poll of its own instance, and the system reports a new connection to all of them. Each accepts one, asks
-//! again, and remembers until accept would block that it was told ([`Listener`](super::listener::Listener)). So a connection
-//! waits only while all instances are full, and the first that has room again accepts it.
+//! Every clone is in the poll of its own instance, and the system reports a new connection to all of them. The ones that have the
+//! fewest sockets accept first ([`share`](super::share)). Each remembers until accept would block that it was told
+//! ([`Listener`](super::listener::Listener)). So a connection waits only while all instances are full, and the first that has room
+//! again accepts it.
 
 use std::io;
 use std::net::SocketAddr;
@@ -13,14 +14,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use hello_failure::Failure;
 use socket2::Socket;
 
+use super::share::Counts;
 use super::systemd;
 use crate::grants::{Grants, is_same_place};
 
 /// Sockets that listen, by address, for all instances of a component.
 #[derive(Debug)]
 pub(crate) struct Listeners {
-    /// Whether a socket that one instance binds is there for the next one.
-    shares: bool,
+    /// If a socket that one instance binds is there for the next one: the number of sockets of each.
+    counts: Option<Counts>,
     places: Mutex<Vec<Place>>,
 }
 
@@ -51,12 +53,12 @@ impl Listeners {
 
     pub(super) fn new(shares: bool, sockets: Vec<(SocketAddr, Socket)>) -> Self {
         let places = sockets.into_iter().map(|(address, socket)| Place { address, socket: Some(socket) });
-        Listeners { shares, places: Mutex::new(places.collect()) }
+        Listeners { counts: shares.then(Counts::default), places: Mutex::new(places.collect()) }
     }
 
-    /// Whether several instances accept on each of them.
-    pub(super) fn shares(&self) -> bool {
-        self.shares
+    /// If several instances accept on each of them: the number of sockets of each.
+    pub(super) fn counts(&self) -> Option<&Counts> {
+        self.counts.as_ref()
     }
 
     /// Whether there are sockets from systemd.
@@ -103,7 +105,7 @@ impl Listeners {
                 #[cfg(not(windows))]
                 let _ = socket.set_reuse_address(true);
                 socket.bind(&address.into())?;
-                if !(self.shares && may_listen) {
+                if !(self.counts.is_some() && may_listen) {
                     return Ok(None);
                 }
                 places.push(Place { address, socket: Some(socket.try_clone()?) });

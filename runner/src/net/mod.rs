@@ -8,6 +8,7 @@
 //! | `connection` | one connection: its bytes, and its two ends |
 //! | `sockets` | a TCP socket: how far it has come, and the addresses that it takes |
 //! | `listeners` | sockets that listen for longer than one run of a component |
+//! | `share` | how instances share the connections to such a socket |
 //! | `systemd` | the sockets that systemd hands over |
 //! | `states` | bind, listen, connect and accept, behind the grants |
 //! | `options` | the options of sockets |
@@ -29,6 +30,7 @@ mod pollables;
 mod readiness;
 #[cfg(all(target_os = "linux", any(test, feature = "fuzzing")))]
 pub(crate) mod sequences;
+mod share;
 mod sockets;
 mod standard;
 mod states;

@@ -5,6 +5,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use mio::event::Event;
@@ -14,6 +15,7 @@ use slab::Slab;
 
 use super::connection::Connection;
 use super::listener::Listener;
+use super::share::Counts;
 
 /// The most events that one call of the system reports; the next call reports the others.
 const MOST_EVENTS: usize = 1024;
@@ -53,6 +55,10 @@ pub(super) struct Readiness {
     pub(super) most_orphans: usize,
     pub(super) to_take: Duration,
     waker: Arc<Waker>,
+    /// The number of sources, for other instances.
+    count: Arc<AtomicUsize>,
+    /// When a listener has to be asked again, although nothing happens.
+    next_look: Option<Instant>,
 }
 
 impl Readiness {
@@ -69,6 +75,8 @@ impl Readiness {
             most_orphans: MOST_ORPHANS,
             to_take: TO_TAKE,
             waker,
+            count: Arc::default(),
+            next_look: None,
         })
     }
 
@@ -77,15 +85,17 @@ impl Readiness {
         &self.waker
     }
 
-    /// Registers a socket that listens, and that other instances may have as well.
+    /// Registers a socket that listens, and that other instances may have as well: those of `counts`.
     ///
     /// # Errors
     /// The system refuses to report about the socket.
-    pub(super) fn listen(&mut self, mut socket: TcpListener, shares: bool) -> io::Result<Key> {
+    pub(super) fn listen(&mut self, mut socket: TcpListener, counts: Option<&Counts>) -> io::Result<Key> {
         let entry = self.sources.vacant_entry();
         self.poll.registry().register(&mut socket, Token(entry.key()), Interest::READABLE)?;
         let key = Key(entry.key());
-        entry.insert(Source::Listener(Listener::new(socket, shares)));
+        let share = counts.map(|counts| counts.add(&self.count));
+        entry.insert(Source::Listener(Listener::new(socket, share)));
+        self.tell_count();
         Ok(key)
     }
 
@@ -99,6 +109,7 @@ impl Readiness {
         self.poll.registry().register(&mut socket, Token(entry.key()), both)?;
         let key = Key(entry.key());
         entry.insert(Source::Connection(Connection::new(socket, connects)));
+        self.tell_count();
         Ok(key)
     }
 
@@ -146,7 +157,20 @@ impl Readiness {
                 Source::Listener(mut listener) => _ = self.poll.registry().deregister(&mut listener.socket),
                 Source::Connection(mut connection) => _ = self.poll.registry().deregister(connection.socket()),
             }
+            self.tell_count();
         }
+    }
+
+    fn tell_count(&self) {
+        self.count.store(self.sources.len(), Ordering::Relaxed);
+    }
+
+    /// Whether the component may accept a connection on this listener now.
+    pub(super) fn can_accept(&mut self, key: Key) -> bool {
+        let Some(listener) = self.listener(key) else { return true };
+        let (is_ready, next_look) = (listener.is_ready(), listener.next_look());
+        self.next_look = self.next_look.into_iter().chain(next_look).min();
+        is_ready
     }
 
     /// Waits until the system reports about a source, or another thread wakes it, or `timeout` is over. It may also end for no
@@ -156,8 +180,10 @@ impl Readiness {
     /// The system cannot report.
     pub(super) fn wait(&mut self, timeout: Option<Duration>) -> io::Result<bool> {
         // The time of a peer that reads nothing is over also if nothing else happens.
-        let orphan = self.orphans.first().map(|orphan| orphan.deadline.saturating_duration_since(Instant::now()));
-        let timeout = timeout.into_iter().chain(orphan).min();
+        let orphan = self.orphans.first().map(|orphan| orphan.deadline);
+        let first = self.next_look.take().into_iter().chain(orphan).min();
+        let first = first.map(|time| time.saturating_duration_since(Instant::now()));
+        let timeout = timeout.into_iter().chain(first).min();
         match self.poll.poll(&mut self.events, timeout) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(false),
             polled => polled?,

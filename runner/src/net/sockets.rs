@@ -11,7 +11,6 @@ use wasmtime_wasi::p2::{SocketError, SocketResult};
 
 use super::View;
 use super::bindings::wasi::sockets::tcp_create_socket;
-use super::listener::Listener;
 use super::listeners::Loan;
 use super::readiness::{Key, Readiness};
 
@@ -102,7 +101,7 @@ impl TcpSocket {
             (State::Connecting(key), _) => {
                 readiness.connection(*key).is_none_or(|connection| connection.has_connected())
             }
-            (State::Listening(key), None) => readiness.listener(*key).is_none_or(Listener::is_ready),
+            (State::Listening(key), None) => readiness.can_accept(*key),
             _ => true,
         }
     }

@@ -77,7 +77,7 @@ impl View<'_> {
         }
         if let State::New { socket: new, .. } = socket.take() {
             let listener = mio::net::TcpListener::from_std(new.into());
-            socket.state = State::Listening(self.net.readiness.listen(listener, self.net.listeners.shares())?);
+            socket.state = State::Listening(self.net.readiness.listen(listener, self.net.listeners.counts())?);
             self.net.turns.note_listening();
         }
         socket.pending = Some(Operation::Listen);

@@ -1,6 +1,7 @@
 //! Connections and readiness with sockets of the system.
 
 mod listeners;
+mod share;
 
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -30,11 +31,11 @@ fn connection(readiness: &mut Readiness, key: Key) -> &mut Connection {
     readiness.connection(key).expect("the connection is open")
 }
 
-/// A listener of the host, which `shares` its socket with other instances, and its address.
-fn listener(readiness: &mut Readiness, shares: bool) -> (Key, SocketAddr) {
+/// A listener of the host, and its address.
+fn listener(readiness: &mut Readiness) -> (Key, SocketAddr) {
     let listener = mio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0).into()).expect("a listener");
     let address = listener.local_addr().expect("an address");
-    (readiness.listen(listener, shares).expect("register"), address)
+    (readiness.listen(listener, None).expect("register"), address)
 }
 
 /// Waits until this is true of the connection.
@@ -209,7 +210,7 @@ fn another_thread_ends_a_wait() {
 #[test]
 fn a_listener_is_ready_only_while_a_connection_waits() {
     let mut readiness = Readiness::new().expect("a poll");
-    let (key, address) = listener(&mut readiness, false);
+    let (key, address) = listener(&mut readiness);
     readiness.wait(Some(Duration::ZERO)).expect("wait");
     assert!(!readiness.listener(key).expect("it listens").is_ready());
     let _peers = [(); 2].map(|()| TcpStream::connect(address).expect("connect"));
@@ -222,21 +223,4 @@ fn a_listener_is_ready_only_while_a_connection_waits() {
         readiness.listener(key).expect("it listens").accept().expect("a connection waits");
     }
     assert!(!readiness.listener(key).expect("it listens").is_ready());
-}
-
-#[test]
-fn an_instance_that_shares_a_listener_takes_one_connection_at_a_time() {
-    let mut readiness = Readiness::new().expect("a poll");
-    let (key, address) = listener(&mut readiness, true);
-    let _peers = [(); 2].map(|()| TcpStream::connect(address).expect("connect"));
-    while !readiness.listener(key).expect("it listens").is_ready() {
-        readiness.wait(Some(LONG)).expect("wait");
-    }
-    for _ in 0..2 {
-        let listener = readiness.listener(key).expect("it listens");
-        listener.accept().expect("a connection waits");
-        let error = listener.accept().expect_err("it has not asked");
-        assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock);
-        listener.is_ready();
-    }
 }
