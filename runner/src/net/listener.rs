@@ -9,11 +9,8 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 
 use super::share::Share;
 
-/// For how long an instance leaves a connection to the others.
+/// For how long an instance leaves a connection to the others: they may be busy.
 const MOMENT: Duration = Duration::from_millis(1);
-
-/// For how long they are then taken to be busy: it accepts without leaving them any.
-const BUSY: Duration = Duration::from_millis(10);
 
 /// A socket that accepts connections.
 pub(super) struct Listener {
@@ -49,7 +46,7 @@ impl Listener {
         loop {
             let accepted = self.socket.accept();
             match accepted.as_ref().map_err(io::Error::kind) {
-                Ok(_) => self.is_old = true,
+                Ok(_) => (self.is_old, self.left_until) = (true, None),
                 Err(ErrorKind::Interrupted) => continue,
                 Err(ErrorKind::WouldBlock) => (self.reported, self.left_until) = (false, None),
                 Err(_) => {}
@@ -75,8 +72,7 @@ impl Listener {
     fn is_left(&mut self) -> bool {
         let Some(share) = &self.share else { return false };
         let now = Instant::now();
-        let earlier = self.left_until.filter(|&until| now < until + BUSY);
-        self.left_until = share.is_larger().then(|| earlier.unwrap_or(now + MOMENT));
+        self.left_until = share.is_larger().then(|| self.left_until.unwrap_or(now + MOMENT));
         let is_left = self.left_until.is_some_and(|until| now < until);
         self.is_old |= is_left;
         is_left
